@@ -1,0 +1,119 @@
+//! Object type codes of tables: the integers behind columns such as
+//! `regardingobjecttypecode`.
+//!
+//! Served tables have their documented code. Jobs also regard tables that
+//! sysjob does not serve; the standard ones among them are listed here, and any
+//! other name gets a stable code of its own above [`FIRST_DERIVED`], remembered
+//! for as long as the process lives and re-derived from the stored name after.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use parking_lot::RwLock;
+
+use super::Catalog;
+
+/// Dataverse numbers an organization's own tables from 10,000 up; codes made
+/// here stay clear of those.
+const FIRST_DERIVED: i32 = 1_000_000_000;
+
+/// Standard tables beyond the catalog, from Microsoft's table reference.
+const STANDARD: &[(&str, i32)] = &[
+    ("opportunity", 3),
+    ("lead", 4),
+    ("annotation", 5),
+    ("subscription", 29),
+    ("incident", 112),
+    ("competitor", 123),
+    ("product", 1024),
+    ("contract", 1010),
+    ("queue", 2020),
+    ("email", 4202),
+    ("fax", 4204),
+    ("letter", 4207),
+    ("phonecall", 4210),
+    ("task", 4212),
+    ("appointment", 4201),
+    ("activitypointer", 4200),
+    ("recurringappointmentmaster", 4251),
+    ("list", 4300),
+    ("campaign", 4400),
+    ("campaignactivity", 4402),
+    ("campaignresponse", 4401),
+    ("plugintype", 4602),
+    ("pluginassembly", 4605),
+    ("serviceendpoint", 4618),
+    ("sdkmessage", 4606),
+    ("sdkmessagefilter", 4607),
+    ("quote", 1084),
+    ("salesorder", 1088),
+    ("invoice", 1090),
+    ("knowledgearticle", 9953),
+    ("goal", 9600),
+    ("savedquery", 1039),
+    ("userquery", 4230),
+    ("importfile", 4412),
+    ("import", 4410),
+    ("duplicaterule", 4414),
+    ("role", 1036),
+];
+
+struct Names {
+    code: HashMap<String, i32>,
+    name: HashMap<i32, String>,
+}
+
+static NAMES: LazyLock<RwLock<Names>> = LazyLock::new(|| {
+    let catalog = Catalog::built_in();
+    let mut names = Names { code: HashMap::new(), name: HashMap::new() };
+    let served = catalog.tables().iter().map(|t| (t.logical_name.as_str(), t.object_type_code));
+    for (name, code) in served.chain(STANDARD.iter().copied()) {
+        names.code.insert(name.to_owned(), code);
+        names.name.insert(code, name.to_owned());
+    }
+    RwLock::new(names)
+});
+
+/// The object type code of a table's logical name. A name nobody knows gets a
+/// code derived from its text, the same in every process.
+pub fn entity_code(name: &str) -> i32 {
+    let name = name.to_lowercase();
+    if let Some(code) = NAMES.read().code.get(&name) {
+        return *code;
+    }
+    let mut names = NAMES.write();
+    let mut code = derived_code(&name);
+    while names.name.get(&code).is_some_and(|taken| *taken != name) {
+        code = code.wrapping_add(1).max(FIRST_DERIVED);
+    }
+    names.name.insert(code, name.clone());
+    names.code.insert(name, code);
+    code
+}
+
+/// The logical name behind an object type code, where it is known.
+pub fn entity_name(code: i32) -> Option<String> {
+    NAMES.read().name.get(&code).cloned()
+}
+
+/// FNV-1a over the name, folded into the derived range.
+fn derived_code(name: &str) -> i32 {
+    let hash =
+        name.bytes().fold(0x811c_9dc5_u32, |h, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193));
+    FIRST_DERIVED + (hash % 1_000_000_000) as i32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_and_unknown_names_go_both_ways() {
+        assert_eq!(entity_code("asyncoperation"), 4700);
+        assert_eq!(entity_name(4700).as_deref(), Some("asyncoperation"));
+        let code = entity_code("new_widget");
+        assert!(code >= FIRST_DERIVED);
+        assert_eq!(entity_code("New_Widget"), code);
+        assert_eq!(entity_name(code).as_deref(), Some("new_widget"));
+    }
+}

@@ -1,0 +1,404 @@
+//! Every table, column, option set, relationship and entity-set name, in one
+//! place. Arrow schemas, name resolution in all dialects, labels, `$metadata`
+//! and import read it; no other module knows a column except where it
+//! implements that column's behaviour.
+//!
+//! The facts are the JSON files in `tables/`, one a table, embedded in the
+//! binary. Their source is Microsoft's Dataverse table reference.
+
+mod arrow;
+mod entity_names;
+mod nearest;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::SchemaRef;
+use serde::Deserialize;
+
+pub use self::arrow::{COLUMN_KIND, is_entity_name, is_guid};
+pub use self::entity_names::{entity_code, entity_name};
+pub use self::nearest::nearest;
+
+/// The attribute types of Dataverse metadata.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum ColumnType {
+    Uniqueidentifier,
+    String,
+    Memo,
+    Integer,
+    BigInt,
+    Boolean,
+    DateTime,
+    Picklist,
+    State,
+    Status,
+    Lookup,
+    Owner,
+    Customer,
+    EntityName,
+    Double,
+    Decimal,
+    Money,
+    /// A choice's label or a file; which of them, [`Column::kind`] tells.
+    Virtual,
+}
+
+/// One value of a choice.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Choice {
+    pub value: i32,
+    pub label: String,
+    /// On a status reason: the state it belongs to.
+    pub state: Option<i32>,
+    #[serde(default)]
+    pub is_default: bool,
+}
+
+/// How a column gets its values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ColumnKind {
+    /// Kept in the row.
+    Stored,
+    /// The label of the choice column with this index.
+    ChoiceLabel(usize),
+    /// The logical name behind the entity-name column with this index.
+    EntityLabel(usize),
+    /// The primary name of the row that the lookup column with this index
+    /// points to; an imported text stands in when that row is not stored.
+    LookupName(usize),
+}
+
+/// A column as Dataverse metadata describes it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Column {
+    pub logical_name: String,
+    pub schema_name: String,
+    #[serde(rename = "type")]
+    pub column_type: ColumnType,
+    pub max_length: Option<u32>,
+    pub min: Option<f64>,
+    pub max: Option<f64>,
+    pub precision: Option<u8>,
+    pub format: Option<String>,
+    #[serde(default)]
+    pub targets: Vec<String>,
+    #[serde(default)]
+    pub options: Vec<Choice>,
+    pub attribute_of: Option<String>,
+    pub required: String,
+    pub create: bool,
+    /// `false`: the column exists but cannot be queried.
+    pub read: bool,
+    pub update: bool,
+    pub description: String,
+    #[serde(skip, default = "stored")]
+    pub kind: ColumnKind,
+}
+
+fn stored() -> ColumnKind {
+    ColumnKind::Stored
+}
+
+impl Column {
+    /// A column that points to a row: lookup, owner or customer.
+    pub fn is_lookup(&self) -> bool {
+        matches!(self.column_type, ColumnType::Lookup | ColumnType::Owner | ColumnType::Customer)
+    }
+
+    /// A column with an option set: choice, state, status reason, yes/no.
+    pub fn is_choice(&self) -> bool {
+        matches!(
+            self.column_type,
+            ColumnType::Picklist | ColumnType::State | ColumnType::Status | ColumnType::Boolean
+        )
+    }
+
+    /// A file column; its value is the id of a `fileattachment`.
+    pub fn is_file(&self) -> bool {
+        self.format.as_deref() == Some("File")
+    }
+
+    /// The label of a choice value, where the option set has one.
+    pub fn label(&self, value: i32) -> Option<&str> {
+        self.options.iter().find(|o| o.value == value).map(|o| o.label.as_str())
+    }
+
+    /// The property name in Web API answers: `_ownerid_value` for lookups.
+    pub fn property_name(&self) -> String {
+        if self.is_lookup() {
+            format!("_{}_value", self.logical_name)
+        } else {
+            self.logical_name.clone()
+        }
+    }
+}
+
+/// A lookup on this table and the table it points to.
+#[derive(Clone, Debug, Deserialize)]
+pub struct ManyToOne {
+    pub schema_name: String,
+    pub column: String,
+    pub target: String,
+    pub target_column: String,
+    pub navigation_property: String,
+}
+
+/// A lookup on another table that points here.
+#[derive(Clone, Debug, Deserialize)]
+pub struct OneToMany {
+    pub schema_name: String,
+    pub column: String,
+    pub target: String,
+    pub target_column: String,
+    pub navigation_property: String,
+}
+
+/// A table as Dataverse metadata describes it.
+#[derive(Debug, Deserialize)]
+pub struct Table {
+    pub logical_name: String,
+    pub schema_name: String,
+    pub entity_set_name: String,
+    pub object_type_code: i32,
+    pub primary_id: String,
+    pub primary_name: Option<String>,
+    pub ownership: String,
+    pub columns: Vec<Column>,
+    pub many_to_one: Vec<ManyToOne>,
+    pub one_to_many: Vec<OneToMany>,
+    #[serde(skip)]
+    by_name: HashMap<String, usize>,
+    #[serde(skip)]
+    schema: Option<SchemaRef>,
+}
+
+impl Table {
+    /// The index of a column by its logical name, exact spelling.
+    pub fn column_index(&self, logical_name: &str) -> Option<usize> {
+        self.by_name.get(logical_name).copied()
+    }
+
+    /// A column by its logical name, exact spelling.
+    pub fn column(&self, logical_name: &str) -> Option<&Column> {
+        self.column_index(logical_name).map(|i| &self.columns[i])
+    }
+
+    /// The index of a column whose name differs at most in case.
+    pub fn column_index_any_case(&self, name: &str) -> Option<usize> {
+        self.column_index(name).or_else(|| self.column_index(&name.to_lowercase()))
+    }
+
+    /// The index of the primary key.
+    pub fn primary_id_index(&self) -> usize {
+        self.by_name[&self.primary_id]
+    }
+
+    /// The Arrow schema of all columns, stored and derived, in catalog order.
+    pub fn schema(&self) -> &SchemaRef {
+        self.schema.as_ref().expect("set when the catalog is built")
+    }
+
+    /// The single-valued relationship behind a navigation property.
+    pub fn navigation(&self, property: &str) -> Option<&ManyToOne> {
+        self.many_to_one.iter().find(|r| r.navigation_property == property)
+    }
+
+    /// The column name nearest to a misspelt one, for error messages.
+    pub fn nearest_column(&self, name: &str) -> Option<&str> {
+        nearest(name, self.columns.iter().filter(|c| c.read).map(|c| c.logical_name.as_str()))
+    }
+
+    fn finish(&mut self) {
+        self.add_derived_columns();
+        self.by_name =
+            self.columns.iter().enumerate().map(|(i, c)| (c.logical_name.clone(), i)).collect();
+        for i in 0..self.columns.len() {
+            self.columns[i].kind = self.kind_of(i);
+        }
+        self.schema = Some(arrow::schema(self));
+    }
+
+    /// The metadata of some tables leaves out the label and name columns that
+    /// Dataverse derives by rule (`<column>name`); they are added here.
+    fn add_derived_columns(&mut self) {
+        let missing: Vec<(String, String, ColumnType)> = self
+            .columns
+            .iter()
+            .filter(|c| c.read && (c.is_choice() || c.is_lookup()))
+            .filter(|c| !matches!(c.logical_name.as_str(), "owninguser" | "owningteam"))
+            .filter(|c| {
+                let name = format!("{}name", c.logical_name);
+                !self.columns.iter().any(|other| other.logical_name == name)
+            })
+            .map(|c| {
+                let kind = if c.is_lookup() { ColumnType::String } else { ColumnType::Virtual };
+                (c.logical_name.clone(), c.schema_name.clone(), kind)
+            })
+            .collect();
+        for (of, schema_name, column_type) in missing {
+            self.columns.push(Column {
+                logical_name: format!("{of}name"),
+                schema_name: format!("{schema_name}Name"),
+                column_type,
+                max_length: None,
+                min: None,
+                max: None,
+                precision: None,
+                format: None,
+                targets: Vec::new(),
+                options: Vec::new(),
+                attribute_of: Some(of),
+                required: "None".into(),
+                create: false,
+                read: true,
+                update: false,
+                description: "Text of the column it belongs to".into(),
+                kind: ColumnKind::Stored,
+            });
+        }
+    }
+
+    fn kind_of(&self, index: usize) -> ColumnKind {
+        let column = &self.columns[index];
+        let Some(of) = column.attribute_of.as_deref().and_then(|of| self.column_index(of)) else {
+            return ColumnKind::Stored;
+        };
+        let base = &self.columns[of];
+        match column.column_type {
+            ColumnType::Virtual if base.column_type == ColumnType::EntityName => {
+                ColumnKind::EntityLabel(of)
+            }
+            ColumnType::Virtual => ColumnKind::ChoiceLabel(of),
+            ColumnType::String if base.is_lookup() || base.is_file() => ColumnKind::LookupName(of),
+            _ => ColumnKind::Stored,
+        }
+    }
+}
+
+/// All tables, by every name they are addressed with.
+#[derive(Debug)]
+pub struct Catalog {
+    tables: Vec<Arc<Table>>,
+    by_logical_name: HashMap<String, usize>,
+    by_entity_set: HashMap<String, usize>,
+}
+
+const TABLES: &[&str] = &[
+    include_str!("tables/asyncoperation.json"),
+    include_str!("tables/fileattachment.json"),
+    include_str!("tables/workflow.json"),
+    include_str!("tables/sdkmessageprocessingstep.json"),
+    include_str!("tables/systemuser.json"),
+    include_str!("tables/team.json"),
+    include_str!("tables/businessunit.json"),
+    include_str!("tables/organization.json"),
+    include_str!("tables/bulkdeleteoperation.json"),
+    include_str!("tables/bulkdeletefailure.json"),
+    include_str!("tables/plugintracelog.json"),
+    include_str!("tables/workflowlog.json"),
+    include_str!("tables/processsession.json"),
+    include_str!("tables/account.json"),
+    include_str!("tables/contact.json"),
+];
+
+impl Catalog {
+    /// The tables that every sysjob serves.
+    pub fn built_in() -> Self {
+        let tables = TABLES
+            .iter()
+            .map(|text| {
+                let mut table: Table =
+                    serde_json::from_str(text).expect("the embedded table metadata is well formed");
+                table.finish();
+                Arc::new(table)
+            })
+            .collect();
+        Self::new(tables)
+    }
+
+    fn new(tables: Vec<Arc<Table>>) -> Self {
+        let by_logical_name =
+            tables.iter().enumerate().map(|(i, t)| (t.logical_name.clone(), i)).collect();
+        let by_entity_set =
+            tables.iter().enumerate().map(|(i, t)| (t.entity_set_name.clone(), i)).collect();
+        Self { tables, by_logical_name, by_entity_set }
+    }
+
+    /// All tables; the position is the table's number everywhere in a process.
+    pub fn tables(&self) -> &[Arc<Table>] {
+        &self.tables
+    }
+
+    /// The number of a table by logical name, exact spelling.
+    pub fn table_index(&self, logical_name: &str) -> Option<usize> {
+        self.by_logical_name.get(logical_name).copied()
+    }
+
+    /// A table by logical name, exact spelling.
+    pub fn table(&self, logical_name: &str) -> Option<&Arc<Table>> {
+        self.table_index(logical_name).map(|i| &self.tables[i])
+    }
+
+    /// A table by its Web API collection name, exact spelling.
+    pub fn entity_set(&self, name: &str) -> Option<&Arc<Table>> {
+        self.by_entity_set.get(name).map(|i| &self.tables[*i])
+    }
+
+    /// The logical table name nearest to a misspelt one.
+    pub fn nearest_table(&self, name: &str) -> Option<&str> {
+        nearest(name, self.tables.iter().map(|t| t.logical_name.as_str()))
+    }
+
+    /// The entity set name nearest to a misspelt one.
+    pub fn nearest_entity_set(&self, name: &str) -> Option<&str> {
+        nearest(name, self.tables.iter().map(|t| t.entity_set_name.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_table_parses_and_every_attribute_of_exists() {
+        let catalog = Catalog::built_in();
+        assert_eq!(catalog.tables().len(), TABLES.len());
+        for table in catalog.tables() {
+            assert!(table.column(&table.primary_id).is_some(), "{}", table.logical_name);
+            for column in &table.columns {
+                if let Some(of) = &column.attribute_of {
+                    assert!(table.column(of).is_some(), "{}.{of}", table.logical_name);
+                }
+            }
+            for relation in &table.many_to_one {
+                assert!(table.column(&relation.column).is_some(), "{}", relation.schema_name);
+            }
+        }
+    }
+
+    #[test]
+    fn derived_columns_know_what_they_derive_from() {
+        let catalog = Catalog::built_in();
+        let jobs = catalog.table("asyncoperation").expect("built in");
+        let of = |name: &str| jobs.column(name).expect("documented column").kind;
+        let at = |name: &str| jobs.column_index(name).expect("documented column");
+        assert_eq!(of("statecodename"), ColumnKind::ChoiceLabel(at("statecode")));
+        assert_eq!(of("owneridname"), ColumnKind::LookupName(at("ownerid")));
+        assert_eq!(of("datablobid_name"), ColumnKind::LookupName(at("datablobid")));
+        assert_eq!(of("regardingobjecttypecode"), ColumnKind::Stored);
+        let steps = catalog.table("sdkmessageprocessingstep").expect("built in");
+        assert!(steps.column("modenamE").is_none());
+        assert!(steps.column("asyncautodeletename").is_some(), "added by rule");
+    }
+
+    #[test]
+    fn all_operation_types_have_their_documented_label() {
+        let catalog = Catalog::built_in();
+        let jobs = catalog.table("asyncoperation").expect("built in");
+        let types = jobs.column("operationtype").expect("documented column");
+        assert_eq!(types.options.len(), 117);
+        assert_eq!(types.label(10), Some("Workflow"));
+        assert_eq!(types.label(31), Some("Storage Limit Notification"));
+    }
+}

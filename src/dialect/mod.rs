@@ -1,0 +1,1 @@
+//! The three query languages: text in, `query` forms or a checked T-SQL statement out.

@@ -1,0 +1,170 @@
+//! The one error that crosses module borders: what kind of trouble, where,
+//! and in words a user can act on. Each surface maps it once: HTTP to the
+//! Dataverse JSON error, SQL to an SQLSTATE, the command line to an exit code.
+
+use std::fmt;
+
+/// What the caller can do about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// Correct the input.
+    Invalid,
+    /// The input is understood but not offered; the message names the part.
+    Unsupported,
+    /// A row, table or resource does not exist.
+    NotFound,
+    /// The state of things does not allow it now.
+    Conflict,
+    /// A limit was reached; the message names it.
+    Limit,
+    /// The service is stopping, or stopped writing after a failed flush.
+    Closed,
+    /// Stored data is damaged or unreadable.
+    Data,
+    /// A defect of sysjob.
+    Internal,
+}
+
+/// Where in the text of a query something is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Line and column, both from 1; the dialect's name leads the message.
+    Line { dialect: &'static str, line: u32, column: u32 },
+    /// A part of an OData request such as `$filter`, and the character in it, from 0.
+    Option { name: String, position: usize },
+    /// A part of an input without a finer place.
+    Part(String),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Line { dialect, line, column } if *dialect == "SQL" => {
+                write!(f, "{dialect} line {line}, column {column}")
+            }
+            Self::Line { dialect, line, .. } => write!(f, "{dialect} line {line}"),
+            Self::Option { name, position } => write!(f, "{name} position {position}"),
+            Self::Part(part) => f.write_str(part),
+        }
+    }
+}
+
+/// An error with everything a surface needs to report it.
+#[derive(Debug)]
+pub struct Error {
+    pub kind: ErrorKind,
+    /// The Dataverse error code, `0x8004…`; see [`codes`].
+    pub code: u32,
+    /// The SQLSTATE, where a more precise one than the kind's is known.
+    pub sqlstate: Option<&'static str>,
+    pub place: Option<Place>,
+    pub message: String,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// The result of everything in sysjob that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    pub fn new(kind: ErrorKind, code: u32, message: impl Into<String>) -> Self {
+        Self { kind, code, sqlstate: None, place: None, message: message.into(), source: None }
+    }
+
+    /// Input that has to be corrected.
+    pub fn invalid(code: u32, message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Invalid, code, message)
+    }
+
+    /// Input that asks for something not offered.
+    pub fn unsupported(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Unsupported, codes::NOT_SUPPORTED, message)
+    }
+
+    /// Damaged or unreadable stored data, or a failing disk.
+    pub fn data(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Data, codes::UNEXPECTED, message)
+    }
+
+    /// A defect of sysjob.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Internal, codes::UNEXPECTED, message)
+    }
+
+    pub fn at(mut self, place: Place) -> Self {
+        self.place.get_or_insert(place);
+        self
+    }
+
+    pub fn sqlstate(mut self, state: &'static str) -> Self {
+        self.sqlstate = Some(state);
+        self
+    }
+
+    pub fn caused_by(
+        mut self,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Some(place) => write!(f, "{place}: {}", self.message),
+            None => f.write_str(&self.message),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|s| s as _)
+    }
+}
+
+/// Dataverse error codes, from Microsoft's web service error code list.
+pub mod codes {
+    pub const INVALID_XML: u32 = 0x8004_0201;
+    pub const INVALID_ARGUMENT: u32 = 0x8004_0203;
+    pub const UNEXPECTED: u32 = 0x8004_0216;
+    pub const OBJECT_DOES_NOT_EXIST: u32 = 0x8004_0217;
+    pub const NOT_SUPPORTED: u32 = 0x8004_0315;
+    pub const MALFORMED_FETCHXML: u32 = 0x8004_0303;
+    pub const UNKNOWN_ENTITY: u32 = 0x8004_1102;
+    pub const UNKNOWN_ATTRIBUTE: u32 = 0x8004_1103;
+    pub const PLAIN_ATTRIBUTE_IN_AGGREGATE: u32 = 0x8004_1107;
+    pub const INVALID_VALUE: u32 = 0x8004_1139;
+    pub const CONDITION_ALIAS_UNKNOWN: u32 = 0x8004_110A;
+    pub const VALUE_MUST_BE_POSITIVE: u32 = 0x8004_110C;
+    pub const BAD_DISTINCT: u32 = 0x8004_1115;
+    pub const BAD_MAPPING: u32 = 0x8004_1116;
+    pub const BAD_LINK_TYPE: u32 = 0x8004_1117;
+    pub const BAD_NO_LOCK: u32 = 0x8004_1118;
+    pub const BAD_DESCENDING: u32 = 0x8004_1119;
+    pub const INVALID_NODE: u32 = 0x8004_111C;
+    pub const UTC_OFFSET: u32 = 0x8004_111D;
+    pub const MISSING_ATTRIBUTE: u32 = 0x8004_111E;
+    pub const UNKNOWN_OPERATOR: u32 = 0x8004_1120;
+    pub const BAD_FILTER_TYPE: u32 = 0x8004_1122;
+    pub const MISSING_ELEMENT: u32 = 0x8004_1123;
+    pub const EMPTY_XML: u32 = 0x8004_1124;
+    pub const LINK_FOR_ORDER: u32 = 0x8004_1126;
+    pub const ENTITY_MISMATCH: u32 = 0x8004_1128;
+    pub const NO_ATTRS_DISTINCT: u32 = 0x8004_112C;
+    pub const BAD_GROUPBY: u32 = 0x8004_112E;
+    pub const AGGREGATE_TYPE: u32 = 0x8004_112F;
+    pub const DUPLICATE_ALIAS: u32 = 0x8004_1130;
+    pub const ORDER_ATTRIBUTE_IN_AGGREGATE: u32 = 0x8004_1131;
+    pub const ORDER_ALIAS_IN_PLAIN: u32 = 0x8004_1132;
+    pub const ORDER_WITHOUT_ALIAS: u32 = 0x8004_1133;
+    pub const ORDER_WITHOUT_ATTRIBUTE: u32 = 0x8004_1134;
+    pub const BAD_DATEGROUPING: u32 = 0x8004_1135;
+    pub const OVERFLOW: u32 = 0x8004_1136;
+    pub const AGGREGATE_AND_GROUPBY: u32 = 0x8004_1137;
+    /// Anything the OData parser refuses.
+    pub const ODATA: u32 = 0x8006_0888;
+    pub const UNKNOWN_SEGMENT: u32 = 0x8006_088A;
+    pub const ACCESS_DENIED: u32 = 0x8004_8405;
+}

@@ -1,0 +1,116 @@
+//! A query whose names are settled: tables, column numbers, typed values. The
+//! engine turns it into a plan; encoders read [`Output`] to label the answer.
+
+use std::sync::Arc;
+
+use super::{Aggregate, DatePart, LinkType, Operator, Page, Style};
+use crate::catalog::{self, Table};
+use crate::value::Value;
+
+/// The root table is source 0; joins are sources 1, 2, ….
+#[derive(Clone, Debug)]
+pub struct BoundQuery {
+    pub style: Style,
+    pub root: Arc<Table>,
+    /// In an order in which each join's parent comes before it.
+    pub joins: Vec<Join>,
+    pub filter: Option<Predicate>,
+    pub aggregate: bool,
+    pub distinct: bool,
+    /// The columns of the plan, in order; hidden ones come last.
+    pub outputs: Vec<Output>,
+    pub order: Vec<OrderKey>,
+    pub top: Option<u64>,
+    pub page: Option<Page>,
+    /// The total number of rows is wanted beside the rows.
+    pub count: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct Join {
+    pub link_type: LinkType,
+    pub table: Arc<Table>,
+    /// Unique in the query; the plan's table alias.
+    pub alias: String,
+    /// The parent's column.
+    pub to: Column,
+    /// This table's column number.
+    pub from: usize,
+    /// Part of the join condition.
+    pub filter: Option<Predicate>,
+}
+
+/// A column of one of the query's sources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Column {
+    pub source: usize,
+    pub column: usize,
+}
+
+#[derive(Clone, Debug)]
+pub enum Predicate {
+    And(Vec<Predicate>),
+    Or(Vec<Predicate>),
+    Not(Box<Predicate>),
+    /// Operands have the column's type. For `Like` and `NotLike`: patterns.
+    Compare {
+        column: Column,
+        operator: Operator,
+        operands: Vec<Value>,
+    },
+    /// `Eq` to `Le` between two columns of one type.
+    CompareColumns {
+        left: Column,
+        operator: Operator,
+        right: Column,
+    },
+}
+
+/// What an output column holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutputRole {
+    Plain,
+    Group(Option<DatePart>),
+    Aggregate(Aggregate),
+}
+
+/// One column of the answer.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// The key in the JSON answer, the heading elsewhere.
+    pub name: String,
+    pub role: OutputRole,
+    pub column: Column,
+    /// The table of `column.source`.
+    pub table: Arc<Table>,
+    /// The query gave the name: the answer says which column it was.
+    pub aliased: bool,
+    /// OData `$expand`: the navigation property the value is nested under.
+    pub nested: Option<String>,
+    /// Fetched for annotations or structure only; never shown by itself.
+    pub hidden: bool,
+    /// The output that holds a lookup's name, when annotations are wanted.
+    pub name_output: Option<usize>,
+    /// The output that holds the table of a lookup with several targets.
+    pub type_output: Option<usize>,
+}
+
+impl Output {
+    /// The catalog's facts of the column.
+    pub fn facts(&self) -> &catalog::Column {
+        &self.table.columns[self.column.column]
+    }
+}
+
+/// A sort key: an output, or a column that need not be shown.
+#[derive(Clone, Debug)]
+pub struct OrderKey {
+    pub by: OrderTarget,
+    pub descending: bool,
+}
+
+#[derive(Clone, Debug)]
+pub enum OrderTarget {
+    Column(Column),
+    Output(usize),
+}

@@ -1,0 +1,165 @@
+//! One value of one column: what rows are made of outside Arrow arrays.
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat};
+use datafusion::arrow::datatypes::{DataType, TimeUnit};
+use datafusion::scalar::ScalarValue;
+
+/// A GUID in the byte order of its text.
+pub type Guid = [u8; 16];
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    Null,
+    Boolean(bool),
+    Int32(i32),
+    Int64(i64),
+    Float64(f64),
+    /// Unscaled; the column's type has the scale.
+    Decimal(i128),
+    Guid(Guid),
+    Text(String),
+    /// Microseconds since 1970-01-01 UTC.
+    Time(i64),
+    /// Days since 1970-01-01.
+    Date(i32),
+}
+
+impl Value {
+    /// Reads a value of an Arrow type from text as people write it: GUIDs with
+    /// or without braces, booleans as `0`/`1` too, times in ISO 8601 (UTC
+    /// unless they carry an offset). The error says what was expected.
+    pub fn parse(text: &str, data_type: &DataType) -> Result<Self, &'static str> {
+        let trimmed = text.trim();
+        match data_type {
+            DataType::Utf8View => Ok(Self::Text(text.to_owned())),
+            DataType::Int32 => trimmed.parse().map(Self::Int32).map_err(|_| "a whole number"),
+            DataType::Int64 => trimmed.parse().map(Self::Int64).map_err(|_| "a whole number"),
+            DataType::Float64 => trimmed.parse().map(Self::Float64).map_err(|_| "a number"),
+            DataType::Boolean => match trimmed.to_ascii_lowercase().as_str() {
+                "true" | "1" => Ok(Self::Boolean(true)),
+                "false" | "0" => Ok(Self::Boolean(false)),
+                _ => Err("a yes/no value: true, false, 1 or 0"),
+            },
+            DataType::Decimal128(_, scale) => {
+                parse_decimal(trimmed, *scale).map(Self::Decimal).ok_or("a decimal number")
+            }
+            DataType::FixedSizeBinary(16) => parse_guid(trimmed).map(Self::Guid).ok_or("a GUID"),
+            DataType::Timestamp(TimeUnit::Microsecond, _) => parse_time(trimmed)
+                .map(Self::Time)
+                .ok_or("a date and time such as 2024-05-01T10:00:00Z"),
+            DataType::Date32 => {
+                parse_date(trimmed).map(Self::Date).ok_or("a date such as 2024-05-01")
+            }
+            _ => Err("a value of a supported type"),
+        }
+    }
+
+    /// The value as a scalar of the given Arrow type; `Null` is typed too.
+    pub fn to_scalar(&self, data_type: &DataType) -> ScalarValue {
+        match self {
+            Self::Null => ScalarValue::try_from(data_type).unwrap_or(ScalarValue::Null),
+            Self::Boolean(v) => ScalarValue::Boolean(Some(*v)),
+            Self::Int32(v) => ScalarValue::Int32(Some(*v)),
+            Self::Int64(v) => ScalarValue::Int64(Some(*v)),
+            Self::Float64(v) => ScalarValue::Float64(Some(*v)),
+            Self::Decimal(v) => match data_type {
+                DataType::Decimal128(p, s) => ScalarValue::Decimal128(Some(*v), *p, *s),
+                _ => ScalarValue::Decimal128(Some(*v), 38, 0),
+            },
+            Self::Guid(v) => ScalarValue::FixedSizeBinary(16, Some(v.to_vec())),
+            Self::Text(v) => ScalarValue::Utf8View(Some(v.clone())),
+            Self::Time(v) => ScalarValue::TimestampMicrosecond(Some(*v), None),
+            Self::Date(v) => ScalarValue::Date32(Some(*v)),
+        }
+    }
+}
+
+/// A GUID's text, lower case without braces, as the Web API writes it.
+pub fn guid_text(guid: &Guid) -> String {
+    uuid::Uuid::from_bytes(*guid).hyphenated().to_string()
+}
+
+/// Reads a GUID: 36 characters, any case, braces tolerated.
+pub fn parse_guid(text: &str) -> Option<Guid> {
+    let text = text.strip_prefix('{').and_then(|t| t.strip_suffix('}')).unwrap_or(text);
+    if text.len() != 36 {
+        return None;
+    }
+    uuid::Uuid::try_parse(text).ok().map(uuid::Uuid::into_bytes)
+}
+
+/// Reads an instant; without an offset it is UTC, without a time midnight.
+pub fn parse_time(text: &str) -> Option<i64> {
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Some(time.timestamp_micros());
+    }
+    for format in
+        ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"]
+    {
+        if let Ok(time) = NaiveDateTime::parse_from_str(text, format) {
+            return Some(time.and_utc().timestamp_micros());
+        }
+    }
+    let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
+    Some(date.and_hms_opt(0, 0, 0)?.and_utc().timestamp_micros())
+}
+
+fn parse_date(text: &str) -> Option<i32> {
+    let date = NaiveDate::parse_from_str(text.get(..10).unwrap_or(text), "%Y-%m-%d").ok()?;
+    i32::try_from(date.signed_duration_since(NaiveDate::default()).num_days()).ok()
+}
+
+/// A time as the Web API writes it: whole seconds, UTC.
+pub fn time_text(micros: i64) -> String {
+    DateTime::from_timestamp_micros(micros)
+        .map(|t| t.to_rfc3339_opts(SecondsFormat::Secs, true))
+        .unwrap_or_default()
+}
+
+/// A date as the Web API writes it.
+pub fn date_text(days: i32) -> String {
+    NaiveDate::default()
+        .checked_add_signed(chrono::TimeDelta::days(i64::from(days)))
+        .map(|d| d.format("%Y-%m-%d").to_string())
+        .unwrap_or_default()
+}
+
+fn parse_decimal(text: &str, scale: i8) -> Option<i128> {
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let scale = usize::try_from(scale).ok()?;
+    if whole.is_empty() && fraction.is_empty() || fraction.len() > scale {
+        return None;
+    }
+    if !whole.bytes().chain(fraction.bytes()).all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let unscaled: i128 = format!("{whole}{fraction:0<scale$}").parse().ok()?;
+    Some(if negative { -unscaled } else { unscaled })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_parse_with_and_without_offset() {
+        assert_eq!(parse_time("1970-01-01T00:00:01Z"), Some(1_000_000));
+        assert_eq!(parse_time("1970-01-01T01:00:00+01:00"), Some(0));
+        assert_eq!(parse_time("1970-01-01 00:00:00.000001"), Some(1));
+        assert_eq!(parse_time("1970-01-02"), Some(86_400_000_000));
+        assert_eq!(parse_time("yesterday"), None);
+    }
+
+    #[test]
+    fn guids_and_decimals() {
+        let guid = parse_guid("{6F9619FF-8B86-D011-B42D-00C04FC964FF}").expect("a GUID");
+        assert_eq!(guid_text(&guid), "6f9619ff-8b86-d011-b42d-00c04fc964ff");
+        assert_eq!(parse_guid("6f9619ff8b86d011b42d00c04fc964ff"), None);
+        assert_eq!(Value::parse("-1.5", &DataType::Decimal128(38, 4)), Ok(Value::Decimal(-15_000)));
+        assert!(Value::parse("1.23456", &DataType::Decimal128(38, 4)).is_err());
+    }
+}
