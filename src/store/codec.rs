@@ -121,7 +121,9 @@ impl Reader<'_> {
             TIME => Value::Time(i64::from_le_bytes(self.take()?)),
             DATE => Value::Date(i32::from_le_bytes(self.take()?)),
             other => {
-                return Err(Error::data(format!("a row in the journal has a cell of kind {other}")));
+                return Err(Error::data(format!(
+                    "a row in the journal has a cell of kind {other}"
+                )));
             }
         })
     }
