@@ -1,0 +1,3 @@
+SELECT *
+FROM asyncoperation
+WHERE statecode = 3 AND statuscode = 31

@@ -1,0 +1,3 @@
+SELECT count(*) AS FileStorageCount 
+FROM asyncoperation  
+WHERE  datablobid IS NOT NULL

@@ -1,0 +1,3 @@
+SELECT count(*)  AS DBCount  
+FROM asyncoperation 
+WHERE datablobid IS NULL

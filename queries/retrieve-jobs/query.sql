@@ -1,0 +1,29 @@
+SELECT TOP (1000) asyncoperationid
+      ,completedon
+      ,createdon
+      ,data
+      ,dependencytoken
+      ,depth
+      ,errorcode
+      ,executiontimespan
+      ,friendlymessage
+      ,iswaitingforevent
+      ,message
+      ,messagename
+      ,modifiedon
+      ,name
+      ,operationtype
+      ,operationtypename
+      ,ownerid
+      ,postponeuntil
+      ,recurrencepattern
+      ,recurrencestarttime
+      ,regardingobjectid
+      ,regardingobjectidname
+      ,retrycount
+      ,sequence
+      ,startedon
+      ,statecode
+      ,utcconversiontimezonecode
+      ,workflowstagename
+  FROM asyncoperation
