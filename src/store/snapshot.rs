@@ -3,7 +3,9 @@
 
 use std::sync::{Arc, OnceLock};
 
+use datafusion::arrow::array::types::Int64Type;
 use datafusion::arrow::array::{Array, AsArray};
+use datafusion::arrow::compute;
 use datafusion::common::HashMap;
 
 use super::chunk::Chunk;
@@ -85,6 +87,12 @@ impl TableSnapshot {
     /// Rows that are not deleted.
     pub fn rows(&self) -> usize {
         self.rows
+    }
+
+    /// The greatest value of a whole-number column over all rows.
+    pub fn max_int64(&self, column: usize) -> Option<i64> {
+        let arrays = self.chunks.iter().filter_map(|chunk| chunk.column(column).as_ref());
+        arrays.filter_map(|array| compute::max(array.as_primitive::<Int64Type>())).max()
     }
 
     /// The primary names of all rows; made at the first call after a change.

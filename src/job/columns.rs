@@ -1,0 +1,77 @@
+//! The columns of `asyncoperation` that have behaviour, by their place in the
+//! catalog.
+
+use crate::catalog::{Catalog, Table};
+
+pub const TABLE: &str = "asyncoperation";
+
+/// The columns that a job's life changes after its creation.
+pub const LIFECYCLE_COLUMNS: &[&str] = &[
+    "statecode",
+    "statuscode",
+    "startedon",
+    "completedon",
+    "modifiedon",
+    "modifiedby",
+    "postponeuntil",
+    "retrycount",
+    "errorcode",
+    "message",
+    "friendlymessage",
+    "executiontimespan",
+    "hostid",
+    "iswaitingforevent",
+    "workflowstagename",
+    "recurrencepattern",
+    "recurrencestarttime",
+];
+
+/// Column numbers, looked up once.
+#[derive(Clone, Copy, Debug)]
+pub struct JobColumns {
+    pub table: usize,
+    pub asyncoperationid: usize,
+    pub createdon: usize,
+    pub sequence: usize,
+    pub statecode: usize,
+    pub statuscode: usize,
+    pub startedon: usize,
+    pub completedon: usize,
+    pub modifiedon: usize,
+    pub postponeuntil: usize,
+    pub retrycount: usize,
+    pub errorcode: usize,
+    pub message: usize,
+    pub friendlymessage: usize,
+    pub executiontimespan: usize,
+    pub hostid: usize,
+    pub data: usize,
+}
+
+impl JobColumns {
+    /// Column numbers in a catalog, which always has this table.
+    pub fn of(catalog: &Catalog) -> Self {
+        let table = catalog.table_index(TABLE).expect("every catalog has asyncoperation");
+        let facts: &Table = &catalog.tables()[table];
+        let at = |name: &str| facts.column_index(name).expect("a column of asyncoperation");
+        Self {
+            table,
+            asyncoperationid: at("asyncoperationid"),
+            createdon: at("createdon"),
+            sequence: at("sequence"),
+            statecode: at("statecode"),
+            statuscode: at("statuscode"),
+            startedon: at("startedon"),
+            completedon: at("completedon"),
+            modifiedon: at("modifiedon"),
+            postponeuntil: at("postponeuntil"),
+            retrycount: at("retrycount"),
+            errorcode: at("errorcode"),
+            message: at("message"),
+            friendlymessage: at("friendlymessage"),
+            executiontimespan: at("executiontimespan"),
+            hostid: at("hostid"),
+            data: at("data"),
+        }
+    }
+}
