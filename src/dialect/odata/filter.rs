@@ -215,7 +215,10 @@ fn side(cursor: &mut Cursor<'_>, expected: &str) -> Result<Side> {
                 return Err(cursor.error("a text stands in single quotes, not in double quotes"));
             }
             TokenKind::Word if called(cursor) => return Err(unknown_function(cursor)),
-            TokenKind::Word => Side::Column(cursor.column_path()?),
+            TokenKind::Word => {
+                refuse_capital_keyword(cursor)?;
+                Side::Column(cursor.column_path()?)
+            }
             _ => return Err(cursor.expected(expected)),
         }
     };
@@ -224,6 +227,15 @@ fn side(cursor: &mut Cursor<'_>, expected: &str) -> Result<Side> {
         return Err(cursor.unsupported(&format!("arithmetic operator '{}'", next.text)));
     }
     Ok(side)
+}
+
+/// `True` or `NULL`, which other languages write for what OData has in small letters.
+fn refuse_capital_keyword(cursor: &Cursor<'_>) -> Result<()> {
+    let word = &cursor.peek().text;
+    match ["null", "true", "false"].iter().find(|k| k.eq_ignore_ascii_case(word)) {
+        Some(right) => Err(cursor.error(format!("'{word}' is no literal; write '{right}'"))),
+        None => Ok(()),
+    }
 }
 
 /// A literal other than `null`, if one is next.

@@ -160,9 +160,7 @@ fn without_base(path: &str) -> &str {
         }
     }
     match path.split_once("://") {
-        Some((scheme, rest)) if matches!(scheme, "http" | "https") => {
-            rest.find('/').map_or("", |slash| &rest[slash..])
-        }
+        Some(("http" | "https", rest)) => rest.find('/').map_or("", |slash| &rest[slash..]),
         _ => path,
     }
 }

@@ -39,6 +39,8 @@ fn wrong_syntax_in_filters() {
             "$filter=a eq \"x\"",
             "$filter position 5: a text stands in single quotes, not in double quotes",
         ),
+        ("$filter=a eq True", "$filter position 5: 'True' is no literal; write 'true'"),
+        ("$filter=NULL ne a", "$filter position 0: 'NULL' is no literal; write 'null'"),
         ("$filter=a gt null", "$filter position 2: null is compared with 'eq' or 'ne' only"),
         ("$filter=1 eq 1", "$filter position 0: a comparison needs a column on one side"),
         ("$filter=null eq null", "$filter position 0: a comparison needs a column on one side"),
