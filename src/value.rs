@@ -93,6 +93,13 @@ pub fn parse_time(text: &str) -> Option<i64> {
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Some(time.timestamp_micros());
     }
+    // RFC 3339 wants seconds; OData lets them go.
+    for format in ["%Y-%m-%dT%H:%M%:z", "%Y-%m-%dT%H:%M%#z"] {
+        let text = text.strip_suffix('Z').map_or(text.to_owned(), |t| format!("{t}+00:00"));
+        if let Ok(time) = DateTime::parse_from_str(&text, format) {
+            return Some(time.timestamp_micros());
+        }
+    }
     for format in
         ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"]
     {
@@ -151,6 +158,7 @@ mod tests {
         assert_eq!(parse_time("1970-01-01T01:00:00+01:00"), Some(0));
         assert_eq!(parse_time("1970-01-01 00:00:00.000001"), Some(1));
         assert_eq!(parse_time("1970-01-02"), Some(86_400_000_000));
+        assert_eq!(parse_time("1970-01-01T00:01Z"), Some(60_000_000));
         assert_eq!(parse_time("yesterday"), None);
     }
 
