@@ -1,1 +1,3 @@
 //! The three query languages: text in, `query` forms or a checked T-SQL statement out.
+
+pub mod tsql;

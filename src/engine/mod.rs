@@ -1,5 +1,7 @@
 //! Plans and runs queries over a snapshot with DataFusion.
 
+pub mod functions;
+
 use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
