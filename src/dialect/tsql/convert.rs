@@ -7,11 +7,12 @@
 use datafusion::sql::sqlparser::ast::{
     CastKind, CharacterLength, DataType, ExactNumberInfo, Expr, TimezoneInfo, Value,
 };
+
+use super::functions;
 use datafusion::sql::sqlparser::tokenizer::Location;
 
-use super::{functions, report};
 use crate::engine::functions::is_style;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Characters of `CAST(x AS varchar)` without a length.
 const DEFAULT_LENGTH: u64 = 30;
@@ -27,32 +28,37 @@ enum Target {
     Guid,
 }
 
+/// A refusal; the caller knows the place.
+fn unsupported(what: impl std::fmt::Display) -> Error {
+    super::report::unsupported(what, Location::empty())
+}
+
 /// `CAST(x AS type)`, `x::type`, `TRY_CAST`; the operand is resolved.
-pub(super) fn cast(expr: &mut Expr, location: Location) -> Result<()> {
+pub(super) fn cast(expr: &mut Expr) -> Result<()> {
     let Expr::Cast { kind, expr: inner, data_type, array, format } = expr else { return Ok(()) };
     if *array || format.is_some() {
-        return Err(report::unsupported("this form of CAST", location));
+        return Err(unsupported("this form of CAST"));
     }
     let tries = matches!(kind, CastKind::TryCast | CastKind::SafeCast);
-    let target = target(data_type, location)?;
+    let target = target(data_type)?;
     let operand = std::mem::replace(inner.as_mut(), Expr::value(Value::Null));
     *expr = converted(operand, target, None, tries);
     Ok(())
 }
 
 /// `CONVERT(type, x[, style])`, `TRY_CONVERT`; the operand is resolved.
-pub(super) fn convert(expr: &mut Expr, location: Location) -> Result<()> {
+pub(super) fn convert(expr: &mut Expr) -> Result<()> {
     let Expr::Convert { is_try, expr: inner, data_type, charset, styles, .. } = expr else {
         return Ok(());
     };
     let (Some(data_type), None) = (data_type, charset) else {
-        return Err(report::unsupported("CONVERT … USING", location));
+        return Err(unsupported("CONVERT … USING"));
     };
-    let target = target(data_type, location)?;
+    let target = target(data_type)?;
     let style = match styles.as_slice() {
         [] => None,
-        [style] => Some(style_number(style, &target, location)?),
-        _ => return Err(report::unsupported("CONVERT with several styles", location)),
+        [style] => Some(style_number(style, &target)?),
+        _ => return Err(unsupported("CONVERT with several styles")),
     };
     let operand = std::mem::replace(inner.as_mut(), Expr::value(Value::Null));
     *expr = converted(operand, target, style, *is_try);
@@ -60,20 +66,20 @@ pub(super) fn convert(expr: &mut Expr, location: Location) -> Result<()> {
 }
 
 /// `DATE '…'` and the like: the engine's spelling of the type.
-pub(super) fn typed_literal(data_type: &mut DataType, location: Location) -> Result<()> {
-    *data_type = match target(data_type, location)? {
+pub(super) fn typed_literal(data_type: &mut DataType) -> Result<()> {
+    *data_type = match target(data_type)? {
         Target::Engine(data_type) => data_type,
         Target::DateTime => microseconds(),
         Target::Date => DataType::Date,
         Target::Text(_) => DataType::Text,
-        Target::Guid => return Err(report::unsupported("a GUID literal with its type", location)),
+        Target::Guid => return Err(unsupported("a GUID literal with its type")),
     };
     Ok(())
 }
 
 /// Whether a cast to this type gives text.
 pub(super) fn is_text_type(data_type: &DataType) -> bool {
-    matches!(target(data_type, Location::empty()), Ok(Target::Text(_)))
+    matches!(target(data_type), Ok(Target::Text(_)))
 }
 
 fn microseconds() -> DataType {
@@ -109,7 +115,7 @@ fn converted(operand: Expr, target: Target, style: Option<u32>, tries: bool) -> 
     }
 }
 
-fn style_number(style: &Expr, target: &Target, location: Location) -> Result<u32> {
+fn style_number(style: &Expr, target: &Target) -> Result<u32> {
     let number = match style {
         Expr::Value(value) => match &value.value {
             Value::Number(number, _) => number.parse().ok(),
@@ -124,12 +130,10 @@ fn style_number(style: &Expr, target: &Target, location: Location) -> Result<u32
         Target::DateTime | Target::Date => READ.contains(style),
         Target::Engine(_) | Target::Guid => *style == 0,
     });
-    known.ok_or_else(|| {
-        report::unsupported(format!("the CONVERT style {style} for this type"), location)
-    })
+    known.ok_or_else(|| unsupported(format!("the CONVERT style {style} for this type")))
 }
 
-fn target(data_type: &DataType, location: Location) -> Result<Target> {
+fn target(data_type: &DataType) -> Result<Target> {
     use DataType as Type;
     let target = match data_type {
         Type::Varchar(length)
@@ -167,14 +171,14 @@ fn target(data_type: &DataType, location: Location) -> Result<Target> {
         Type::Time(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => {
             Target::Engine(Type::Time(None, TimezoneInfo::None))
         }
-        Type::Custom(name, arguments) => return custom(&name.to_string(), arguments, location),
-        _ => return Err(report::unsupported(format!("the type '{data_type}'"), location)),
+        Type::Custom(name, arguments) => return custom(&name.to_string(), arguments),
+        _ => return Err(unsupported(format!("the type '{data_type}'"))),
     };
     Ok(target)
 }
 
 /// Types that the parser has no word for.
-fn custom(name: &str, arguments: &[String], location: Location) -> Result<Target> {
+fn custom(name: &str, arguments: &[String]) -> Result<Target> {
     let decimal = |precision, scale| {
         Target::Engine(DataType::Decimal(ExactNumberInfo::PrecisionAndScale(precision, scale)))
     };
@@ -192,5 +196,5 @@ fn custom(name: &str, arguments: &[String], location: Location) -> Result<Target
         },
         _ => None,
     };
-    known.ok_or_else(|| report::unsupported(format!("the type '{name}'"), location))
+    known.ok_or_else(|| unsupported(format!("the type '{name}'")))
 }

@@ -28,6 +28,7 @@ pub(super) fn tokens(text: &str, dialect: &dyn Dialect) -> Result<Vec<TokenWithS
     tokens.retain(|t| !matches!(t.token, Token::Whitespace(_)));
     end_batches(&mut tokens)?;
     drop_hints(&mut tokens);
+    check_rollup(&tokens)?;
     check_size(&tokens)?;
     Ok(tokens)
 }
@@ -114,6 +115,19 @@ fn closing(tokens: &[TokenWithSpan], open: usize) -> Option<usize> {
         }
     }
     None
+}
+
+/// `GROUP BY … WITH ROLLUP`, which the grammar cannot name.
+fn check_rollup(tokens: &[TokenWithSpan]) -> Result<()> {
+    for pair in tokens.windows(2) {
+        for kind in ["ROLLUP", "CUBE"] {
+            if is_word(pair.first(), "with") && is_word(pair.get(1), kind) {
+                let what = format!("GROUP BY … WITH {kind}");
+                return Err(report::unsupported(what, pair[0].span.start));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn check_size(tokens: &[TokenWithSpan]) -> Result<()> {

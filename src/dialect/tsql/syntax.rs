@@ -6,7 +6,7 @@
 
 use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::dialect::{Dialect, MsSqlDialect, PostgreSqlDialect};
-use datafusion::sql::sqlparser::keywords::{ALL_KEYWORDS, Keyword};
+use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Word};
 
@@ -130,8 +130,12 @@ fn check_first_word(word: &str, tokens: &[TokenWithSpan], location: Location) ->
     if PROCEDURAL.contains(&word) {
         return Err(report::unsupported(word, location));
     }
-    if word == "BEGIN" && tokens.get(1).is_some_and(|t| is_one_of(&t.token, &["TRY"])) {
-        return Err(report::unsupported("BEGIN TRY", location));
+    let block = [STARTS, WRITES, PROCEDURAL, &["TRY"]];
+    if word == "BEGIN"
+        && let Some(next) = tokens.get(1)
+        && block.iter().any(|words| is_one_of(&next.token, words))
+    {
+        return Err(report::unsupported("a block of statements (BEGIN … END)", location));
     }
     if word == "EXPLAIN" {
         let explained = tokens[1..]
@@ -171,11 +175,17 @@ fn explain(error: ParserError, parser: &Parser, tokens: &[TokenWithSpan]) -> Err
     };
     let (message, location) = split_location(&message);
     let location = location.unwrap_or_else(|| parser.peek_token_ref().span.start);
-    let Some(rest) = message.strip_prefix("Expected: ") else {
+    let parts = message.strip_prefix("Expected").and_then(|rest| rest.split_once(", found: "));
+    let Some((expected, found)) = parts else {
         return report::syntax(format!("Incorrect syntax (Msg 102): {message}"), location);
     };
-    let expected = rest.split(", found: ").next().unwrap_or(rest);
-    let index = tokens.iter().position(|t| t.span.start == location).unwrap_or(tokens.len());
+    let expected = expected.trim_start_matches([':', ' ']);
+    let is_found = |i: usize| tokens.get(i).is_some_and(|t| t.token.to_string() == found);
+    let mut index = tokens.iter().position(|t| t.span.start == location).unwrap_or(tokens.len());
+    // Some of the parser's errors have the place of the token after.
+    if !is_found(index) && index > 0 && is_found(index - 1) {
+        index -= 1;
+    }
     incorrect(index, tokens, expected)
 }
 
@@ -192,6 +202,15 @@ fn split_location(message: &str) -> (&str, Option<Location>) {
 
 /// The error for a token that does not belong there.
 fn incorrect(index: usize, tokens: &[TokenWithSpan], expected: &str) -> Error {
+    if let Some((word, meant)) = index.checked_sub(1).and_then(|i| misspelt_clause(tokens.get(i)?))
+    {
+        let message = format!(
+            "Incorrect syntax near '{}' (Msg 102){}",
+            word.value,
+            report::suggestion(Some(meant))
+        );
+        return report::syntax(message, tokens[index - 1].span.start);
+    }
     if let Some(missing) = missing_comma(index, tokens) {
         let word = &tokens[missing];
         let text = &word.token;
@@ -212,6 +231,9 @@ fn incorrect(index: usize, tokens: &[TokenWithSpan], expected: &str) -> Error {
         }
         _ => format!("'{}' (Msg 102)", found.token),
     };
+    let lacks_by = is_one_of(&found.token, &["GROUP", "ORDER"])
+        && !tokens.get(index + 1).is_some_and(|t| is_one_of(&t.token, &["BY"]));
+    let expected = if lacks_by { "BY after it" } else { expected };
     let message =
         format!("Incorrect syntax near {near}: expected {expected}{}", misspelt(found, expected));
     report::syntax(message, found.span.start)
@@ -278,6 +300,7 @@ fn is_name(token: &Token) -> bool {
                 | Keyword::WHEN
                 | Keyword::THEN
                 | Keyword::ELSE
+                | Keyword::END
                 | Keyword::DESC
                 | Keyword::ASC
                 | Keyword::LIMIT
@@ -288,16 +311,20 @@ fn is_name(token: &Token) -> bool {
         )
 }
 
-/// `SELEC`, `FORM`: the expected or leading keyword that was probably meant.
+/// A word that was taken for an alias and is one letter away from a clause.
+fn misspelt_clause(token: &TokenWithSpan) -> Option<(&Word, &'static str)> {
+    const CLAUSES: [&str; 8] =
+        ["FROM", "WHERE", "GROUP", "ORDER", "HAVING", "JOIN", "UNION", "INNER"];
+    let word = script::word(&token.token).filter(|w| w.keyword == Keyword::NoKeyword)?;
+    Some((word, crate::catalog::nearest(&word.value, CLAUSES.into_iter())?))
+}
+
+/// `SELEC`: the first word that was probably meant.
 fn misspelt(found: &TokenWithSpan, expected: &str) -> String {
-    let Some(word) = script::word(&found.token) else { return String::new() };
-    if ALL_KEYWORDS.binary_search(&word.value.to_uppercase().as_str()).is_ok() {
-        return String::new();
+    match script::word(&found.token) {
+        Some(word) if expected == "an SQL statement" => {
+            report::suggestion(crate::catalog::nearest(&word.value, STARTS.iter().copied()))
+        }
+        _ => String::new(),
     }
-    let candidates: &[&str] = if expected == "an SQL statement" {
-        STARTS
-    } else {
-        &["FROM", "WHERE", "GROUP", "ORDER", "HAVING", "JOIN", "UNION", "BY"]
-    };
-    report::suggestion(crate::catalog::nearest(&word.value, candidates.iter().copied()))
 }

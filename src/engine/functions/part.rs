@@ -42,7 +42,7 @@ impl DatePart {
     /// A part by its name or an abbreviation, in any case.
     pub fn parse(word: &str) -> Option<Self> {
         let is = |name: &&str| name.eq_ignore_ascii_case(word);
-        PARTS.iter().find(|(_, names)| names.iter().any(|n| is(n))).map(|(part, _)| *part)
+        PARTS.iter().find(|(_, names)| names.iter().any(&is)).map(|(part, _)| *part)
     }
 
     /// The full name.

@@ -173,6 +173,12 @@ fn date_part(function: &mut Function, written: &str, location: Location) -> Resu
     else {
         return Err(report::unsupported(format!("this first argument of {written}"), location));
     };
+    if let Expr::Value(value) = &*arg {
+        let message = format!(
+            "The first argument of {written} is a date part without quotes, such as day (Msg 1023)"
+        );
+        return Err(report::invalid("22023", message, value.span.start));
+    }
     let (word, place) = match &*arg {
         Expr::Identifier(ident) => (ident.value.clone(), report::start(ident)),
         other => (other.to_string(), location),

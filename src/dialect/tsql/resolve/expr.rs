@@ -3,9 +3,10 @@
 //! a long `OR` needs no deep stack.
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CeilFloorKind, DateTimeField, Expr, Ident, ObjectName, ObjectNamePart,
+    BinaryOperator, CeilFloorKind, DateTimeField, Expr, Ident, ObjectName, ObjectNamePart, Spanned,
     UnaryOperator, Value, ValueWithSpan,
 };
+use datafusion::sql::sqlparser::tokenizer::Location;
 
 use super::Resolver;
 use super::scope::{self, Found, Scope, Source};
@@ -90,16 +91,17 @@ impl Resolver<'_> {
             }
             Expr::TypedString(typed) => {
                 plain_literal(&mut typed.value);
-                convert::typed_literal(&mut typed.data_type, self.location)
+                convert::typed_literal(&mut typed.data_type)
+                    .map_err(|e| report::at(e, typed.value.span.start))
             }
             Expr::Interval(interval) => self.expr(&mut interval.value),
             Expr::Cast { expr: inner, .. } => {
                 self.expr(inner)?;
-                convert::cast(expr, self.location)
+                convert::cast(expr).map_err(|e| report::at(e, self.place_of(expr)))
             }
             Expr::Convert { expr: inner, .. } => {
                 self.expr(inner)?;
-                convert::convert(expr, self.location)
+                convert::convert(expr).map_err(|e| report::at(e, self.place_of(expr)))
             }
             Expr::Function(_) => self.function(expr),
             Expr::Case { operand, conditions, else_result, .. } => {
@@ -141,13 +143,22 @@ impl Resolver<'_> {
             Expr::GroupingSets(sets) | Expr::Cube(sets) | Expr::Rollup(sets) => {
                 sets.iter_mut().flatten().try_for_each(|e| self.expr(e))
             }
-            Expr::Collate { collation, .. } => {
-                Err(report::unsupported(format!("COLLATE {collation}"), self.location))
+            other => {
+                let what = match &*other {
+                    Expr::Collate { collation, .. } => format!("COLLATE {collation}"),
+                    Expr::AtTimeZone { .. } => "AT TIME ZONE".to_owned(),
+                    Expr::Tuple(_) => "a row of values".to_owned(),
+                    other => format!("'{other}'"),
+                };
+                Err(report::unsupported(what, self.place_of(other)))
             }
-            Expr::AtTimeZone { .. } => Err(report::unsupported("AT TIME ZONE", self.location)),
-            Expr::Tuple(_) => Err(report::unsupported("a row of values", self.location)),
-            other => Err(report::unsupported(format!("'{other}'"), self.location)),
         }
+    }
+
+    /// Where an expression starts, or its `SELECT`.
+    fn place_of(&self, expr: &Expr) -> Location {
+        let start = expr.span().start;
+        if start.line == 0 { self.location } else { start }
     }
 
     fn check_operator(&self, op: &BinaryOperator) -> Result<()> {
@@ -186,10 +197,12 @@ impl Resolver<'_> {
             rest = *left;
         }
         self.expr(&mut rest)?;
-        let mut text = is_text(&rest, &self.scopes);
+        let (mut text, mut null) = (is_text(&rest, &self.scopes), is_null(&rest));
         for mut right in operands.into_iter().rev() {
             self.expr(&mut right)?;
-            text = text && is_text(&right, &self.scopes);
+            let (right_text, right_null) = (is_text(&right, &self.scopes), is_null(&right));
+            text = text && (right_text || right_null) || null && right_text;
+            null = null && right_null;
             let op = if text { BinaryOperator::StringConcat } else { BinaryOperator::Plus };
             rest = Expr::BinaryOp { left: Box::new(rest), op, right: Box::new(right) };
         }
@@ -283,12 +296,24 @@ impl Resolver<'_> {
         if let Some(source) = found {
             return Ok(source.clone());
         }
-        let sources = self.scopes.iter().rev().flat_map(|scope| &scope.sources);
-        let nearest =
-            crate::catalog::nearest(&name.value, sources.filter_map(|s| s.name.as_deref()));
+        let names: Vec<&str> = self
+            .scopes
+            .iter()
+            .rev()
+            .flat_map(|scope| &scope.sources)
+            .filter_map(|source| source.name.as_deref())
+            .collect();
+        let known: Vec<_> = names.iter().map(|name| format!("'{name}'")).collect();
+        // Any two one-letter aliases are near to each other.
+        let nearest = if name.value.len() > 1 {
+            crate::catalog::nearest(&name.value, names.iter().copied())
+        } else {
+            None
+        };
         let message = format!(
             "The multi-part identifier starting with '{whole}' could not be bound (Msg 4104): \
-             no table of the query has this name{}",
+             the tables of the query are {}{}",
+            if known.is_empty() { "none".to_owned() } else { known.join(", ") },
             report::suggestion(nearest)
         );
         Err(report::unknown_table(message, report::start(&qualifiers[0])))
@@ -314,6 +339,10 @@ fn plain_literal(literal: &mut ValueWithSpan) {
 /// A stand-in while an expression is taken apart.
 fn nothing() -> Expr {
     Expr::value(Value::Null)
+}
+
+fn is_null(expr: &Expr) -> bool {
+    matches!(expr, Expr::Value(value) if value.value == Value::Null)
 }
 
 /// Whether a resolved expression is known to be text.

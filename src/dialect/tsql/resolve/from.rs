@@ -2,7 +2,7 @@
 
 use datafusion::sql::sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Join, JoinConstraint,
-    JoinOperator, ObjectName, ObjectNamePart, TableAlias, TableFactor, TableFunctionArgs,
+    JoinOperator, ObjectName, ObjectNamePart, Spanned, TableAlias, TableFactor, TableFunctionArgs,
     TableWithJoins,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
@@ -167,7 +167,8 @@ impl Resolver<'_> {
         }
         drop_argument_hints(args, name, location)?;
         for hint in with_hints.drain(..) {
-            check_hint(&hint, location)?;
+            let own = hint.span().start;
+            check_hint(&hint, if own.line == 0 { location } else { own })?;
         }
         if let Some(alias) = alias {
             drop_alias_hints(alias);
@@ -211,6 +212,10 @@ impl Resolver<'_> {
         }
         check_qualifiers(qualifiers, name, location)?;
         let Some(table) = self.catalog.table(&last.value.to_lowercase()) else {
+            if self.open_ctes.iter().any(|open| scope::same(open, &last.value)) {
+                let what = format!("the recursive common table expression '{}'", last.value);
+                return Err(report::unsupported(what, location));
+            }
             let ctes = self.ctes.iter().filter_map(|c| c.name.as_deref());
             let nearest = crate::catalog::nearest(
                 &last.value,

@@ -23,7 +23,8 @@ use crate::error::Result;
 
 /// Resolves a whole query in place.
 pub(super) fn query(query: &mut Query, catalog: &Catalog, location: Location) -> Result<()> {
-    let mut resolver = Resolver { catalog, scopes: Vec::new(), ctes: Vec::new(), location };
+    let mut resolver =
+        Resolver { catalog, scopes: Vec::new(), ctes: Vec::new(), open_ctes: Vec::new(), location };
     resolver.query(query).map(|_| ())
 }
 
@@ -34,6 +35,8 @@ struct Resolver<'a> {
     scopes: Vec<Scope>,
     /// Common table expressions in sight, innermost last.
     ctes: Vec<Source>,
+    /// Names of the common table expressions being resolved.
+    open_ctes: Vec<String>,
     /// Where the statement, or the clause looked at, starts; the place of errors
     /// whose own is unknown.
     location: Location,
@@ -42,6 +45,7 @@ struct Resolver<'a> {
 impl Resolver<'_> {
     /// A query at any depth; its output columns.
     fn query(&mut self, query: &mut Query) -> Result<Vec<Output>> {
+        let location = self.location;
         self.refuse_query_clauses(query)?;
         let visible = self.ctes.len();
         if let Some(with) = &mut query.with {
@@ -50,6 +54,7 @@ impl Resolver<'_> {
         let outputs = self.body(query)?;
         self.limit(query)?;
         self.ctes.truncate(visible);
+        self.location = location;
         Ok(outputs)
     }
 
@@ -85,7 +90,9 @@ impl Resolver<'_> {
                     format!("Duplicate common table expression name '{}' (Msg 239)", name.value);
                 return Err(report::invalid("42712", message, report::start(name)));
             }
+            self.open_ctes.push(name.value.clone());
             let outputs = self.query(&mut cte.query)?;
+            self.open_ctes.pop();
             let source = Self::derived(outputs, Some(&cte.alias))?;
             self.ctes.push(source);
         }
@@ -113,15 +120,40 @@ impl Resolver<'_> {
         Ok(outputs)
     }
 
-    /// An operand of a set operation, or the body of a query that is none.
+    /// The body of a query. Chains of set operations lean to the left and are
+    /// taken apart in a loop, so that a long one needs no deep stack.
     fn set_expr(&mut self, body: &mut SetExpr) -> Result<Vec<Output>> {
-        match body {
+        let mut others = Vec::new();
+        let mut first = body;
+        while let SetExpr::SetOperation { left, right, op, set_quantifier } = first {
+            check_set_operation(*op, *set_quantifier, self.location)?;
+            others.push((*op, right));
+            first = left;
+        }
+        let outputs = self.operand(first)?;
+        for (op, other) in others.into_iter().rev() {
+            let columns = self.operand(other)?;
+            if outputs.len() != columns.len() {
+                let message = format!(
+                    "All queries combined using {op} need the same number of columns \
+                     (Msg 205): the first has {}, the other {}",
+                    outputs.len(),
+                    columns.len()
+                );
+                return Err(report::invalid("42601", message, self.location));
+            }
+        }
+        Ok(outputs)
+    }
+
+    /// An operand of a set operation, or the body of a query without one.
+    fn operand(&mut self, operand: &mut SetExpr) -> Result<Vec<Output>> {
+        match operand {
             SetExpr::Select(select) if select.top.is_some() => {
                 // LIMIT belongs to a query: the operand becomes one.
-                let operand = std::mem::replace(body, SetExpr::Values(no_rows()));
-                let mut query = as_query(operand);
+                let mut query = as_query(std::mem::replace(operand, SetExpr::Values(no_rows())));
                 let outputs = self.query(&mut query)?;
-                *body = SetExpr::Query(query);
+                *operand = SetExpr::Query(query);
                 Ok(outputs)
             }
             SetExpr::Select(select) => self.select(select, None),
@@ -139,34 +171,7 @@ impl Resolver<'_> {
                 let name = |i| Output { name: format!("column{i}"), text: false };
                 Ok((1..=width).map(name).collect())
             }
-            SetExpr::SetOperation { left, right, op, set_quantifier } => {
-                let all = matches!(set_quantifier, SetQuantifier::All);
-                let known = match op {
-                    SetOperator::Union => true,
-                    SetOperator::Except | SetOperator::Intersect => !all,
-                    SetOperator::Minus => false,
-                };
-                let by_name = !matches!(
-                    set_quantifier,
-                    SetQuantifier::All | SetQuantifier::Distinct | SetQuantifier::None
-                );
-                if !known || by_name {
-                    let what = format!("{op} {set_quantifier}");
-                    return Err(report::unsupported(what.trim_end(), self.location));
-                }
-                let outputs = self.set_expr(left)?;
-                let others = self.set_expr(right)?;
-                if outputs.len() != others.len() {
-                    let message = format!(
-                        "All queries combined using {op} need the same number of columns \
-                         (Msg 205): the first has {}, the other {}",
-                        outputs.len(),
-                        others.len()
-                    );
-                    return Err(report::invalid("42601", message, self.location));
-                }
-                Ok(outputs)
-            }
+            SetExpr::SetOperation { .. } => self.set_expr(operand),
             SetExpr::Insert(_) => Err(report::read_only("INSERT", self.location)),
             SetExpr::Update(_) => Err(report::read_only("UPDATE", self.location)),
             SetExpr::Delete(_) => Err(report::read_only("DELETE", self.location)),
@@ -210,6 +215,23 @@ impl Resolver<'_> {
             bare_table: false,
         })
     }
+}
+
+fn check_set_operation(
+    op: SetOperator,
+    quantifier: SetQuantifier,
+    location: Location,
+) -> Result<()> {
+    let offered = match quantifier {
+        SetQuantifier::None | SetQuantifier::Distinct => op != SetOperator::Minus,
+        SetQuantifier::All => op == SetOperator::Union,
+        SetQuantifier::ByName | SetQuantifier::AllByName | SetQuantifier::DistinctByName => false,
+    };
+    if offered {
+        return Ok(());
+    }
+    let what = format!("{op} {quantifier}");
+    Err(report::unsupported(what.trim_end(), location))
 }
 
 fn no_rows() -> datafusion::sql::sqlparser::ast::Values {

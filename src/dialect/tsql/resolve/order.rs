@@ -151,6 +151,14 @@ impl Resolver<'_> {
         self.scopes.push(Scope::default());
         let resolved = self.expr(bound);
         self.scopes = enclosing;
-        resolved
+        resolved.map_err(|mut error| {
+            if error.sqlstate == Some("42703") {
+                error.message = format!(
+                    "The number of rows after TOP, OFFSET, FETCH or LIMIT can not depend on a \
+                     column: {bound}"
+                );
+            }
+            error
+        })
     }
 }

@@ -116,9 +116,15 @@ impl Source {
         }
     }
 
-    /// The name for messages.
-    fn label(&self) -> &str {
-        self.name.as_deref().unwrap_or("the derived table")
+    /// The name for messages: of a table with an alias, both.
+    fn label(&self) -> String {
+        match (&self.name, &self.columns) {
+            (Some(name), Columns::Table(table)) if *name != table.logical_name => {
+                format!("'{name}' ({})", table.logical_name)
+            }
+            (Some(name), _) => format!("'{name}'"),
+            (None, _) => "the derived table".to_owned(),
+        }
     }
 }
 
@@ -133,14 +139,16 @@ impl Scope {
         let mut found: Option<(&Source, String, bool)> = None;
         for source in &self.sources {
             let Some((name, text)) = source.column(ident)? else { continue };
-            if let Some((other, name, _)) = &found {
+            if let Some((other, _, _)) = &found {
+                let qualify = match (&other.name, &source.name) {
+                    (Some(a), Some(b)) => format!("; write '{a}.{name}' or '{b}.{name}'"),
+                    _ => String::new(),
+                };
                 let message = format!(
-                    "Ambiguous column name '{}' (Msg 209): it is in '{other}' and '{}'; \
-                     write '{other}.{name}' or '{}.{name}'",
+                    "Ambiguous column name '{}' (Msg 209): it is in {} and {}{qualify}",
                     ident.value,
+                    other.label(),
                     source.label(),
-                    source.label(),
-                    other = other.label(),
                 );
                 return Err(report::invalid("42702", message, report::start(ident)));
             }
@@ -188,7 +196,7 @@ pub(super) fn unknown(
     let place = match sources {
         [] => "; the query has no FROM clause".to_owned(),
         sources => {
-            let names: Vec<_> = sources.iter().map(|s| format!("'{}'", s.label())).collect();
+            let names: Vec<_> = sources.iter().map(Source::label).collect();
             format!(" on {}", names.join(", "))
         }
     };

@@ -32,6 +32,10 @@ impl Resolver<'_> {
         if let Some(clause) = foreign_clause(select) {
             return Err(report::unsupported(clause, self.location));
         }
+        if select.projection.is_empty() {
+            let message = "Incorrect syntax (Msg 156): the list after SELECT is empty";
+            return Err(report::syntax(message, self.location));
+        }
         let sources = self.from(&mut select.from)?;
         self.scopes.push(Scope { sources, aliases: Vec::new() });
         let outputs = self.select_in_scope(select, order_by);
