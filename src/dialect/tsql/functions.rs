@@ -42,7 +42,7 @@ pub(super) enum Scalar {
     Len,
     /// `LOG(x[, base])`: the engine wants the base first.
     Log,
-    /// `ROUND(x, n[, truncate])`.
+    /// `ROUND(x[, n[, truncate]])`; PostgreSQL leaves `n` out.
     Round,
 }
 
@@ -91,7 +91,7 @@ static KNOWN: &[Known] = &[
     known("replace", 3, 3, Rule::Call("sql_replace")),
     known("replicate", 2, 2, Rule::Call("repeat")),
     known("right", 2, 2, Rule::Call("sql_right")),
-    known("round", 2, 3, Rule::Scalar(Scalar::Round)),
+    known("round", 1, 3, Rule::Scalar(Scalar::Round)),
     known("sign", 1, 1, Rule::Call("signum")),
     known("stdev", 1, 1, Rule::Call("stddev")),
     known("stdevp", 1, 1, Rule::Call("stddev_pop")),

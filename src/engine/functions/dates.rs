@@ -360,11 +360,15 @@ fn truncated(part: DatePart, time: i64) -> Option<i64> {
         DatePart::Week => day - calendar::weekday(day),
         DatePart::IsoWeek => monday_of(day),
         DatePart::Weekday | DatePart::Nanosecond => return None,
-        DatePart::Hour => return Some(time - time.rem_euclid(MICROS_PER_HOUR)),
-        DatePart::Minute => return Some(time - time.rem_euclid(MICROS_PER_MINUTE)),
-        DatePart::Second => return Some(time - time.rem_euclid(MICROS_PER_SECOND)),
-        DatePart::Millisecond => return Some(time - time.rem_euclid(1_000)),
+        DatePart::Hour => return Some(floor(time, MICROS_PER_HOUR)),
+        DatePart::Minute => return Some(floor(time, MICROS_PER_MINUTE)),
+        DatePart::Second => return Some(floor(time, MICROS_PER_SECOND)),
+        DatePart::Millisecond => return Some(floor(time, 1_000)),
         DatePart::Microsecond => return Some(time),
     };
-    Some(start * MICROS_PER_DAY)
+    Some(start.saturating_mul(MICROS_PER_DAY))
+}
+
+fn floor(time: i64, unit: i64) -> i64 {
+    time.saturating_sub(time.rem_euclid(unit))
 }

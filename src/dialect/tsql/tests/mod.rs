@@ -2,6 +2,7 @@
 //! what comes out of [`parse`] plans, and gives these rows.
 
 mod bad_input;
+mod diagnosing;
 mod documented;
 mod functions;
 mod names;
