@@ -91,3 +91,4 @@ mod tests {
         }
     }
 }
+pub mod tsql;

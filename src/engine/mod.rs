@@ -15,11 +15,14 @@ mod scan;
 mod semantics;
 mod sql;
 
+pub mod functions;
+
 use std::sync::Arc;
 
 use datafusion::arrow::array::types::Int64Type;
 use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::execution::FunctionRegistry;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, collect, displayable, execute_stream};
@@ -49,12 +52,15 @@ impl Engine {
     pub fn new() -> Self {
         // Chunk-sized batches: small ones cost twice the time.
         let config = SessionConfig::new().with_batch_size(ROWS_MAX);
-        let session = SessionStateBuilder::new()
+        let mut session = SessionStateBuilder::new()
             .with_config(config)
             .with_default_features()
             .with_optimizer_rule(Arc::new(canonical::SmallerSideLeft))
             .with_optimizer_rule(Arc::new(canonical::OrderedAggregates))
             .build();
+        for function in functions::all() {
+            session.register_udf(function).expect("a session takes functions");
+        }
         Self { session }
     }
 

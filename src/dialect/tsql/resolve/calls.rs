@@ -1,0 +1,302 @@
+//! Function calls: the name judged, the arguments resolved, T-SQL's own
+//! functions replaced by calls that the planner knows.
+
+use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
+use datafusion::sql::sqlparser::ast::{
+    CaseWhen, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
+    FunctionArgumentList, FunctionArguments, Ident, ObjectName, ObjectNamePart, Value, WindowFrame,
+    WindowFrameBound, WindowType,
+};
+use datafusion::sql::sqlparser::tokenizer::Location;
+
+use super::Resolver;
+use crate::dialect::tsql::functions::{self, Known, Rule, Scalar};
+use crate::dialect::tsql::report;
+use crate::engine::functions::DatePart;
+use crate::error::Result;
+
+impl Resolver<'_> {
+    /// Resolves a call in place.
+    pub(super) fn function(&mut self, expr: &mut Expr) -> Result<()> {
+        let Expr::Function(function) = expr else { return Ok(()) };
+        let (written, location) = self.function_name(&function.name)?;
+        let name = written.to_lowercase();
+        let known = functions::lookup(&name);
+        match known {
+            Some(known) => check_count(&known, &written, function, location)?,
+            None if functions::in_engine(&name) => {}
+            None if functions::is_missing(&name) => {
+                return Err(report::unsupported(
+                    format!("the function {}", written.to_uppercase()),
+                    location,
+                ));
+            }
+            None => {
+                let message = format!(
+                    "'{written}' is not a recognized function name (Msg 195){}",
+                    report::suggestion(functions::nearest(&name))
+                );
+                return Err(report::invalid("42883", message, location));
+            }
+        }
+        if let Some(Known { rule: Rule::Part(_), .. }) = known {
+            date_part(function, &written, location)?;
+        }
+        self.arguments(function, location)?;
+        rename(&mut function.name, &name);
+        match known {
+            Some(known) => apply(known.rule, expr, location),
+            None => Ok(()),
+        }
+    }
+
+    fn function_name(&self, name: &ObjectName) -> Result<(String, Location)> {
+        match name.0.as_slice() {
+            [ObjectNamePart::Identifier(ident)] => Ok((ident.value.clone(), report::start(ident))),
+            _ => Err(report::unsupported(format!("the function {name}"), self.location)),
+        }
+    }
+
+    /// Arguments, orders, filter and window of a call.
+    fn arguments(&mut self, function: &mut Function, location: Location) -> Result<()> {
+        if function.parameters != FunctionArguments::None || function.uses_odbc_syntax {
+            return Err(report::unsupported(format!("'{function}'"), location));
+        }
+        match &mut function.args {
+            FunctionArguments::None => {}
+            FunctionArguments::Subquery(_) => {
+                return Err(report::unsupported("a query as argument", location));
+            }
+            FunctionArguments::List(list) => {
+                for arg in &mut list.args {
+                    match arg {
+                        FunctionArg::Unnamed(FunctionArgExpr::Expr(arg)) => self.expr(arg)?,
+                        FunctionArg::Unnamed(FunctionArgExpr::Wildcard) => {}
+                        other => {
+                            return Err(report::unsupported(
+                                format!("the argument '{other}'"),
+                                location,
+                            ));
+                        }
+                    }
+                }
+                for clause in &mut list.clauses {
+                    match clause {
+                        FunctionArgumentClause::OrderBy(keys) => {
+                            keys.iter_mut().try_for_each(|key| self.sort_key(key))?;
+                        }
+                        FunctionArgumentClause::IgnoreOrRespectNulls(_) => {}
+                        other => {
+                            return Err(report::unsupported(format!("'{other}'"), location));
+                        }
+                    }
+                }
+            }
+        }
+        function.within_group.iter_mut().try_for_each(|key| self.sort_key(key))?;
+        if let Some(filter) = &mut function.filter {
+            self.expr(filter)?;
+        }
+        match &mut function.over {
+            None => Ok(()),
+            Some(WindowType::NamedWindow(name)) => {
+                Err(report::unsupported("OVER with a window name", report::start(name)))
+            }
+            Some(WindowType::WindowSpec(window)) => {
+                if window.window_name.is_some() {
+                    return Err(report::unsupported("OVER with a window name", location));
+                }
+                window.partition_by.iter_mut().try_for_each(|e| self.expr(e))?;
+                window.order_by.iter_mut().try_for_each(|key| self.sort_key(key))?;
+                match &mut window.window_frame {
+                    Some(frame) => self.frame(frame),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+
+    fn frame(&mut self, frame: &mut WindowFrame) -> Result<()> {
+        let bounds = std::iter::once(&mut frame.start_bound).chain(&mut frame.end_bound);
+        for bound in bounds {
+            if let WindowFrameBound::Preceding(Some(rows))
+            | WindowFrameBound::Following(Some(rows)) = bound
+            {
+                self.expr(rows)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn rename(name: &mut ObjectName, new: &str) {
+    if let Some(ObjectNamePart::Identifier(ident)) = name.0.first_mut() {
+        *ident = Ident { value: new.to_owned(), quote_style: None, span: ident.span };
+    }
+}
+
+fn list(function: &mut Function) -> Option<&mut FunctionArgumentList> {
+    match &mut function.args {
+        FunctionArguments::List(list) => Some(list),
+        _ => None,
+    }
+}
+
+fn check_count(
+    known: &Known,
+    written: &str,
+    function: &Function,
+    location: Location,
+) -> Result<()> {
+    let count = match &function.args {
+        FunctionArguments::List(list) => list.args.len(),
+        _ => 0,
+    };
+    if (known.least..=known.most).contains(&count) {
+        return Ok(());
+    }
+    let wanted = if known.least == known.most {
+        known.least.to_string()
+    } else if known.most == usize::MAX {
+        format!("at least {}", known.least)
+    } else {
+        format!("{} to {}", known.least, known.most)
+    };
+    let message = format!("The {written} function requires {wanted} argument(s) (Msg 174)");
+    Err(report::invalid("42883", message, location))
+}
+
+/// The bare word `day` becomes the literal `'day'`.
+fn date_part(function: &mut Function, written: &str, location: Location) -> Result<()> {
+    let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(arg))) =
+        list(function).and_then(|list| list.args.first_mut())
+    else {
+        return Err(report::unsupported(format!("this first argument of {written}"), location));
+    };
+    if let Expr::Value(value) = &*arg {
+        let message = format!(
+            "The first argument of {written} is a date part without quotes, such as day (Msg 1023)"
+        );
+        return Err(report::invalid("22023", message, value.span.start));
+    }
+    let (word, place) = match &*arg {
+        Expr::Identifier(ident) => (ident.value.clone(), report::start(ident)),
+        other => (other.to_string(), location),
+    };
+    let Some(part) = DatePart::parse(&word) else {
+        let message = format!(
+            "'{word}' is not a recognized {} option (Msg 155){}",
+            written.to_lowercase(),
+            report::suggestion(crate::catalog::nearest(&word, DatePart::names()))
+        );
+        return Err(report::invalid("22023", message, place));
+    };
+    *arg = functions::text(part.name());
+    Ok(())
+}
+
+/// The call that stands for a T-SQL function; its arguments are resolved.
+fn apply(rule: Rule, expr: &mut Expr, location: Location) -> Result<()> {
+    let Expr::Function(function) = expr else { return Ok(()) };
+    match rule {
+        Rule::Call(name) | Rule::Part(name) => {
+            rename(&mut function.name, name);
+            if function.args == FunctionArguments::None {
+                *expr = functions::call(name, Vec::new());
+            }
+        }
+        Rule::StringAgg => {
+            let order = std::mem::take(&mut function.within_group);
+            if let Some(list) = list(function)
+                && !order.is_empty()
+            {
+                list.clauses.push(FunctionArgumentClause::OrderBy(order));
+            }
+        }
+        Rule::Percentile => {
+            if function.over.is_some() {
+                return Err(report::unsupported("PERCENTILE_CONT … OVER", location));
+            }
+        }
+        Rule::Scalar(scalar) => {
+            let args = scalar_args(function, location)?;
+            *expr = replace(scalar, args);
+        }
+    }
+    Ok(())
+}
+
+/// The arguments of a scalar function; windows and such have no meaning there.
+fn scalar_args(function: &mut Function, location: Location) -> Result<Vec<Expr>> {
+    let plain = function.over.is_none()
+        && function.filter.is_none()
+        && function.within_group.is_empty()
+        && function.null_treatment.is_none();
+    let args = match &mut function.args {
+        FunctionArguments::List(list)
+            if plain && list.clauses.is_empty() && list.duplicate_treatment.is_none() =>
+        {
+            std::mem::take(&mut list.args)
+        }
+        _ => return Err(report::unsupported(format!("'{function}'"), location)),
+    };
+    args.into_iter()
+        .map(|arg| match arg {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(arg)) => Ok(arg),
+            other => Err(report::unsupported(format!("the argument '{other}'"), location)),
+        })
+        .collect()
+}
+
+fn replace(scalar: Scalar, mut args: Vec<Expr>) -> Expr {
+    match scalar {
+        Scalar::Datepart(part) => {
+            args.insert(0, functions::text(part));
+            functions::call("datepart", args)
+        }
+        Scalar::Iif => {
+            let otherwise = args.pop();
+            case(None, vec![args], otherwise)
+        }
+        Scalar::Choose => {
+            let index = args.remove(0);
+            let number = |i: usize| Expr::value(Value::Number(i.to_string(), false));
+            let arms = args.into_iter().enumerate().map(|(i, arg)| vec![number(i + 1), arg]);
+            case(Some(index), arms.collect(), None)
+        }
+        Scalar::Len => {
+            let trimmed = functions::call("rtrim", args);
+            functions::call("character_length", vec![trimmed])
+        }
+        Scalar::Log if args.len() == 1 => functions::call("ln", args),
+        Scalar::Log => {
+            args.reverse();
+            functions::call("log", args)
+        }
+        Scalar::Round => {
+            let zero = Value::Number("0".into(), false);
+            let truncates =
+                args.get(2).is_some_and(|a| !matches!(a, Expr::Value(v) if v.value == zero));
+            args.truncate(2);
+            functions::call(if truncates { "trunc" } else { "round" }, args)
+        }
+    }
+}
+
+/// `CASE [operand] WHEN a THEN b … [ELSE c] END` of pairs.
+fn case(operand: Option<Expr>, arms: Vec<Vec<Expr>>, otherwise: Option<Expr>) -> Expr {
+    let conditions = arms
+        .into_iter()
+        .filter_map(|arm| {
+            let mut arm = arm.into_iter();
+            Some(CaseWhen { condition: arm.next()?, result: arm.next()? })
+        })
+        .collect();
+    Expr::Case {
+        case_token: AttachedToken::empty(),
+        end_token: AttachedToken::empty(),
+        operand: operand.map(Box::new),
+        conditions,
+        else_result: otherwise.map(Box::new),
+    }
+}

@@ -1,0 +1,377 @@
+//! Expressions: names settled, T-SQL's operators and literals put into the
+//! forms that the planner knows. Chains of operators are walked in a loop, so
+//! a long `OR` needs no deep stack.
+
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, CeilFloorKind, DateTimeField, Expr, Ident, ObjectName, ObjectNamePart, Spanned,
+    UnaryOperator, Value, ValueWithSpan,
+};
+use datafusion::sql::sqlparser::tokenizer::Location;
+
+use super::Resolver;
+use super::scope::{self, Found, Scope, Source};
+use crate::dialect::tsql::{convert, functions, report};
+use crate::error::Result;
+
+impl Resolver<'_> {
+    /// Resolves an expression in place.
+    pub(super) fn expr(&mut self, expr: &mut Expr) -> Result<()> {
+        // `next` is the left operand, where chains are deep; the others recurse.
+        let mut next = Some(expr);
+        while let Some(expr) = next {
+            next = self.step(expr)?;
+        }
+        Ok(())
+    }
+
+    fn boxed(&mut self, exprs: &mut [&mut Box<Expr>]) -> Result<()> {
+        exprs.iter_mut().try_for_each(|e| self.expr(e))
+    }
+
+    /// Resolves all but the leftmost operand, which it returns.
+    fn step<'e>(&mut self, expr: &'e mut Expr) -> Result<Option<&'e mut Expr>> {
+        if matches!(expr, Expr::BinaryOp { op: BinaryOperator::Plus, .. }) {
+            return self.plus(expr).map(|()| None);
+        }
+        match expr {
+            Expr::BinaryOp { left, op, right } => {
+                self.check_operator(op)?;
+                self.expr(right)?;
+                Ok(Some(left))
+            }
+            Expr::IsDistinctFrom(left, right) | Expr::IsNotDistinctFrom(left, right) => {
+                self.expr(right)?;
+                Ok(Some(left))
+            }
+            Expr::IsFalse(inner)
+            | Expr::IsNotFalse(inner)
+            | Expr::IsTrue(inner)
+            | Expr::IsNotTrue(inner)
+            | Expr::IsNull(inner)
+            | Expr::IsNotNull(inner)
+            | Expr::IsUnknown(inner)
+            | Expr::IsNotUnknown(inner)
+            | Expr::Nested(inner) => Ok(Some(inner)),
+            Expr::UnaryOp { op, expr } => match op {
+                UnaryOperator::Plus | UnaryOperator::Minus | UnaryOperator::Not => Ok(Some(expr)),
+                _ => Err(report::unsupported(format!("the operator {op}"), self.location)),
+            },
+            Expr::InList { expr, list, .. } => {
+                list.iter_mut().try_for_each(|e| self.expr(e))?;
+                Ok(Some(expr))
+            }
+            Expr::InSubquery { expr, subquery, .. } => {
+                self.subquery(subquery, true)?;
+                Ok(Some(expr))
+            }
+            Expr::Between { expr, low, high, .. } => {
+                self.boxed(&mut [low, high])?;
+                Ok(Some(expr))
+            }
+            Expr::Like { any: false, expr, pattern, escape_char, .. }
+            | Expr::ILike { any: false, expr, pattern, escape_char, .. }
+            | Expr::SimilarTo { expr, pattern, escape_char, .. } => {
+                if let Some(escape) = escape_char {
+                    plain_literal(escape);
+                }
+                self.expr(pattern)?;
+                Ok(Some(expr))
+            }
+            other => self.leaf(other).map(|()| None),
+        }
+    }
+
+    /// Expressions whose parts are all walked by recursion.
+    fn leaf(&mut self, expr: &mut Expr) -> Result<()> {
+        match expr {
+            Expr::Identifier(_) | Expr::CompoundIdentifier(_) => self.name(expr),
+            Expr::Value(value) => {
+                plain_literal(value);
+                Ok(())
+            }
+            Expr::TypedString(typed) => {
+                plain_literal(&mut typed.value);
+                convert::typed_literal(&mut typed.data_type)
+                    .map_err(|e| report::at(e, typed.value.span.start))
+            }
+            Expr::Interval(interval) => self.expr(&mut interval.value),
+            Expr::Cast { expr: inner, .. } => {
+                self.expr(inner)?;
+                convert::cast(expr).map_err(|e| report::at(e, self.place_of(expr)))
+            }
+            Expr::Convert { expr: inner, .. } => {
+                self.expr(inner)?;
+                convert::convert(expr).map_err(|e| report::at(e, self.place_of(expr)))
+            }
+            Expr::Function(_) => self.function(expr),
+            Expr::Case { operand, conditions, else_result, .. } => {
+                for operand in operand.iter_mut().chain(else_result) {
+                    self.expr(operand)?;
+                }
+                for when in conditions {
+                    self.expr(&mut when.condition)?;
+                    self.expr(&mut when.result)?;
+                }
+                Ok(())
+            }
+            Expr::Exists { subquery, .. } => self.subquery(subquery, false),
+            Expr::Subquery(subquery) => self.subquery(subquery, true),
+            Expr::AnyOp { left, right, .. } | Expr::AllOp { left, right, .. } => {
+                self.boxed(&mut [left, right])
+            }
+            Expr::Extract { expr, .. } => self.expr(expr),
+            Expr::Ceil { expr, field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime) }
+            | Expr::Floor {
+                expr,
+                field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime),
+            } => self.expr(expr),
+            Expr::Position { expr, r#in } => self.boxed(&mut [expr, r#in]),
+            Expr::Trim { trim_what, expr, trim_characters: None, .. } => {
+                if let Some(what) = trim_what {
+                    self.expr(what)?;
+                }
+                self.expr(expr)
+            }
+            Expr::Substring { expr: inner, substring_from, substring_for, .. } => {
+                self.expr(inner)?;
+                for bound in substring_from.iter_mut().chain(substring_for) {
+                    self.expr(bound)?;
+                }
+                functions::substring(expr);
+                Ok(())
+            }
+            Expr::GroupingSets(sets) | Expr::Cube(sets) | Expr::Rollup(sets) => {
+                sets.iter_mut().flatten().try_for_each(|e| self.expr(e))
+            }
+            other => {
+                let what = match &*other {
+                    Expr::Collate { collation, .. } => format!("COLLATE {collation}"),
+                    Expr::AtTimeZone { .. } => "AT TIME ZONE".to_owned(),
+                    Expr::Tuple(_) => "a row of values".to_owned(),
+                    other => format!("'{other}'"),
+                };
+                Err(report::unsupported(what, self.place_of(other)))
+            }
+        }
+    }
+
+    /// Where an expression starts, or its `SELECT`.
+    fn place_of(&self, expr: &Expr) -> Location {
+        let start = expr.span().start;
+        if start.line == 0 { self.location } else { start }
+    }
+
+    fn check_operator(&self, op: &BinaryOperator) -> Result<()> {
+        use BinaryOperator as Op;
+        match op {
+            Op::Minus
+            | Op::Multiply
+            | Op::Divide
+            | Op::Modulo
+            | Op::StringConcat
+            | Op::Gt
+            | Op::Lt
+            | Op::GtEq
+            | Op::LtEq
+            | Op::Eq
+            | Op::NotEq
+            | Op::And
+            | Op::Or
+            | Op::BitwiseOr
+            | Op::BitwiseAnd
+            | Op::BitwiseXor
+            | Op::PGRegexMatch
+            | Op::PGRegexIMatch
+            | Op::PGRegexNotMatch
+            | Op::PGRegexNotIMatch => Ok(()),
+            _ => Err(report::unsupported(format!("the operator {op}"), self.location)),
+        }
+    }
+
+    /// A chain of `+`: text next to text is joined, all else is added.
+    fn plus(&mut self, expr: &mut Expr) -> Result<()> {
+        let mut operands = Vec::new();
+        let mut rest = std::mem::replace(expr, nothing());
+        while let Expr::BinaryOp { left, op: BinaryOperator::Plus, right } = rest {
+            operands.push(*right);
+            rest = *left;
+        }
+        self.expr(&mut rest)?;
+        let (mut text, mut null) = (is_text(&rest, &self.scopes), is_null(&rest));
+        for mut right in operands.into_iter().rev() {
+            self.expr(&mut right)?;
+            let (right_text, right_null) = (is_text(&right, &self.scopes), is_null(&right));
+            text = text && (right_text || right_null) || null && right_text;
+            null = null && right_null;
+            let op = if text { BinaryOperator::StringConcat } else { BinaryOperator::Plus };
+            rest = Expr::BinaryOp { left: Box::new(rest), op, right: Box::new(right) };
+        }
+        *expr = rest;
+        Ok(())
+    }
+
+    /// A query used as a value or a list of values: one column.
+    fn subquery(
+        &mut self,
+        query: &mut datafusion::sql::sqlparser::ast::Query,
+        single: bool,
+    ) -> Result<()> {
+        let location = self.location;
+        let outputs = self.query(query)?;
+        if single && outputs.len() != 1 {
+            let message = format!(
+                "A subquery used as an expression must have one column, not {} (Msg 116)",
+                outputs.len()
+            );
+            return Err(report::invalid("42601", message, location));
+        }
+        Ok(())
+    }
+
+    fn name(&mut self, expr: &mut Expr) -> Result<()> {
+        let found = match expr {
+            Expr::Identifier(ident) => self.column(ident)?,
+            Expr::CompoundIdentifier(parts) => self.qualified_column(parts)?,
+            _ => return Ok(()),
+        };
+        *expr = found;
+        Ok(())
+    }
+
+    fn column(&self, ident: &Ident) -> Result<Expr> {
+        let bare = ident.quote_style.is_none();
+        if bare && ident.value.starts_with('@') {
+            return Err(if ident.value.starts_with("@@") {
+                report::unsupported(&ident.value, report::start(ident))
+            } else {
+                let message =
+                    format!("Must declare the scalar variable '{}' (Msg 137)", ident.value);
+                report::invalid("42P02", message, report::start(ident))
+            });
+        }
+        for (depth, scope) in self.scopes.iter().rev().enumerate() {
+            let found = match scope.column(ident)? {
+                None if depth == 0 => scope.alias(ident),
+                found => found,
+            };
+            if let Some(found) = found {
+                return Ok(found.expr);
+            }
+        }
+        // T-SQL has no such literals; PostgreSQL's clients write them.
+        if bare && ["true", "false"].iter().any(|l| l.eq_ignore_ascii_case(&ident.value)) {
+            let value = ident.value.eq_ignore_ascii_case("true");
+            return Ok(Expr::Value(ValueWithSpan {
+                value: Value::Boolean(value),
+                span: ident.span,
+            }));
+        }
+        let empty = Scope::default();
+        let scope = self.scopes.last().unwrap_or(&empty);
+        Err(scope::unknown(ident, &scope.sources, &scope.aliases))
+    }
+
+    fn qualified_column(&self, parts: &[Ident]) -> Result<Expr> {
+        let Some((column, qualifiers)) = parts.split_last() else {
+            return Err(report::unsupported("an empty name", self.location));
+        };
+        let source = self.qualified_source(qualifiers)?;
+        let Found { expr, .. } = scope::column_of(&source, column)?;
+        Ok(expr)
+    }
+
+    /// The source that `t`, `dbo.t` or `sysjob.dbo.t` names.
+    pub(super) fn qualified_source(&self, qualifiers: &[Ident]) -> Result<Source> {
+        let Some((name, schema)) = qualifiers.split_last() else {
+            return Err(report::unsupported("an empty name", self.location));
+        };
+        let whole =
+            ObjectName(qualifiers.iter().cloned().map(ObjectNamePart::Identifier).collect());
+        super::from::check_qualifiers(schema, &whole, report::start(&qualifiers[0]))?;
+        let found = self
+            .scopes
+            .iter()
+            .rev()
+            .find_map(|scope| scope.source(&name.value, !schema.is_empty()));
+        if let Some(source) = found {
+            return Ok(source.clone());
+        }
+        let names: Vec<&str> = self
+            .scopes
+            .iter()
+            .rev()
+            .flat_map(|scope| &scope.sources)
+            .filter_map(|source| source.name.as_deref())
+            .collect();
+        let known: Vec<_> = names.iter().map(|name| format!("'{name}'")).collect();
+        // Any two one-letter aliases are near to each other.
+        let nearest = if name.value.len() > 1 {
+            crate::catalog::nearest(&name.value, names.iter().copied())
+        } else {
+            None
+        };
+        let message = format!(
+            "The multi-part identifier starting with '{whole}' could not be bound (Msg 4104): \
+             the tables of the query are {}{}",
+            if known.is_empty() { "none".to_owned() } else { known.join(", ") },
+            report::suggestion(nearest)
+        );
+        Err(report::unknown_table(message, report::start(&qualifiers[0])))
+    }
+}
+
+/// A literal without a dialect's decoration: `N'…'`, `E'…'`, `$1.50`.
+fn plain_literal(literal: &mut ValueWithSpan) {
+    let text = match &mut literal.value {
+        Value::NationalStringLiteral(text)
+        | Value::EscapedStringLiteral(text)
+        | Value::UnicodeStringLiteral(text) => std::mem::take(text),
+        Value::DollarQuotedString(text) => std::mem::take(&mut text.value),
+        Value::Placeholder(text) if text.starts_with('$') && text.contains('.') => {
+            literal.value = Value::Number(text[1..].to_owned(), false);
+            return;
+        }
+        _ => return,
+    };
+    literal.value = Value::SingleQuotedString(text);
+}
+
+/// A stand-in while an expression is taken apart.
+fn nothing() -> Expr {
+    Expr::value(Value::Null)
+}
+
+fn is_null(expr: &Expr) -> bool {
+    matches!(expr, Expr::Value(value) if value.value == Value::Null)
+}
+
+/// Whether a resolved expression is known to be text.
+pub(super) fn is_text(expr: &Expr, scopes: &[Scope]) -> bool {
+    match expr {
+        Expr::Nested(inner) => is_text(inner, scopes),
+        Expr::Value(value) => matches!(value.value, Value::SingleQuotedString(_)),
+        Expr::BinaryOp { op, .. } => *op == BinaryOperator::StringConcat,
+        Expr::Cast { data_type, .. } => convert::is_text_type(data_type),
+        Expr::Trim { .. } => true,
+        Expr::Function(function) => functions::returns_text(function),
+        Expr::Case { conditions, .. } => {
+            conditions.first().is_some_and(|when| is_text(&when.result, scopes))
+        }
+        Expr::Identifier(ident) => found_text(scopes, |scope| {
+            let found = scope.column(ident).ok().flatten();
+            found.or_else(|| scope.alias(ident))
+        }),
+        Expr::CompoundIdentifier(parts) => {
+            let [source, column] = parts.as_slice() else { return false };
+            found_text(scopes, |scope| {
+                let source = scope.source(&source.value, false)?;
+                scope::column_of(source, column).ok()
+            })
+        }
+        _ => false,
+    }
+}
+
+fn found_text(scopes: &[Scope], find: impl Fn(&Scope) -> Option<Found>) -> bool {
+    scopes.iter().rev().find_map(find).is_some_and(|found| found.text)
+}

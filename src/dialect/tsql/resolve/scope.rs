@@ -1,0 +1,210 @@
+//! What names mean at one point of a query: the tables of each enclosing
+//! `SELECT`, innermost last, and the aliases that its later clauses may use.
+//!
+//! Names differ in case only by accident; the scope knows the exact spelling.
+
+use std::sync::Arc;
+
+use datafusion::sql::sqlparser::ast::{Expr, Ident};
+
+use crate::catalog::{self, Table};
+use crate::dialect::tsql::report;
+use crate::error::Result;
+
+/// A column of a derived table or of the answer.
+#[derive(Clone, Debug)]
+pub(super) struct Output {
+    pub name: String,
+    /// It holds text: `+` between such columns joins them.
+    pub text: bool,
+}
+
+/// The columns behind a name in `FROM`.
+#[derive(Clone, Debug)]
+pub(super) enum Columns {
+    Table(Arc<Table>),
+    Listed(Vec<Output>),
+}
+
+/// One item of `FROM`.
+#[derive(Clone, Debug)]
+pub(super) struct Source {
+    /// The name that columns are qualified with: the alias, else the table's.
+    pub name: Option<String>,
+    pub columns: Columns,
+    /// A table without alias, which `dbo.table.column` may refer to.
+    pub bare_table: bool,
+}
+
+/// One `SELECT`.
+#[derive(Debug, Default)]
+pub(super) struct Scope {
+    pub sources: Vec<Source>,
+    /// Aliases of the select list, while a clause is resolved that may use them.
+    pub aliases: Vec<Output>,
+}
+
+/// A column found: how to write it, and whether it is text.
+pub(super) struct Found {
+    pub expr: Expr,
+    pub text: bool,
+}
+
+fn find<'a>(outputs: &'a [Output], name: &str) -> Option<&'a Output> {
+    let exact = outputs.iter().find(|o| o.name == name);
+    exact.or_else(|| outputs.iter().find(|o| same(&o.name, name)))
+}
+
+/// Equal but for case.
+pub(super) fn same(a: &str, b: &str) -> bool {
+    a == b || a.to_lowercase() == b.to_lowercase()
+}
+
+impl Source {
+    /// The exact name of a column, and whether it is text.
+    fn column(&self, ident: &Ident) -> Result<Option<(String, bool)>> {
+        match &self.columns {
+            Columns::Listed(outputs) => {
+                Ok(find(outputs, &ident.value).map(|o| (o.name.clone(), o.text)))
+            }
+            Columns::Table(table) => {
+                let Some(index) = table.column_index_any_case(&ident.value) else {
+                    return Ok(None);
+                };
+                let column = &table.columns[index];
+                if !column.read {
+                    let message = format!(
+                        "Invalid column name '{}' (Msg 207): column '{}' of '{}' cannot be read",
+                        ident.value, column.logical_name, table.logical_name
+                    );
+                    return Err(report::unknown_column(message, report::start(ident)));
+                }
+                Ok(Some((column.logical_name.clone(), is_text(column.column_type))))
+            }
+        }
+    }
+
+    /// All readable columns.
+    pub fn outputs(&self) -> Vec<Output> {
+        match &self.columns {
+            Columns::Listed(outputs) => outputs.clone(),
+            Columns::Table(table) => table
+                .columns
+                .iter()
+                .filter(|c| c.read)
+                .map(|c| Output { name: c.logical_name.clone(), text: is_text(c.column_type) })
+                .collect(),
+        }
+    }
+
+    /// A reference to a column of this source, by its exact name.
+    pub fn reference(&self, column: &str, at: &Ident) -> Expr {
+        let ident =
+            |value: &str| Ident { value: value.to_owned(), quote_style: None, span: at.span };
+        match &self.name {
+            Some(name) => Expr::CompoundIdentifier(vec![ident(name), ident(column)]),
+            None => Expr::Identifier(ident(column)),
+        }
+    }
+
+    fn nearest(&self, name: &str) -> Option<&str> {
+        match &self.columns {
+            Columns::Table(table) => table.nearest_column(name),
+            Columns::Listed(outputs) => {
+                catalog::nearest(name, outputs.iter().map(|o| o.name.as_str()))
+            }
+        }
+    }
+
+    /// The name for messages: of a table with an alias, both.
+    fn label(&self) -> String {
+        match (&self.name, &self.columns) {
+            (Some(name), Columns::Table(table)) if *name != table.logical_name => {
+                format!("'{name}' ({})", table.logical_name)
+            }
+            (Some(name), _) => format!("'{name}'"),
+            (None, _) => "the derived table".to_owned(),
+        }
+    }
+}
+
+fn is_text(column_type: catalog::ColumnType) -> bool {
+    use catalog::ColumnType::{Memo, String, Virtual};
+    matches!(column_type, String | Memo | Virtual)
+}
+
+impl Scope {
+    /// An unqualified name, or `None` when this scope does not know it.
+    pub fn column(&self, ident: &Ident) -> Result<Option<Found>> {
+        let mut found: Option<(&Source, String, bool)> = None;
+        for source in &self.sources {
+            let Some((name, text)) = source.column(ident)? else { continue };
+            if let Some((other, _, _)) = &found {
+                let qualify = match (&other.name, &source.name) {
+                    (Some(a), Some(b)) => format!("; write '{a}.{name}' or '{b}.{name}'"),
+                    _ => String::new(),
+                };
+                let message = format!(
+                    "Ambiguous column name '{}' (Msg 209): it is in {} and {}{qualify}",
+                    ident.value,
+                    other.label(),
+                    source.label(),
+                );
+                return Err(report::invalid("42702", message, report::start(ident)));
+            }
+            found = Some((source, name, text));
+        }
+        Ok(found.map(|(source, name, text)| Found { expr: source.reference(&name, ident), text }))
+    }
+
+    /// An alias of the select list, while those may be used.
+    pub fn alias(&self, ident: &Ident) -> Option<Found> {
+        let output = find(&self.aliases, &ident.value)?;
+        let ident = Ident { value: output.name.clone(), quote_style: None, span: ident.span };
+        Some(Found { expr: Expr::Identifier(ident), text: output.text })
+    }
+
+    /// The source that a qualifier names.
+    pub fn source(&self, qualifier: &str, needs_table: bool) -> Option<&Source> {
+        self.sources.iter().find(|source| {
+            source.name.as_deref().is_some_and(|name| same(name, qualifier))
+                && (source.bare_table || !needs_table)
+        })
+    }
+}
+
+/// `source.column` where the source is known.
+pub(super) fn column_of(source: &Source, ident: &Ident) -> Result<Found> {
+    match source.column(ident)? {
+        Some((name, text)) => Ok(Found { expr: source.reference(&name, ident), text }),
+        None => Err(unknown(ident, std::slice::from_ref(source), &[])),
+    }
+}
+
+/// The error for a column that none of the sources has.
+pub(super) fn unknown(
+    ident: &Ident,
+    sources: &[Source],
+    aliases: &[Output],
+) -> crate::error::Error {
+    let name = &ident.value;
+    let candidates = sources
+        .iter()
+        .filter_map(|s| s.nearest(name))
+        .chain(catalog::nearest(name, aliases.iter().map(|o| o.name.as_str())));
+    let nearest = catalog::nearest(name, candidates);
+    let place = match sources {
+        [] => "; the query has no FROM clause".to_owned(),
+        sources => {
+            let names: Vec<_> = sources.iter().map(Source::label).collect();
+            format!(" on {}", names.join(", "))
+        }
+    };
+    let message = match sources {
+        [] => format!("Invalid column name '{name}' (Msg 207){place}"),
+        _ => {
+            format!("Invalid column name '{name}'{place} (Msg 207){}", report::suggestion(nearest))
+        }
+    };
+    report::unknown_column(message, report::start(ident))
+}

@@ -1,0 +1,252 @@
+//! One `SELECT`: its clauses in the order in which names come into sight, and
+//! the headings of its columns.
+
+use std::collections::HashMap;
+
+use datafusion::sql::sqlparser::ast::{
+    Distinct, Expr, GroupByExpr, Ident, OrderBy, Select, SelectItem,
+    SelectItemQualifiedWildcardKind, WildcardAdditionalOptions,
+};
+use datafusion::sql::sqlparser::tokenizer::Span;
+
+use super::expr::is_text;
+use super::scope::{Output, Scope, Source};
+use super::{Resolver, foreign_clause};
+use crate::dialect::tsql::report;
+use crate::error::Result;
+
+/// Headings made from an expression's text are cut here.
+const MAX_HEADING: usize = 60;
+
+impl Resolver<'_> {
+    /// Resolves a `SELECT` and the `ORDER BY` of its query.
+    pub(super) fn select(
+        &mut self,
+        select: &mut Select,
+        order_by: Option<&mut OrderBy>,
+    ) -> Result<Vec<Output>> {
+        self.location = select.select_token.0.span.start;
+        if let Some(into) = &select.into {
+            return Err(report::read_only(&format!("SELECT … {into}"), self.location));
+        }
+        if let Some(clause) = foreign_clause(select) {
+            return Err(report::unsupported(clause, self.location));
+        }
+        if select.projection.is_empty() {
+            let message = "Incorrect syntax (Msg 156): the list after SELECT is empty";
+            return Err(report::syntax(message, self.location));
+        }
+        let sources = self.from(&mut select.from)?;
+        self.scopes.push(Scope { sources, aliases: Vec::new() });
+        let outputs = self.select_in_scope(select, order_by);
+        self.scopes.pop();
+        outputs
+    }
+
+    fn select_in_scope(
+        &mut self,
+        select: &mut Select,
+        order_by: Option<&mut OrderBy>,
+    ) -> Result<Vec<Output>> {
+        if let Some(selection) = &mut select.selection {
+            self.expr(selection)?;
+        }
+        let (outputs, aliases) = self.projection(&mut select.projection)?;
+        // T-SQL sees aliases in ORDER BY only, PostgreSQL in GROUP BY too;
+        // a column of the tables wins there, so that T-SQL's meaning stands.
+        self.scope().aliases = aliases;
+        if let Some(Distinct::On(exprs)) = &mut select.distinct {
+            exprs.iter_mut().try_for_each(|e| self.expr(e))?;
+        }
+        match &mut select.group_by {
+            GroupByExpr::All(_) => {
+                return Err(report::unsupported("GROUP BY ALL", self.location));
+            }
+            GroupByExpr::Expressions(exprs, modifiers) => {
+                if let Some(modifier) = modifiers.first() {
+                    let what = format!("GROUP BY … {modifier}");
+                    return Err(report::unsupported(what, self.location));
+                }
+                exprs.iter_mut().try_for_each(|e| self.expr(e))?;
+            }
+        }
+        if let Some(having) = &mut select.having {
+            self.expr(having)?;
+        }
+        if let Some(order_by) = order_by {
+            self.order_by(order_by, outputs.len())?;
+        }
+        Ok(outputs)
+    }
+
+    pub(super) fn scope(&mut self) -> &mut Scope {
+        self.scopes.last_mut().expect("called while a SELECT is being resolved")
+    }
+
+    /// The select list with `*` written out and every column named; all outputs,
+    /// and those named by an alias.
+    fn projection(&mut self, items: &mut Vec<SelectItem>) -> Result<(Vec<Output>, Vec<Output>)> {
+        let mut list = List::default();
+        for item in std::mem::take(items) {
+            match item {
+                SelectItem::UnnamedExpr(expr) => self.unnamed(expr, &mut list)?,
+                SelectItem::ExprWithAlias { mut expr, alias } => {
+                    self.expr(&mut expr)?;
+                    let text = is_text(&expr, &self.scopes);
+                    list.push_alias(expr, alias, text, true);
+                }
+                SelectItem::Wildcard(options) => {
+                    self.plain_wildcard(&options)?;
+                    let at = Ident::with_span(options.wildcard_token.0.span, "*");
+                    if self.scope().sources.is_empty() {
+                        let message = "SELECT * needs a FROM clause (Msg 263)".to_owned();
+                        return Err(report::invalid("42601", message, report::start(&at)));
+                    }
+                    for source in &self.scope().sources {
+                        list.push_all(source, &at);
+                    }
+                }
+                SelectItem::QualifiedWildcard(kind, options) => {
+                    self.plain_wildcard(&options)?;
+                    let SelectItemQualifiedWildcardKind::ObjectName(name) = kind else {
+                        return Err(report::unsupported(format!("{kind}"), self.location));
+                    };
+                    let parts: Option<Vec<Ident>> =
+                        name.0.iter().map(|part| part.as_ident().cloned()).collect();
+                    let parts = parts
+                        .ok_or_else(|| report::unsupported(format!("{name}.*"), self.location))?;
+                    let source = self.qualified_source(&parts)?;
+                    list.push_all(&source, &parts[0]);
+                }
+                SelectItem::ExprWithAliases { .. } => {
+                    return Err(report::unsupported("a list of aliases", self.location));
+                }
+            }
+        }
+        *items = list.items;
+        Ok((list.outputs, list.aliases))
+    }
+
+    fn unnamed(&mut self, mut expr: Expr, list: &mut List) -> Result<()> {
+        while let Expr::Nested(inner) = expr {
+            expr = *inner;
+        }
+        let column = matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+        let text_as_written = if column { String::new() } else { heading(&expr) };
+        self.expr(&mut expr)?;
+        let text = is_text(&expr, &self.scopes);
+        match &expr {
+            Expr::CompoundIdentifier(parts) => {
+                let [source, name] = parts.as_slice() else {
+                    return Err(report::unsupported(expr.to_string(), self.location));
+                };
+                let (source, name) = (source.value.clone(), name.clone());
+                list.push_column(expr, Some(&source), &name, text);
+            }
+            Expr::Identifier(name) => {
+                let name = name.clone();
+                list.push_column(expr, None, &name, text);
+            }
+            _ => list.push_alias(expr, Ident::new(text_as_written), text, false),
+        }
+        Ok(())
+    }
+
+    fn plain_wildcard(&self, options: &WildcardAdditionalOptions) -> Result<()> {
+        let WildcardAdditionalOptions {
+            wildcard_token,
+            opt_ilike,
+            opt_exclude,
+            opt_except,
+            opt_replace,
+            opt_rename,
+            opt_alias,
+        } = options;
+        let plain = opt_ilike.is_none()
+            && opt_exclude.is_none()
+            && opt_except.is_none()
+            && opt_replace.is_none()
+            && opt_rename.is_none()
+            && opt_alias.is_none();
+        if plain {
+            Ok(())
+        } else {
+            Err(report::unsupported(format!("*{options}"), wildcard_token.0.span.start))
+        }
+    }
+}
+
+/// The select list as it grows. Output names are kept apart: SQL Server lets
+/// two columns have one heading, a plan does not.
+#[derive(Default)]
+struct List {
+    items: Vec<SelectItem>,
+    outputs: Vec<Output>,
+    aliases: Vec<Output>,
+    /// Each name, and the sources whose column has it (`None`: an alias).
+    taken: HashMap<String, Vec<Option<String>>>,
+}
+
+impl List {
+    /// A column under its own name, unless that is taken.
+    fn push_column(&mut self, expr: Expr, source: Option<&str>, name: &Ident, text: bool) {
+        let users = self.taken.entry(name.value.clone()).or_default();
+        // Columns of one name from two tables are told apart by the table.
+        let free = users.is_empty()
+            || source.is_some()
+                && users.iter().all(|user| user.is_some() && user.as_deref() != source);
+        if !free {
+            return self.push_alias(expr, name.clone(), text, false);
+        }
+        users.push(source.map(str::to_owned));
+        self.outputs.push(Output { name: name.value.clone(), text });
+        self.items.push(SelectItem::UnnamedExpr(expr));
+    }
+
+    fn push_alias(&mut self, expr: Expr, alias: Ident, text: bool, written: bool) {
+        let mut name = alias.value.clone();
+        let mut number = 1;
+        while self.taken.contains_key(&name) {
+            name = format!("{}_{number}", alias.value);
+            number += 1;
+        }
+        self.taken.insert(name.clone(), vec![None]);
+        let output = Output { name: name.clone(), text };
+        if written {
+            self.aliases.push(output.clone());
+        }
+        self.outputs.push(output);
+        let alias = Ident { value: name, quote_style: None, span: alias.span };
+        self.items.push(SelectItem::ExprWithAlias { expr, alias });
+    }
+
+    fn push_all(&mut self, source: &Source, at: &Ident) {
+        for output in source.outputs() {
+            let name = Ident::with_span(at.span, output.name.clone());
+            let expr = source.reference(&output.name, &name);
+            self.push_column(expr, source.name.as_deref(), &name, output.text);
+        }
+    }
+}
+
+/// The heading of an expression without alias: its text, function names in
+/// lower case, the same however the query is laid out.
+fn heading(expr: &Expr) -> String {
+    let text = match expr {
+        Expr::Function(function) => {
+            let mut function = function.clone();
+            for part in &mut function.name.0 {
+                if let Some(ident) = part.as_ident() {
+                    let lower = Ident::with_span(Span::empty(), ident.value.to_lowercase());
+                    *part = datafusion::sql::sqlparser::ast::ObjectNamePart::Identifier(lower);
+                }
+            }
+            function.to_string()
+        }
+        other => other.to_string(),
+    };
+    match text.char_indices().nth(MAX_HEADING) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
