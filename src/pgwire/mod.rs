@@ -1,0 +1,153 @@
+//! SQL over the PostgreSQL wire protocol: database `sysjob`, the T-SQL of
+//! Dataverse, read-only.
+//!
+//! A request is split into statements (`scan`), each is routed (`route`) to the
+//! session, to PostgreSQL's catalogs (`metadata`) or to the T-SQL dialect and
+//! the engine (`planner`), and the batches become rows (`encode`).
+
+mod command;
+mod encode;
+mod error;
+mod functions;
+mod handler;
+mod information_schema;
+mod metadata;
+mod params;
+mod planner;
+mod protocol;
+mod route;
+mod scan;
+mod session;
+mod settings;
+mod startup;
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{SinkExt, StreamExt};
+use pgwire::api::cancel::DefaultCancelHandler;
+use pgwire::api::{ClientInfo, ConnectionManager, NoopHandler, PgWireConnectionState};
+use pgwire::error::ErrorInfo;
+use pgwire::messages::{PgWireBackendMessage, PgWireFrontendMessage};
+use pgwire::tokio::server::{negotiate_tls, process_error, process_message};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use self::error::{fatal, state};
+use self::handler::Handler;
+use self::planner::Planner;
+use self::startup::Startup;
+use crate::service::Service;
+
+/// How long a client may take to say who it is.
+const STARTUP_LIMIT: Duration = Duration::from_secs(60);
+/// How long running queries may go on after the service was asked to stop.
+const STOP_LIMIT: Duration = Duration::from_secs(5);
+
+/// Serves connections until `shutdown`; queries that run then are finished.
+pub async fn serve(
+    listener: TcpListener,
+    service: Arc<Service>,
+    shutdown: impl Future<Output = ()> + Send,
+) -> io::Result<()> {
+    let planner = Arc::new(Planner::new(service).map_err(io::Error::other)?);
+    let manager = Arc::new(ConnectionManager::new());
+    let server = Arc::new(Server {
+        startup: Arc::new(Startup::new(manager.clone())),
+        handler: Arc::new(Handler::new(planner)),
+        cancel: Arc::new(DefaultCancelHandler::new(manager)),
+    });
+    let (stop, stopping) = watch::channel(false);
+    let mut connections = JoinSet::new();
+    tokio::pin!(shutdown);
+    loop {
+        tokio::select! {
+            () = &mut shutdown => break,
+            accepted = listener.accept() => match accepted {
+                Ok((socket, _)) => {
+                    connections.spawn(connection(socket, server.clone(), stopping.clone()));
+                }
+                // Out of file descriptors, mostly: others will be given back.
+                Err(_) => sleep(Duration::from_millis(50)).await,
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+    drop(listener);
+    stop.send_replace(true);
+    let finished = async { while connections.join_next().await.is_some() {} };
+    // What is still running then is cut off when the set is dropped.
+    let _ = timeout(STOP_LIMIT, finished).await;
+    Ok(())
+}
+
+/// What all connections share.
+struct Server {
+    startup: Arc<Startup>,
+    handler: Arc<Handler>,
+    cancel: Arc<DefaultCancelHandler>,
+}
+
+/// Waits until the service stops; the guard that waiting gives must not be held.
+async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    let _ = stopping.wait_for(|stop| *stop).await;
+}
+
+/// One client from its first message to its last. An I/O error means that the
+/// client is gone, and there is nobody to tell.
+async fn connection(
+    socket: TcpStream,
+    server: Arc<Server>,
+    mut stopping: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let limit = sleep(STARTUP_LIMIT);
+    tokio::pin!(limit);
+    let socket = tokio::select! {
+        socket = negotiate_tls(socket, None) => socket?,
+        () = &mut limit => return Ok(()),
+        () = stopped(&mut stopping) => return Ok(()),
+    };
+    // A client that speaks TLS without asking first gets no answer it could read.
+    let Some(mut socket) = socket else { return Ok(()) };
+    loop {
+        let starting = matches!(
+            socket.state(),
+            PgWireConnectionState::AwaitingStartup
+                | PgWireConnectionState::AuthenticationInProgress
+        );
+        let message = tokio::select! {
+            message = socket.next() => message,
+            () = &mut limit, if starting => return Ok(()),
+            () = stopped(&mut stopping) => {
+                let reason = "terminating connection: the service is stopping";
+                let reason = ErrorInfo::from(fatal(state::SHUTDOWN, reason));
+                socket.send(PgWireBackendMessage::ErrorResponse(reason.into())).await?;
+                return socket.close().await;
+            }
+        };
+        let message = match message {
+            None | Some(Ok(PgWireFrontendMessage::Terminate(_))) => return Ok(()),
+            Some(Ok(message)) => message,
+            Some(Err(error)) => return process_error(&mut socket, error, false).await,
+        };
+        let extended = message.is_extended_query();
+        let processed = process_message(
+            message,
+            &mut socket,
+            server.startup.clone(),
+            server.handler.clone(),
+            server.handler.clone(),
+            Arc::new(NoopHandler),
+            server.cancel.clone(),
+        );
+        if let Err(error) = processed.await {
+            process_error(&mut socket, error, extended).await?;
+        }
+    }
+}

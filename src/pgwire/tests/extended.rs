@@ -1,0 +1,178 @@
+//! Prepared statements, parameters, binary values, portals and cancelling.
+
+use std::time::SystemTime;
+
+use futures::TryStreamExt;
+use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
+
+use super::{NOON, Server, fails_with, id};
+
+type Boxed = Box<dyn std::error::Error + Sync + Send>;
+
+/// `uuid` in binary, as typed drivers write and read it.
+#[derive(Debug, PartialEq)]
+struct Uuid([u8; 16]);
+
+impl FromSql<'_> for Uuid {
+    fn from_sql(_: &Type, raw: &[u8]) -> Result<Self, Boxed> {
+        Ok(Self(raw.try_into()?))
+    }
+
+    fn accepts(ty: &Type) -> bool {
+        *ty == Type::UUID
+    }
+}
+
+impl ToSql for Uuid {
+    fn to_sql(
+        &self,
+        _: &Type,
+        out: &mut tokio_postgres::types::private::BytesMut,
+    ) -> Result<IsNull, Boxed> {
+        out.extend_from_slice(&self.0);
+        Ok(IsNull::No)
+    }
+
+    fn accepts(ty: &Type) -> bool {
+        *ty == Type::UUID
+    }
+
+    to_sql_checked!();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parameters_take_the_type_of_what_they_are_compared_with() {
+    let server = Server::start().await;
+    let client = server.connect().await;
+    let text = "SELECT asyncoperationid, name, statuscode, createdon, regardingobjecttypecode, \
+                message FROM asyncoperation WHERE asyncoperationid = $1 AND statuscode >= $2 \
+                AND name = $3 AND createdon > $4";
+    let statement = client.prepare(text).await.expect("prepared");
+    let types = [Type::UUID, Type::INT4, Type::TEXT, Type::TIMESTAMP];
+    assert_eq!(statement.params(), types);
+    let columns: Vec<(&str, Type)> =
+        statement.columns().iter().map(|c| (c.name(), c.type_().clone())).collect();
+    let expected = [
+        ("asyncoperationid", Type::UUID),
+        ("name", Type::TEXT),
+        ("statuscode", Type::INT4),
+        ("createdon", Type::TIMESTAMP),
+        ("regardingobjecttypecode", Type::TEXT),
+        ("message", Type::TEXT),
+    ];
+    assert_eq!(columns, expected);
+    let since = SystemTime::UNIX_EPOCH;
+    for (guid, found) in [(id(2), 1), (id(9), 0)] {
+        let rows = client.query(&statement, &[&Uuid(guid), &30_i32, &"Second", &since]).await;
+        let rows = rows.expect("run");
+        assert_eq!(rows.len(), found);
+        if let Some(row) = rows.first() {
+            assert_eq!(row.get::<_, Uuid>(0), Uuid(id(2)));
+            assert_eq!(row.get::<_, &str>(1), "Second");
+            assert_eq!(row.get::<_, i32>(2), 30);
+            let created: SystemTime = row.get(3);
+            let created = created.duration_since(since).expect("after 1970").as_micros();
+            assert_eq!(created, (NOON + 500_000).unsigned_abs().into());
+            assert_eq!(row.get::<_, &str>(4), "account");
+            assert_eq!(row.get::<_, Option<&str>>(5), None);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn types_that_the_client_names_are_kept() {
+    let server = Server::start().await;
+    let client = server.connect().await;
+    let count = |column: &str| format!("SELECT count(*) FROM asyncoperation WHERE {column} = $1");
+    let cases: [(&str, Type, &(dyn ToSql + Sync), i64); 8] = [
+        ("statuscode", Type::INT2, &31_i16, 1),
+        ("statuscode", Type::INT8, &31_i64, 1),
+        ("statuscode", Type::INT8, &(1_i64 << 40), 0),
+        ("statuscode", Type::FLOAT8, &30.5_f64, 0),
+        ("name", Type::VARCHAR, &"third", 1),
+        ("asyncoperationid", Type::TEXT, &"ABABABAB-ABAB-ABAB-ABAB-ABABABABAB01", 1),
+        ("createdon", Type::TEXT, &"2024-05-01 10:00:00.25+00", 1),
+        ("regardingobjecttypecode", Type::TEXT, &"account", 3),
+    ];
+    for (column, named, value, expected) in cases {
+        let what = format!("{column} {named}");
+        let statement = client.prepare_typed(&count(column), std::slice::from_ref(&named)).await;
+        let statement = statement.unwrap_or_else(|e| panic!("{what}: {e:?}"));
+        assert_eq!(statement.params(), [named], "{what}");
+        let row = client.query_one(&statement, &[value]).await;
+        let row = row.unwrap_or_else(|e| panic!("{what}: {e:?}"));
+        assert_eq!(row.get::<_, i64>(0), expected, "{what}");
+    }
+    let statement = client.prepare_typed(&count("statuscode"), &[Type::TEXT]).await.expect("valid");
+    fails_with("22P02", "not a number", client.query(&statement, &[&"x"])).await;
+    let null = client.query_one(&count("statuscode"), &[&None::<i32>]).await.expect("run");
+    assert_eq!(null.get::<_, i64>(0), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn portals_are_fetched_in_parts() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    let transaction = client.transaction().await.expect("begun");
+    let portal = transaction
+        .bind("SELECT statuscode FROM asyncoperation ORDER BY statuscode", &[])
+        .await
+        .expect("bound");
+    let part = |rows: Vec<tokio_postgres::Row>| -> Vec<i32> {
+        rows.iter().map(|row| row.get(0)).collect()
+    };
+    assert_eq!(part(transaction.query_portal(&portal, 2).await.expect("run")), [0, 30]);
+    assert_eq!(part(transaction.query_portal(&portal, 2).await.expect("run")), [31]);
+    assert_eq!(part(transaction.query_portal(&portal, 2).await.expect("run")), [0; 0]);
+    transaction.commit().await.expect("committed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_may_come_over_the_extended_protocol() {
+    let server = Server::start().await;
+    let client = server.connect().await;
+    for text in ["", "-- nothing", "SET extra_float_digits = 3", "BEGIN", "COMMIT", "DISCARD ALL"] {
+        client.execute(text, &[]).await.unwrap_or_else(|e| panic!("{text}: {e:?}"));
+    }
+    let shown = client.query_one("SHOW search_path", &[]).await.expect("a setting");
+    assert_eq!(shown.get::<_, &str>(0), "public, dbo");
+    let text = "SELECT relname FROM pg_class WHERE relkind = ANY($1) AND relname = $2";
+    let named = [Type::TEXT_ARRAY, Type::TEXT];
+    let statement = client.prepare_typed(text, &named).await.expect("a catalog query");
+    let listed = client.query(&statement, &[&vec!["r"], &"workflow"]).await.expect("run");
+    assert_eq!(listed.len(), 1);
+    fails_with("42703", "at Parse", client.prepare("SELECT nosuch FROM asyncoperation")).await;
+    fails_with("42601", "two statements", client.prepare("SELECT 1; SELECT 2")).await;
+    let again = client.query("SELECT name FROM asyncoperation", &[]).await.expect("goes on");
+    assert_eq!(again.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_query_can_be_canceled_and_timed_out() {
+    let server = Server::start().await;
+    let client = server.connect().await;
+    // Ten tables deep, and each row is wanted: this does not end by itself.
+    let endless = format!(
+        "SELECT a.column_name FROM {}",
+        ('a'..='j')
+            .map(|t| format!("information_schema.columns {t}"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    );
+    let token = client.cancel_token();
+    let rows = client.query_raw(&endless, Vec::<String>::new()).await.expect("started");
+    futures::pin_mut!(rows);
+    assert!(rows.try_next().await.expect("streams").is_some(), "rows come before the end");
+    token.cancel_query(tokio_postgres::NoTls).await.expect("asked");
+    fails_with("57014", "canceled", async {
+        while rows.try_next().await?.is_some() {}
+        Ok(())
+    })
+    .await;
+    client.simple_query("SET statement_timeout = '50ms'").await.expect("known");
+    fails_with("57014", "timed out", async {
+        client.simple_query_raw(&endless).await?.try_for_each(|_| async { Ok(()) }).await
+    })
+    .await;
+    client.simple_query("SELECT 1 AS one").await.expect("goes on");
+}

@@ -1,0 +1,61 @@
+//! psql, where it is installed: what people type.
+
+use std::process::{Command, Output};
+
+use super::Server;
+
+/// Runs psql with a command; `None` where there is no psql.
+async fn psql(server: &Server, command: &str) -> Option<Output> {
+    let port = server.port.to_string();
+    let command = command.to_owned();
+    let run = move || {
+        let arguments = ["-X", "-h", "127.0.0.1", "-p", &port, "-U", "someone", "-d", "sysjob"];
+        Command::new("psql").args(arguments).args(["-A", "-c", &command]).output()
+    };
+    match tokio::task::spawn_blocking(run).await.expect("no panic") {
+        Ok(output) => Some(output),
+        Err(error) => {
+            println!("skipped: psql cannot be run: {error}");
+            None
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn psql_lists_and_describes() {
+    let server = Server::start().await;
+    for (command, expected) in [
+        ("\\dt", "public|asyncoperation|table|someone"),
+        ("\\d", "public|workflow|table|someone"),
+        ("\\d asyncoperation", "asyncoperationid|uuid||not null|"),
+        ("\\d asyncoperation", "createdon|timestamp without time zone|||"),
+        ("\\d public.asyncoperation", "statecode|integer|||"),
+        ("\\l", "sysjob|someone|UTF"),
+        ("\\dn", "public|someone"),
+        ("\\df", "Schema|Name"),
+        ("\\dv", ""),
+        ("\\conninfo", "database \"sysjob\" as user \"someone\""),
+        ("SELECT version()", "PostgreSQL 15."),
+        ("SELECT name FROM asyncoperation WHERE statuscode = 31", "third"),
+        ("BEGIN; SELECT count(*) FROM asyncoperation; COMMIT", "COMMIT"),
+    ] {
+        let Some(output) = psql(&server, command).await else { return };
+        let (out, err) = (
+            String::from_utf8_lossy(&output.stdout).into_owned(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        );
+        let quiet = err.is_empty() || err.starts_with("Did not find any");
+        assert!(output.status.success() && quiet, "{command}: {out}{err}");
+        assert!(out.contains(expected), "{command}: {out}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn psql_points_at_the_wrong_word() {
+    let server = Server::start().await;
+    let Some(output) = psql(&server, "SELECT statuscod\nFROM asyncoperation").await else { return };
+    let err = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success());
+    assert!(err.contains("LINE 1: SELECT statuscod\n               ^\n"), "{err}");
+    assert!(err.contains("HINT:  Did you mean 'statuscode'?"), "{err}");
+}
