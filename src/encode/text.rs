@@ -135,7 +135,7 @@ impl<W: Write> TextTable<W> {
             self.table.add_row(columns.iter().map(|cells| {
                 let mut text = Vec::new();
                 cells.text(row, &mut text);
-                String::from_utf8_lossy(&text).into_owned()
+                printable(&String::from_utf8_lossy(&text))
             }));
         }
         Ok(())
@@ -146,5 +146,31 @@ impl<W: Write> TextTable<W> {
             writeln!(self.out, "{}", line.trim_end()).map_err(failed)?;
         }
         Ok(self.out)
+    }
+}
+
+/// Text from a row must not steer the terminal it is shown on.
+fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\r' => {}
+            '\n' => shown.push(c),
+            // A tab's width is unknown to the alignment.
+            '\t' => shown.push_str("    "),
+            c if c.is_control() => shown.extend(c.escape_default()),
+            c => shown.push(c),
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_shown_not_obeyed() {
+        assert_eq!(printable("a\u{1b}[2J\r\nb\té"), "a\\u{1b}[2J\nb    é");
     }
 }

@@ -48,7 +48,7 @@ struct Property {
     /// An annotation that is the same in all rows, whole.
     attribute_name: Option<Vec<u8>>,
     display: Option<(Vec<u8>, Display)>,
-    lookup: Option<Lookup>,
+    lookup: Option<Box<Lookup>>,
 }
 
 /// Where a formatted value comes from.
@@ -223,7 +223,8 @@ impl Property {
             display: annotation(terms::FORMATTED_VALUE).zip(Display::of(output)),
             lookup: (facts.is_lookup() && holds_column_values(output))
                 .then(|| Lookup::new(output, annotation))
-                .filter(|l| l.logical_name_key.is_some() || l.navigation_key.is_some()),
+                .filter(|l| l.logical_name_key.is_some() || l.navigation_key.is_some())
+                .map(Box::new),
         }
     }
 

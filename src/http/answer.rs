@@ -13,7 +13,7 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
 
-use super::error::{log, new_request_id};
+use super::error::{REQUEST_ID, log, new_request_id};
 use super::paging::Ends;
 use crate::encode::WebApiEncoder;
 use crate::engine::failure;
@@ -60,20 +60,27 @@ impl Collection {
         if writer.done {
             return Ok(json(StatusCode::OK, first));
         }
-        let rest = futures::stream::try_unfold(writer, async |mut writer: Writer| {
+        // The client and the log name a broken answer alike.
+        let id = new_request_id();
+        let header = HeaderValue::from_str(&id).ok();
+        let rest = futures::stream::try_unfold((writer, id), |(mut writer, id)| async move {
             if writer.done {
                 return Ok(None);
             }
             match writer.piece().await {
-                Ok(piece) => Ok(Some((Bytes::from(piece), writer))),
+                Ok(piece) => Ok(Some((Bytes::from(piece), (writer, id)))),
                 Err(error) => {
-                    log(&error, &new_request_id());
+                    log(&error, &id);
                     Err(error)
                 }
             }
         });
         let first = futures::stream::once(async { Ok(Bytes::from(first)) });
-        Ok(json(StatusCode::OK, Body::from_stream(first.chain(rest))))
+        let mut response = json(StatusCode::OK, Body::from_stream(first.chain(rest)));
+        if let Some(header) = header {
+            response.headers_mut().insert(REQUEST_ID, header);
+        }
+        Ok(response)
     }
 }
 
@@ -139,5 +146,80 @@ impl Writer {
         }
         self.buffer.push(b'}');
         self.done = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use datafusion::arrow::array::StringViewArray;
+    use datafusion::arrow::datatypes::{DataType, Field, Schema};
+    use datafusion::error::DataFusionError;
+    use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+
+    use super::*;
+    use crate::catalog::Catalog;
+    use crate::dialect::odata;
+    use crate::encode::Annotations;
+    use crate::query::bind::{BindOptions, bind};
+
+    /// One text column, the given numbers of rows a batch; then perhaps an error.
+    fn collection(batches: &[usize], fails: bool, page_size: Option<u64>) -> Collection {
+        let catalog = Catalog::built_in();
+        let users = catalog.table("systemuser").expect("built in");
+        let options = [("$select".to_owned(), "fullname".to_owned())];
+        let select = odata::parse(users, &options).expect("valid");
+        let mut query = bind(&select, &catalog, BindOptions::default()).expect("valid");
+        query.outputs.retain(|o| o.name == "fullname");
+        let schema = Arc::new(Schema::new(vec![Field::new("fullname", DataType::Utf8View, true)]));
+        let batch = |rows: &usize| {
+            let names = StringViewArray::from_iter_values(vec!["x"; *rows]);
+            Ok(RecordBatch::try_new(schema.clone(), vec![Arc::new(names)])?)
+        };
+        let end = fails.then(|| Err(DataFusionError::Internal("broken".into())));
+        let items: Vec<_> = batches.iter().map(batch).chain(end).collect();
+        let rows = RecordBatchStreamAdapter::new(schema.clone(), futures::stream::iter(items));
+        Collection {
+            rows: Box::pin(rows),
+            encoder: WebApiEncoder::new(&query, &Annotations::default()),
+            page_size,
+            head: b"{".to_vec(),
+            tail: Box::new(|end| format!(",\"more\":{}", end.more).into_bytes()),
+        }
+    }
+
+    async fn body(collection: Collection) -> String {
+        let body = collection.respond().await.expect("no error").into_body();
+        let bytes = axum::body::to_bytes(body, usize::MAX).await.expect("a whole body");
+        String::from_utf8(bytes.into()).expect("JSON is UTF-8")
+    }
+
+    #[tokio::test]
+    async fn pages_end_at_their_size_across_batches() {
+        let row = r#"{"fullname":"x"}"#;
+        for (batches, size, rows, more) in [
+            (&[1, 1][..], Some(2), 2, false),
+            (&[1, 1, 1], Some(2), 2, true),
+            (&[3], Some(2), 2, true),
+            (&[2, 0], Some(2), 2, false),
+            (&[0, 2], None, 2, false),
+            (&[], Some(2), 0, false),
+        ] {
+            let expected = format!(r#"{{"value":[{}],"more":{more}}}"#, vec![row; rows].join(","));
+            assert_eq!(body(collection(batches, false, size)).await, expected, "{batches:?}");
+        }
+        let long = body(collection(&[10_000, 1], false, Some(10_000))).await;
+        assert_eq!(long.matches("fullname").count(), 10_000);
+        assert!(long.ends_with(r#"],"more":true}"#));
+    }
+
+    #[tokio::test]
+    async fn an_early_error_is_an_answer_and_a_late_one_breaks_off() {
+        assert!(collection(&[10], true, None).respond().await.is_err());
+        let late = collection(&[10_000], true, None).respond().await.expect("begins well");
+        assert!(late.headers().contains_key(REQUEST_ID));
+        let whole = axum::body::to_bytes(late.into_body(), usize::MAX).await;
+        assert!(whole.is_err(), "a client must not take half an answer for a whole one");
     }
 }

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
@@ -103,7 +103,7 @@ async fn handle(service: &Service, request: Request) -> Result<Response> {
     let reads = matches!(call.method, Method::GET | Method::HEAD);
     match resource {
         Resource::Query(table) if call.method == Method::POST => {
-            let text = query_body(&parts.headers, Request::from_parts(parts.clone(), body)).await?;
+            let text = query_body(Request::from_parts(parts, body)).await?;
             let mut options = decode_options(&call.query)?;
             options.extend(decode_options(text.trim())?);
             query::collection(service, &call, &table, options).await
@@ -131,8 +131,12 @@ async fn handle(service: &Service, request: Request) -> Result<Response> {
 }
 
 /// The options in the body of `$query`.
-async fn query_body(headers: &HeaderMap, request: Request) -> Result<String> {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|k| k.to_str().ok()).unwrap_or_default();
+async fn query_body(request: Request) -> Result<String> {
+    let kind = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|k| k.to_str().ok())
+        .unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     // The second is what curl sends unasked; the text has the same form.
     if !matches!(kind.as_str(), "" | "text/plain" | "application/x-www-form-urlencoded") {

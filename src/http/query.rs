@@ -14,7 +14,7 @@ use super::error::{Failure, Result};
 use super::paging;
 use super::prefer::{PAGE_SIZE_MAX, Prefer};
 use super::request::Call;
-use crate::catalog::Table;
+use crate::catalog::{Catalog, Table};
 use crate::dialect::{fetchxml, odata};
 use crate::encode::{Annotations, WebApiEncoder, json_text, terms};
 use crate::engine::failure;
@@ -40,7 +40,12 @@ pub async fn collection(
     let token = take_skip_token(&mut options)?;
     let select = match odata::parse_query(table, &options)? {
         odata::Query::Select(select) => odata_page(*select, token, &call.prefer),
-        odata::Query::FetchXml { text, count } => fetchxml_page(table, &text, count, token)?,
+        odata::Query::FetchXml { text, count } => {
+            let mut select = fetchxml_page(&text, token)?;
+            same_table(&select, table, service.store.catalog())?;
+            select.count |= count;
+            select
+        }
     };
     let paged = select.style == Style::OData && select.page.is_some();
     let answer = answer(service, call, table, select, options).await?;
@@ -144,26 +149,30 @@ fn odata_page(mut select: Select, token: Option<Page>, prefer: &Prefer) -> Selec
     select
 }
 
-fn fetchxml_page(table: &Table, text: &str, count: bool, token: Option<Page>) -> Result<Select> {
+fn fetchxml_page(text: &str, token: Option<Page>) -> Result<Select> {
     if token.is_some() {
         let message = "$skiptoken does not go with fetchXml, which pages by itself";
         return Err(Error::invalid(codes::ODATA, message).into());
     }
     let mut select = fetchxml::parse(text)?;
-    if select.table.text != table.logical_name {
-        let set = &table.entity_set_name;
-        let message = format!(
-            "the entity '{}' of the fetch is not that of the entity set '{set}', which is '{}'",
-            select.table.text, table.logical_name
-        );
-        let at = select.table.at.clone();
-        return Err(Error::invalid(codes::ENTITY_MISMATCH, message).at(at).into());
-    }
-    select.count |= count;
     if select.top.is_none() {
         select.page.get_or_insert(Page { size: PAGE_SIZE_MAX, number: 1 });
     }
     Ok(select)
+}
+
+/// A fetch is sent to the set of its entity. A name that no table has is left
+/// to the binder, which knows the nearest.
+fn same_table(select: &Select, table: &Table, catalog: &Catalog) -> Result<()> {
+    let name = &select.table;
+    if name.text == table.logical_name || catalog.table(&name.text).is_none() {
+        return Ok(());
+    }
+    let message = format!(
+        "the entity '{}' of the fetch is not that of the entity set '{}', which is '{}'",
+        name.text, table.entity_set_name, table.logical_name
+    );
+    Err(Error::invalid(codes::ENTITY_MISMATCH, message).at(name.at.clone()).into())
 }
 
 /// Takes the skip token out of the options; it is the service's own.
