@@ -132,10 +132,12 @@ pub mod codes {
     pub const OBJECT_DOES_NOT_EXIST: u32 = 0x8004_0217;
     pub const NOT_SUPPORTED: u32 = 0x8004_0315;
     pub const MALFORMED_FETCHXML: u32 = 0x8004_0303;
+    pub const BAD_USERAWORDERBY: u32 = 0x8004_10FD;
     pub const UNKNOWN_ENTITY: u32 = 0x8004_1102;
     pub const UNKNOWN_ATTRIBUTE: u32 = 0x8004_1103;
     pub const PLAIN_ATTRIBUTE_IN_AGGREGATE: u32 = 0x8004_1107;
     pub const INVALID_VALUE: u32 = 0x8004_1139;
+    pub const BAD_CONDITION: u32 = 0x8004_1106;
     pub const CONDITION_ALIAS_UNKNOWN: u32 = 0x8004_110A;
     pub const VALUE_MUST_BE_POSITIVE: u32 = 0x8004_110C;
     pub const BAD_DISTINCT: u32 = 0x8004_1115;
@@ -143,6 +145,7 @@ pub mod codes {
     pub const BAD_LINK_TYPE: u32 = 0x8004_1117;
     pub const BAD_NO_LOCK: u32 = 0x8004_1118;
     pub const BAD_DESCENDING: u32 = 0x8004_1119;
+    pub const BAD_AGGREGATE: u32 = 0x8004_111A;
     pub const INVALID_NODE: u32 = 0x8004_111C;
     pub const UTC_OFFSET: u32 = 0x8004_111D;
     pub const MISSING_ATTRIBUTE: u32 = 0x8004_111E;
@@ -150,6 +153,7 @@ pub mod codes {
     pub const BAD_FILTER_TYPE: u32 = 0x8004_1122;
     pub const MISSING_ELEMENT: u32 = 0x8004_1123;
     pub const EMPTY_XML: u32 = 0x8004_1124;
+    pub const NO_DOCUMENT_ELEMENT: u32 = 0x8004_1125;
     pub const LINK_FOR_ORDER: u32 = 0x8004_1126;
     pub const ENTITY_MISMATCH: u32 = 0x8004_1128;
     pub const NO_ATTRS_DISTINCT: u32 = 0x8004_112C;
@@ -166,5 +170,7 @@ pub mod codes {
     /// Anything the OData parser refuses.
     pub const ODATA: u32 = 0x8006_0888;
     pub const UNKNOWN_SEGMENT: u32 = 0x8006_088A;
+    /// A condition operator that does not fit the column's type.
+    pub const OPERATOR_NOT_VALID: u32 = 0x8004_8415;
     pub const ACCESS_DENIED: u32 = 0x8004_8405;
 }

@@ -5,6 +5,7 @@ pub mod dialect;
 pub mod engine;
 pub mod error;
 pub mod import;
+pub mod job;
 pub mod query;
 pub mod store;
 pub mod value;

@@ -3,8 +3,8 @@
 //!
 //! Served tables have their documented code. Jobs also regard tables that
 //! sysjob does not serve; the standard ones among them are listed here, and any
-//! other name gets a stable code of its own above [`FIRST_DERIVED`], remembered
-//! for as long as the process lives and re-derived from the stored name after.
+//! other name gets a code of its own above [`FIRST_DERIVED`], which the journal
+//! writes down before a row with it is acknowledged.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -61,11 +61,13 @@ const STANDARD: &[(&str, i32)] = &[
 struct Names {
     code: HashMap<String, i32>,
     name: HashMap<i32, String>,
+    /// In the order they were met.
+    derived: Vec<(i32, String)>,
 }
 
 static NAMES: LazyLock<RwLock<Names>> = LazyLock::new(|| {
     let catalog = Catalog::built_in();
-    let mut names = Names { code: HashMap::new(), name: HashMap::new() };
+    let mut names = Names { code: HashMap::new(), name: HashMap::new(), derived: Vec::new() };
     let served = catalog.tables().iter().map(|t| (t.logical_name.as_str(), t.object_type_code));
     for (name, code) in served.chain(STANDARD.iter().copied()) {
         names.code.insert(name.to_owned(), code);
@@ -75,7 +77,7 @@ static NAMES: LazyLock<RwLock<Names>> = LazyLock::new(|| {
 });
 
 /// The object type code of a table's logical name. A name nobody knows gets a
-/// code derived from its text, the same in every process.
+/// code derived from its text.
 pub fn entity_code(name: &str) -> i32 {
     let name = name.to_lowercase();
     if let Some(code) = NAMES.read().code.get(&name) {
@@ -86,9 +88,29 @@ pub fn entity_code(name: &str) -> i32 {
     while names.name.get(&code).is_some_and(|taken| *taken != name) {
         code = code.wrapping_add(1).max(FIRST_DERIVED);
     }
-    names.name.insert(code, name.clone());
-    names.code.insert(name, code);
+    names.derive(&name, code);
     code
+}
+
+/// Takes over a derived code that an earlier process wrote down.
+pub fn register_entity_name(name: &str, code: i32) {
+    let mut names = NAMES.write();
+    if !names.name.contains_key(&code) {
+        names.derive(name, code);
+    }
+}
+
+/// Derived codes and their names, in the order they were met, from a position on.
+pub fn derived_entity_names(from: usize) -> Vec<(i32, String)> {
+    NAMES.read().derived.get(from..).unwrap_or_default().to_vec()
+}
+
+impl Names {
+    fn derive(&mut self, name: &str, code: i32) {
+        self.name.insert(code, name.to_owned());
+        self.code.insert(name.to_owned(), code);
+        self.derived.push((code, name.to_owned()));
+    }
 }
 
 /// The logical name behind an object type code, where it is known.

@@ -17,7 +17,9 @@ use datafusion::arrow::datatypes::SchemaRef;
 use serde::Deserialize;
 
 pub use self::arrow::{COLUMN_KIND, is_entity_name, is_guid};
-pub use self::entity_names::{entity_code, entity_name};
+pub use self::entity_names::{
+    derived_entity_names, entity_code, entity_name, register_entity_name,
+};
 pub use self::nearest::nearest;
 
 /// The attribute types of Dataverse metadata.

@@ -1,45 +1,146 @@
 //! Plans and runs queries over a snapshot with DataFusion.
+//!
+//! A bound FetchXML or OData query becomes a plan in [`plan`], a T-SQL statement
+//! in [`sql`]. Both meet in [`Engine::optimized`]: the shared semantics, then
+//! DataFusion's optimizer. Execution reads the snapshot through [`provider`].
+
+mod average;
+mod canonical;
+mod collation;
+mod derived;
+mod failure;
+mod plan;
+mod provider;
+mod scan;
+mod semantics;
+mod sql;
 
 pub mod functions;
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::RecordBatch;
-use datafusion::execution::SendableRecordBatchStream;
+use datafusion::arrow::array::types::Int64Type;
+use datafusion::arrow::array::{AsArray, RecordBatch};
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::execution::{
+    FunctionRegistry, SendableRecordBatchStream, SessionState, SessionStateBuilder,
+};
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::{ExecutionPlan, collect, displayable, execute_stream};
+use datafusion::prelude::SessionConfig;
+use datafusion::sql::sqlparser::ast;
 
-use crate::catalog::Catalog;
+pub use self::collation::key as collation_key;
+pub use self::failure::failure;
+pub use self::provider::SnapshotTable;
+
 use crate::error::{Error, Result};
 use crate::query::bound::BoundQuery;
-use crate::store::Snapshot;
+use crate::store::{ROWS_MAX, Snapshot};
 
 /// The query engine; one for all sessions.
-pub struct Engine {}
+pub struct Engine {
+    session: SessionState,
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl Engine {
-    pub fn new(_catalog: Arc<Catalog>) -> Self {
-        Self {}
+    pub fn new() -> Self {
+        // Chunk-sized batches: small ones cost twice the time.
+        let config = SessionConfig::new().with_batch_size(ROWS_MAX);
+        let mut session = SessionStateBuilder::new()
+            .with_config(config)
+            .with_default_features()
+            .with_optimizer_rule(Arc::new(canonical::SmallerSideLeft))
+            .with_optimizer_rule(Arc::new(canonical::OrderedAggregates))
+            .build();
+        for function in functions::all() {
+            // It replaces DataFusion's alias of the same name, if there is one.
+            session.register_udf(function).expect("a session takes any function");
+        }
+        Self { session }
     }
 
-    /// The logical plan of a bound FetchXML or OData query. Its columns are the
-    /// query's outputs, in order. With a page it yields one row more than the
-    /// page holds when there are further rows.
-    pub fn plan(&self, _query: &BoundQuery, _snapshot: &Arc<Snapshot>) -> Result<LogicalPlan> {
-        Err(Error::internal("not yet"))
+    /// The plan of a bound FetchXML or OData query, as asked. Its columns are
+    /// the query's outputs, in order. With a page it yields one row more than
+    /// the page holds when there are further rows.
+    pub fn plan(&self, query: &BoundQuery, snapshot: &Arc<Snapshot>) -> Result<LogicalPlan> {
+        plan::plan(query, snapshot).map_err(failure)
+    }
+
+    /// The plan of a T-SQL query whose names are canonical, as asked.
+    pub fn plan_sql(&self, query: &ast::Query, snapshot: &Arc<Snapshot>) -> Result<LogicalPlan> {
+        sql::plan(query.clone(), snapshot, &self.session).map_err(failure)
+    }
+
+    /// The columns of a plan's answer.
+    pub fn schema(&self, plan: LogicalPlan) -> Result<SchemaRef> {
+        let plan = semantics::apply(plan).map_err(failure)?;
+        Ok(Arc::clone(plan.schema().inner()))
     }
 
     /// The number of rows a query has without `top` and page.
-    pub async fn count(&self, _query: &BoundQuery, _snapshot: &Arc<Snapshot>) -> Result<u64> {
-        Err(Error::internal("not yet"))
+    pub async fn count(&self, query: &BoundQuery, snapshot: &Arc<Snapshot>) -> Result<u64> {
+        let plan = plan::count_plan(query, snapshot).map_err(failure)?;
+        let batches = self.collect(plan).await?;
+        let count = batches.first().map(|b| b.column(0).as_primitive::<Int64Type>().value(0));
+        count
+            .and_then(|n| u64::try_from(n).ok())
+            .ok_or_else(|| Error::internal("a count query gave no count"))
     }
 
-    /// Optimizes and runs a plan.
-    pub async fn run(&self, _plan: LogicalPlan) -> Result<SendableRecordBatchStream> {
-        Err(Error::internal("not yet"))
+    /// A plan with its full meaning, optimized: what is run and explained.
+    pub fn optimized(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
+        let plan = semantics::apply(plan).map_err(failure)?;
+        // The current time is that of the statement's start, once for all of it.
+        let mut session = self.session.clone();
+        session.mark_start_execution();
+        session.optimize(&plan).map_err(failure)
+    }
+
+    /// How a plan is executed.
+    pub async fn physical(&self, plan: LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
+        let plan = self.optimized(plan)?;
+        let planner = self.session.query_planner().clone();
+        planner.create_physical_plan(&plan, &self.session).await.map_err(failure)
+    }
+
+    /// Runs a plan.
+    pub async fn run(&self, plan: LogicalPlan) -> Result<SendableRecordBatchStream> {
+        let physical = self.physical(plan).await?;
+        execute_stream(physical, self.session.task_ctx()).map_err(failure)
     }
 
     /// Runs a plan to its end.
-    pub async fn collect(&self, _plan: LogicalPlan) -> Result<Vec<RecordBatch>> {
-        Err(Error::internal("not yet"))
+    pub async fn collect(&self, plan: LogicalPlan) -> Result<Vec<RecordBatch>> {
+        let physical = self.physical(plan).await?;
+        collect(physical, self.session.task_ctx()).await.map_err(failure)
+    }
+
+    /// The logical plan as text; with `physical` how it is executed, with
+    /// `analyze` after a run, with its figures.
+    pub async fn explain(
+        &self,
+        plan: LogicalPlan,
+        physical: bool,
+        analyze: bool,
+    ) -> Result<String> {
+        if !physical && !analyze {
+            return Ok(self.optimized(plan)?.display_indent().to_string());
+        }
+        let plan = self.physical(plan).await?;
+        if !analyze {
+            return Ok(displayable(plan.as_ref()).indent(false).to_string());
+        }
+        collect(plan.clone(), self.session.task_ctx()).await.map_err(failure)?;
+        let shown = datafusion::physical_plan::display::DisplayableExecutionPlan::with_metrics(
+            plan.as_ref(),
+        );
+        Ok(shown.indent(false).to_string())
     }
 }

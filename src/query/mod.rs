@@ -7,6 +7,7 @@
 
 pub mod bind;
 pub mod bound;
+mod text;
 
 use crate::error::Place;
 

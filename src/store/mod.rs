@@ -1,13 +1,47 @@
 //! The live tables: one writer, durable commits, snapshots of all tables.
+//!
+//! Everything that changes goes through [`Store::commit`] or [`Store::append`]
+//! and is answered after it is synced to disk; [`Store::snapshot`] never waits
+//! for a disk. Invariant: a snapshot shows whole commits only.
+
+mod chunk;
+mod chunk_file;
+mod codec;
+mod column;
+mod folder;
+mod journal;
+mod numbering;
+mod recover;
+mod snapshot;
+mod tables;
+mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use datafusion::arrow::array::RecordBatch;
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot};
 
+pub use self::chunk::{Chunk, ROWS_MAX};
+pub use self::snapshot::{NameIndex, Snapshot, TableSnapshot};
+
+use self::chunk_file::ChunkFiles;
+use self::folder::FolderLock;
+use self::journal::Journal;
+use self::tables::TableState;
+use self::writer::{Request, Writer};
 use crate::catalog::Catalog;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result, codes};
 use crate::value::{Guid, Value};
+
+/// Requests that may wait for the writer before senders have to wait.
+const QUEUE_MAX: usize = 16 * 1024;
+
+/// A bulk append with no more rows than this goes to the journal row by row,
+/// so that many small ones do not leave many small files.
+const SMALL_APPEND_ROWS: usize = 1024;
 
 /// One change of one row; a commit is a list of them.
 #[derive(Clone, Debug)]
@@ -29,7 +63,7 @@ pub enum Change {
     },
 }
 
-/// What a bulk append did.
+/// What a commit or a bulk append added.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Appended {
     pub inserted: u64,
@@ -37,46 +71,122 @@ pub struct Appended {
 }
 
 /// The tables of one data folder.
-pub struct Store {}
+pub struct Store {
+    catalog: Arc<Catalog>,
+    tables: Arc<Mutex<Vec<TableState>>>,
+    files: ChunkFiles,
+    requests: Option<mpsc::Sender<Request>>,
+    writer: Option<JoinHandle<()>>,
+    _lock: FolderLock,
+}
 
 impl Store {
     /// Opens or creates a data folder.
-    pub fn open(_dir: &Path, _catalog: Arc<Catalog>) -> Result<Self> {
-        Err(Error::internal("not yet"))
+    pub fn open(dir: &Path, catalog: Arc<Catalog>) -> Result<Self> {
+        let lock = FolderLock::take(dir)?;
+        let (journal, numbering) = Journal::open(&dir.join("journal"), &catalog)?;
+        let files = ChunkFiles::open(dir)?;
+        let tables = recover::recover(&journal, &files, &numbering, &catalog)?;
+        let tables = Arc::new(Mutex::new(tables));
+        let lifecycle = writer::lifecycle_columns(&catalog);
+        let writer = Writer { journal, numbering, tables: tables.clone(), lifecycle, failed: None };
+        let (requests, receiver) = mpsc::channel(QUEUE_MAX);
+        let thread = std::thread::Builder::new()
+            .name("sysjob-writer".into())
+            .spawn(move || writer.run(receiver))
+            .map_err(|e| Error::internal("the writer thread cannot start").caused_by(e))?;
+        Ok(Self {
+            catalog,
+            tables,
+            files,
+            requests: Some(requests),
+            writer: Some(thread),
+            _lock: lock,
+        })
     }
 
     pub fn catalog(&self) -> &Arc<Catalog> {
-        unreachable!()
+        &self.catalog
     }
 
     /// All tables as of the last durable commit.
     pub fn snapshot(&self) -> Arc<Snapshot> {
-        unreachable!()
-    }
-
-    /// Bulk load: the batch has the table's whole schema ([`crate::catalog::Table::schema`]);
-    /// choice labels in it are ignored, lookup names kept. Durable when it returns.
-    /// Rows whose primary key exists are replaced; of equal keys in the batch the last counts.
-    pub fn append(&self, _table: usize, _batch: RecordBatch) -> Result<Appended> {
-        Err(Error::internal("not yet"))
+        let tables = self.tables.lock().iter().map(TableState::snapshot).collect();
+        Arc::new(Snapshot::new(self.catalog.clone(), tables))
     }
 
     /// Applies all changes or none; durable when it returns.
-    pub async fn commit(&self, _changes: Vec<Change>) -> Result<()> {
-        Err(Error::internal("not yet"))
+    pub async fn commit(&self, changes: Vec<Change>) -> Result<Appended> {
+        let (reply, answer) = oneshot::channel();
+        self.sender()?.send(Request::Commit(changes, reply)).await.map_err(|_| closed())?;
+        answer.await.map_err(|_| closed())?
+    }
+
+    /// [`Store::commit`] for callers outside an async runtime.
+    pub fn commit_blocking(&self, changes: Vec<Change>) -> Result<Appended> {
+        let (reply, answer) = oneshot::channel();
+        self.sender()?.blocking_send(Request::Commit(changes, reply)).map_err(|_| closed())?;
+        answer.blocking_recv().map_err(|_| closed())?
+    }
+
+    /// Bulk load, outside an async runtime: the batch has the table's whole
+    /// schema ([`crate::catalog::Table::schema`]); choice labels in it are ignored,
+    /// lookup names kept. Durable when it returns. Rows whose primary key exists
+    /// are replaced; of equal keys in the batch the last counts.
+    pub fn append(&self, table: usize, batch: &RecordBatch) -> Result<Appended> {
+        let facts = &self.catalog.tables()[table];
+        let mut done = Appended::default();
+        if batch.num_rows() <= SMALL_APPEND_ROWS {
+            return self.commit_blocking(inserts(table, batch));
+        }
+        for start in (0..batch.num_rows()).step_by(ROWS_MAX) {
+            let part = batch.slice(start, ROWS_MAX.min(batch.num_rows() - start));
+            let file = self.files.write(facts, &part)?;
+            let (reply, answer) = oneshot::channel();
+            let request = Request::Append { table, batch: part, file, reply };
+            self.sender()?.blocking_send(request).map_err(|_| closed())?;
+            let part = answer.blocking_recv().map_err(|_| closed())??;
+            done.inserted += part.inserted;
+            done.replaced += part.replaced;
+        }
+        Ok(done)
+    }
+
+    fn sender(&self) -> Result<&mpsc::Sender<Request>> {
+        self.requests.as_ref().ok_or_else(closed)
     }
 }
 
-/// All tables at one commit.
-pub struct Snapshot {}
-
-impl Snapshot {
-    pub fn catalog(&self) -> &Arc<Catalog> {
-        unreachable!()
+impl Drop for Store {
+    /// Lets the writer finish what it has taken before the folder is given back.
+    fn drop(&mut self) {
+        self.requests = None;
+        if let Some(writer) = self.writer.take()
+            && writer.join().is_err()
+        {
+            eprintln!("sysjob: the writer thread ended with a panic");
+        }
     }
+}
 
-    /// Rows of a table.
-    pub fn rows(&self, _table: usize) -> usize {
-        unreachable!()
-    }
+fn closed() -> Error {
+    Error::new(ErrorKind::Closed, codes::UNEXPECTED, "the store is closed")
+}
+
+/// The rows of a batch as single inserts.
+fn inserts(table: usize, batch: &RecordBatch) -> Vec<Change> {
+    let schema = batch.schema();
+    let columns: Vec<_> =
+        batch.columns().iter().map(|a| (a.null_count() < a.len()).then(|| a.clone())).collect();
+    (0..batch.num_rows())
+        .map(|row| {
+            let values = columns
+                .iter()
+                .enumerate()
+                .map(|(i, c)| (i, column::read(c, schema.field(i).data_type(), row)))
+                .filter(|(_, value)| *value != Value::Null)
+                .collect();
+            Change::Insert { table, values }
+        })
+        .collect()
 }

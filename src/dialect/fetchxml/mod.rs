@@ -1,0 +1,312 @@
+//! FetchXML text → [`query::Select`](crate::query::Select).
+//!
+//! The text is read into a tree ([`reader`]), the tree checked against the
+//! vocabulary of the language ([`vocabulary`]), then put into the common form.
+//! Names of tables and columns are not judged here; `query::bind` does that.
+
+mod filter;
+mod operators;
+mod reader;
+mod vocabulary;
+
+#[cfg(test)]
+mod tests;
+
+use self::reader::Element;
+use self::vocabulary::{hint, is_set};
+use crate::error::{Error, Result, codes};
+use crate::query::{
+    Aggregate, Column, ColumnRef, Columns, DatePart, Link, LinkType, Order, OrderBy, Page, Path,
+    Role, Select, Style,
+};
+
+/// Rows on a page, unless the query says less; more are not given.
+const PAGE_ROWS_MAX: u64 = 5000;
+
+/// Parses one `fetch` element.
+pub fn parse(text: &str) -> Result<Select> {
+    let fetch = reader::read(text)?;
+    vocabulary::check(&fetch)?;
+    Parser { aggregate: is_set(&fetch, "aggregate"), distinct: is_set(&fetch, "distinct") }
+        .select(&fetch)
+}
+
+/// What the `fetch` element says about all elements inside.
+struct Parser {
+    aggregate: bool,
+    distinct: bool,
+}
+
+impl Parser {
+    fn select(&self, fetch: &Element) -> Result<Select> {
+        if let Some(mapping) = fetch.attribute("mapping")
+            && !matches!(mapping.value.as_str(), "logical" | "internal")
+        {
+            let message = format!("'mapping' is 'logical', not '{}'", mapping.value);
+            return Err(Error::invalid(codes::BAD_MAPPING, message).at(mapping.at.clone()));
+        }
+        let top = positive(fetch, "top")?;
+        let page = page(fetch)?;
+        let count = is_set(fetch, "returntotalrecordcount");
+        if let Some(top) = fetch.attribute("top") {
+            let paging = ["page", "count"].into_iter().find(|name| fetch.get(name).is_some());
+            if let Some(name) = paging.or(count.then_some("returntotalrecordcount")) {
+                let message = format!("'top' cannot be combined with '{name}'");
+                return Err(Error::invalid(codes::INVALID_ARGUMENT, message).at(top.at.clone()));
+            }
+        }
+        let entity = only_entity(fetch)?;
+        let mut order = Vec::new();
+        for parent in [fetch, entity] {
+            order.extend(self.orders(parent)?);
+        }
+        Ok(Select {
+            style: Style::FetchXml,
+            table: entity.required("name")?,
+            columns: self.columns(entity, true)?,
+            links: self.links(entity)?,
+            expand: Vec::new(),
+            filter: filter::filters(entity)?,
+            aggregate: self.aggregate,
+            distinct: self.distinct,
+            order,
+            top,
+            page,
+            count,
+        })
+    }
+
+    /// The columns of the entity or of a link. Without any word about them the
+    /// entity gives all, a link none.
+    fn columns(&self, parent: &Element, root: bool) -> Result<Columns> {
+        let attributes: Vec<&Element> = parent.children_named("attribute").collect();
+        if let Some(none) = parent.children_named("no-attrs").next() {
+            let (code, message) = if self.distinct {
+                (codes::NO_ATTRS_DISTINCT, "'no-attrs' leaves nothing to tell rows apart by")
+            } else if parent.children_named("all-attributes").next().is_some()
+                || !attributes.is_empty()
+            {
+                (codes::INVALID_NODE, "'no-attrs' stands beside other attributes")
+            } else {
+                return Ok(Columns::List(Vec::new()));
+            };
+            return Err(Error::invalid(code, message).at(none.at.clone()));
+        }
+        if let Some(all) = parent.children_named("all-attributes").next() {
+            if self.aggregate {
+                let message = "'all-attributes' cannot stand in an aggregate query";
+                return Err(
+                    Error::invalid(codes::PLAIN_ATTRIBUTE_IN_AGGREGATE, message).at(all.at.clone())
+                );
+            }
+            if let Some(alias) = attributes.iter().find_map(|a| a.attribute("alias")) {
+                let message = "an alias beside 'all-attributes' is not supported";
+                return Err(Error::unsupported(message).at(alias.at.clone()));
+            }
+            return Ok(Columns::All);
+        }
+        if attributes.is_empty() && root && !self.aggregate {
+            return Ok(Columns::All);
+        }
+        attributes.into_iter().map(column).collect::<Result<_>>().map(Columns::List)
+    }
+
+    fn links(&self, parent: &Element) -> Result<Vec<Link>> {
+        parent.children_named("link-entity").map(|element| self.link(element)).collect()
+    }
+
+    fn link(&self, element: &Element) -> Result<Link> {
+        Ok(Link {
+            link_type: link_type(element)?,
+            table: element.required("name")?,
+            from: element.required("from")?,
+            to: element.required("to")?,
+            alias: element.name_of("alias").filter(|a| !a.text.is_empty()),
+            columns: self.columns(element, false)?,
+            filter: filter::filters(element)?,
+            links: self.links(element)?,
+            order: self.orders(element)?,
+        })
+    }
+
+    fn orders(&self, parent: &Element) -> Result<Vec<Order>> {
+        parent.children_named("order").map(|element| self.order(element)).collect()
+    }
+
+    /// An aggregate query is sorted by aliases, any other by columns.
+    fn order(&self, element: &Element) -> Result<Order> {
+        let (attribute, alias) = (element.name_of("attribute"), element.name_of("alias"));
+        let bad = |code, message: &str| Err(Error::invalid(code, message).at(element.at.clone()));
+        let by = match (self.aggregate, attribute, alias) {
+            (true, Some(_), _) => {
+                return bad(
+                    codes::ORDER_ATTRIBUTE_IN_AGGREGATE,
+                    "an aggregate query is ordered by 'alias', not by 'attribute'",
+                );
+            }
+            (true, None, None) => {
+                return bad(codes::ORDER_WITHOUT_ALIAS, "'order' needs the attribute 'alias'");
+            }
+            (true, None, Some(alias)) => OrderBy::Alias(alias),
+            (false, _, Some(_)) => {
+                return bad(
+                    codes::ORDER_ALIAS_IN_PLAIN,
+                    "only an aggregate query is ordered by 'alias'; use 'attribute'",
+                );
+            }
+            (false, None, None) => {
+                return bad(
+                    codes::ORDER_WITHOUT_ATTRIBUTE,
+                    "'order' needs the attribute 'attribute'",
+                );
+            }
+            (false, Some(name), None) => {
+                let path = element.name_of("entityname").map_or(Path::Here, Path::Alias);
+                OrderBy::Column(ColumnRef { path, name })
+            }
+        };
+        Ok(Order { by, descending: is_set(element, "descending") })
+    }
+}
+
+fn only_entity(fetch: &Element) -> Result<&Element> {
+    let mut entities = fetch.children_named("entity");
+    let entity = entities.next().ok_or_else(|| {
+        Error::invalid(codes::MISSING_ELEMENT, "'fetch' needs an 'entity' element")
+            .at(fetch.at.clone())
+    })?;
+    match entities.next() {
+        Some(second) => {
+            Err(Error::invalid(codes::INVALID_NODE, "'fetch' has more than one 'entity'")
+                .at(second.at.clone()))
+        }
+        None => Ok(entity),
+    }
+}
+
+fn page(fetch: &Element) -> Result<Option<Page>> {
+    let (count, number) = (positive(fetch, "count")?, positive(fetch, "page")?);
+    if count.is_none() && number.is_none() {
+        return Ok(None);
+    }
+    let size = count.unwrap_or(PAGE_ROWS_MAX).min(PAGE_ROWS_MAX);
+    Ok(Some(Page { size, number: number.unwrap_or(1) }))
+}
+
+/// A whole number from 1, where the attribute is there.
+fn positive(element: &Element, name: &str) -> Result<Option<u64>> {
+    let Some(attribute) = element.attribute(name) else {
+        return Ok(None);
+    };
+    let text = attribute.value.trim();
+    // Small enough that page times size cannot overflow.
+    match text.parse::<i64>() {
+        Ok(number) if (1..=i64::from(i32::MAX)).contains(&number) => {
+            Ok(Some(number.unsigned_abs()))
+        }
+        Ok(number) if number < 1 => {
+            let message = format!("'{name}' is {number}; it must be greater than 0");
+            Err(Error::invalid(codes::VALUE_MUST_BE_POSITIVE, message).at(attribute.at.clone()))
+        }
+        _ => {
+            let message = format!("'{name}' is '{text}'; it must be a whole number");
+            Err(Error::invalid(codes::INVALID_ARGUMENT, message).at(attribute.at.clone()))
+        }
+    }
+}
+
+fn link_type(element: &Element) -> Result<LinkType> {
+    let Some(attribute) = element.attribute("link-type") else {
+        return Ok(LinkType::Inner);
+    };
+    let value = attribute.value.as_str();
+    match value {
+        "inner" | "natural" => Ok(LinkType::Inner),
+        "outer" => Ok(LinkType::Outer),
+        "exists" | "in" => Ok(LinkType::Exists),
+        "matchfirstrowusingcrossapply" => {
+            let message = format!("the link-type '{value}' is not supported");
+            Err(Error::unsupported(message).at(attribute.at.clone()))
+        }
+        "any" | "not any" | "all" | "not all" => {
+            let message = format!("a link of type '{value}' belongs inside a filter");
+            Err(Error::invalid(codes::BAD_LINK_TYPE, message).at(attribute.at.clone()))
+        }
+        _ => {
+            let known =
+                ["inner", "outer", "natural", "exists", "in", "matchfirstrowusingcrossapply"];
+            let hint = hint(value, known.into_iter());
+            let message = format!("there is no link-type '{value}'{hint}");
+            Err(Error::invalid(codes::BAD_LINK_TYPE, message).at(attribute.at.clone()))
+        }
+    }
+}
+
+fn column(element: &Element) -> Result<Column> {
+    let name = element.required("name")?;
+    Ok(Column {
+        column: ColumnRef { path: Path::Here, name },
+        alias: element.name_of("alias").filter(|a| !a.text.is_empty()),
+        role: role(element)?,
+    })
+}
+
+fn role(element: &Element) -> Result<Role> {
+    let group = is_set(element, "groupby");
+    let date_part = date_part(element)?;
+    if let Some(dategrouping) = element.attribute("dategrouping")
+        && !group
+    {
+        let message = "'dategrouping' needs groupby='true'";
+        return Err(Error::invalid(codes::BAD_DATEGROUPING, message).at(dategrouping.at.clone()));
+    }
+    let distinct = is_set(element, "distinct");
+    if distinct && element.get("aggregate") != Some("countcolumn") {
+        let message = "'distinct' of an attribute needs aggregate='countcolumn'";
+        return Err(Error::invalid(codes::INVALID_ARGUMENT, message).at(element.at.clone()));
+    }
+    let Some(aggregate) = element.attribute("aggregate") else {
+        return Ok(if group { Role::Group(date_part) } else { Role::Plain });
+    };
+    if group {
+        let message = "an attribute is either grouped or aggregated, not both";
+        return Err(Error::invalid(codes::AGGREGATE_AND_GROUPBY, message).at(aggregate.at.clone()));
+    }
+    Ok(Role::Aggregate(match aggregate.value.as_str() {
+        "count" => Aggregate::Count,
+        "countcolumn" => Aggregate::CountColumn { distinct },
+        "sum" => Aggregate::Sum,
+        "avg" => Aggregate::Avg,
+        "min" => Aggregate::Min,
+        "max" => Aggregate::Max,
+        other => {
+            let known = ["count", "countcolumn", "sum", "avg", "min", "max"];
+            let hint = hint(other, known.into_iter());
+            let message = format!("there is no aggregate '{other}'{hint}");
+            return Err(Error::invalid(codes::BAD_AGGREGATE, message).at(aggregate.at.clone()));
+        }
+    }))
+}
+
+fn date_part(element: &Element) -> Result<Option<DatePart>> {
+    let Some(attribute) = element.attribute("dategrouping") else {
+        return Ok(None);
+    };
+    Ok(Some(match attribute.value.as_str() {
+        "day" => DatePart::Day,
+        "week" => DatePart::Week,
+        "month" => DatePart::Month,
+        "quarter" => DatePart::Quarter,
+        "year" => DatePart::Year,
+        fiscal @ ("fiscal-period" | "fiscal-year") => {
+            let message = format!("the dategrouping '{fiscal}' is not supported");
+            return Err(Error::unsupported(message).at(attribute.at.clone()));
+        }
+        other => {
+            let known = ["day", "week", "month", "quarter", "year"];
+            let hint = hint(other, known.into_iter());
+            let message = format!("there is no dategrouping '{other}'{hint}");
+            return Err(Error::invalid(codes::BAD_DATEGROUPING, message).at(attribute.at.clone()));
+        }
+    }))
+}

@@ -1,0 +1,105 @@
+//! Golden files: a query, `----`, and what it means or how it is refused.
+//! `UPDATE_GOLDEN=1` writes the answers anew, for review with `git diff`.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
+use super::parse;
+use crate::catalog::Catalog;
+use crate::error::{Error, Place};
+use crate::query::bind::{BindOptions, bind};
+
+static CATALOG: LazyLock<Catalog> = LazyLock::new(Catalog::built_in);
+
+/// What the golden files say about a query.
+fn answer(text: &str, options: BindOptions) -> String {
+    match parse(text).and_then(|select| bind(&select, &CATALOG, options)) {
+        Ok(query) => query.to_string(),
+        Err(error) => refusal(&error),
+    }
+}
+
+fn refusal(error: &Error) -> String {
+    let column = match error.place {
+        Some(Place::Line { column, .. }) => format!(" column {column}"),
+        _ => String::new(),
+    };
+    format!("{:?} 0x{:08X}{column}\n{error}", error.kind, error.code)
+}
+
+fn golden_path(file: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file)
+}
+
+/// Runs every record of a file and compares.
+fn check(file: &str, options: BindOptions) {
+    let path = golden_path(file);
+    let golden = std::fs::read_to_string(&path).expect("the golden file is readable");
+    let mut actual = String::new();
+    for record in golden.split_inclusive("\n====\n") {
+        let record = record.strip_suffix("\n====\n").unwrap_or(record);
+        let (question, _) = record.split_once("\n----\n").unwrap_or((record, ""));
+        let (title, text) = question.split_once('\n').expect("a title line, then the query");
+        assert!(title.starts_with("# "), "{file}: a record starts with a title: {title}");
+        let _ = write!(actual, "{title}\n{text}\n----\n{}\n====\n", answer(text, options));
+    }
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, &actual).expect("the golden file is writable");
+        return;
+    }
+    for (golden, actual) in golden.split("\n====\n").zip(actual.split("\n====\n")) {
+        assert_eq!(golden, actual, "\n{actual}\n");
+    }
+    assert_eq!(golden, actual, "{file} ends differently");
+}
+
+#[test]
+fn documented_queries() {
+    check("fetchxml/documented.txt", BindOptions::default());
+}
+
+#[test]
+fn columns_and_their_names() {
+    check("fetchxml/columns.txt", BindOptions::default());
+}
+
+#[test]
+fn conditions() {
+    check("fetchxml/conditions.txt", BindOptions::default());
+}
+
+#[test]
+fn links() {
+    check("fetchxml/links.txt", BindOptions::default());
+}
+
+#[test]
+fn aggregates_and_order() {
+    check("fetchxml/aggregates.txt", BindOptions::default());
+}
+
+#[test]
+fn annotations() {
+    check("fetchxml/annotations.txt", BindOptions { annotations: true });
+}
+
+#[test]
+fn refusals() {
+    check("errors/fetchxml.txt", BindOptions::default());
+}
+
+/// Cut off anywhere, a query is refused in words. Only the end of the text can
+/// go missing unnoticed.
+#[test]
+fn a_query_cut_short_is_refused() {
+    let path = golden_path("fetchxml/links.txt");
+    let golden = std::fs::read_to_string(path).expect("the golden file is readable");
+    for record in golden.split_terminator("\n====\n") {
+        let start = record.find("<fetch").expect("a record has a query");
+        let end = record.find("</fetch>").expect("its query ends");
+        for cut in start..end {
+            assert!(parse(&record[start..cut]).is_err(), "{}", &record[start..cut]);
+        }
+    }
+}

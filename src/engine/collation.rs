@@ -1,0 +1,314 @@
+//! How text compares, in every dialect: case and accents do not matter, nor do
+//! trailing spaces; LIKE has SQL Server's wildcards. The one implementation of
+//! the default Dataverse collation (CI_AI).
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanBuilder, StringViewBuilder};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::{Result, ScalarValue};
+use datafusion::logical_expr::{
+    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature,
+    Volatility,
+};
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
+
+/// The text that two strings have in common when they compare equal.
+pub fn key(text: &str) -> Cow<'_, str> {
+    match fold(text) {
+        Cow::Borrowed(text) => Cow::Borrowed(text.trim_end_matches(' ')),
+        Cow::Owned(text) => Cow::Owned(text.trim_end_matches(' ').to_owned()),
+    }
+}
+
+/// Lower case without accents; trailing spaces stay, as LIKE needs them.
+fn fold(text: &str) -> Cow<'_, str> {
+    if !text.is_ascii() {
+        let plain = text.nfd().filter(|c| !is_combining_mark(*c));
+        return Cow::Owned(plain.flat_map(char::to_lowercase).collect());
+    }
+    if text.bytes().any(|b| b.is_ascii_uppercase()) {
+        return Cow::Owned(text.to_ascii_lowercase());
+    }
+    Cow::Borrowed(text)
+}
+
+/// A LIKE pattern: `%` any text, `_` one character, `[a-f]` and `[^a-f]` one of
+/// a set. A bracket quotes a wildcard: `[%]`.
+#[derive(Debug, PartialEq)]
+pub struct Pattern {
+    parts: Vec<Part>,
+}
+
+#[derive(Debug, PartialEq)]
+enum Part {
+    Any,
+    One,
+    Char(char),
+    Set { negated: bool, ranges: Vec<(char, char)> },
+}
+
+impl Pattern {
+    /// Reads a pattern; `escape` makes the next character plain (SQL's ESCAPE).
+    pub fn new(pattern: &str, escape: Option<char>) -> Self {
+        let folded = fold(pattern);
+        let mut chars = folded.chars().peekable();
+        let mut parts = Vec::new();
+        while let Some(c) = chars.next() {
+            let part = match c {
+                c if Some(c) == escape => match chars.next() {
+                    Some(plain) => Part::Char(plain),
+                    None => break,
+                },
+                '%' if parts.last() == Some(&Part::Any) => continue,
+                '%' => Part::Any,
+                '_' => Part::One,
+                '[' => {
+                    let negated = chars.next_if_eq(&'^').is_some();
+                    let mut members = Vec::new();
+                    let mut closed = false;
+                    for member in chars.by_ref() {
+                        // `[]...]` has the bracket itself as a member only in front.
+                        if member == ']' && !(members.is_empty() && negated) {
+                            closed = true;
+                            break;
+                        }
+                        members.push(member);
+                    }
+                    if !closed {
+                        // SQL Server: a bracket that never closes matches nothing.
+                        return Self {
+                            parts: vec![Part::Set { negated: false, ranges: Vec::new() }],
+                        };
+                    }
+                    Part::Set { negated, ranges: ranges(&members) }
+                }
+                c => Part::Char(c),
+            };
+            parts.push(part);
+        }
+        Self { parts }
+    }
+
+    /// Whether a text matches.
+    pub fn matches(&self, text: &str) -> bool {
+        let folded = fold(text);
+        let text: Vec<char> = folded.chars().collect();
+        let (mut part, mut at) = (0, 0);
+        // The last `%` and the text position it was tried with.
+        let mut back: Option<(usize, usize)> = None;
+        while at < text.len() {
+            let step = match self.parts.get(part) {
+                Some(Part::Any) => {
+                    back = Some((part, at));
+                    part += 1;
+                    continue;
+                }
+                Some(Part::One) => true,
+                Some(Part::Char(c)) => *c == text[at],
+                Some(Part::Set { negated, ranges }) => {
+                    ranges.iter().any(|(from, to)| (*from..=*to).contains(&text[at])) != *negated
+                }
+                None => false,
+            };
+            if step {
+                part += 1;
+                at += 1;
+            } else if let Some((any, from)) = back {
+                back = Some((any, from + 1));
+                part = any + 1;
+                at = from + 1;
+            } else {
+                return false;
+            }
+        }
+        self.parts[part..].iter().all(|p| *p == Part::Any)
+    }
+}
+
+fn ranges(members: &[char]) -> Vec<(char, char)> {
+    let mut ranges = Vec::new();
+    let mut rest = members;
+    loop {
+        match rest {
+            [from, '-', to, tail @ ..] => {
+                ranges.push((*from, *to));
+                rest = tail;
+            }
+            [one, tail @ ..] => {
+                ranges.push((*one, *one));
+                rest = tail;
+            }
+            [] => return ranges,
+        }
+    }
+}
+
+/// The [`key`] of a text expression.
+pub fn collation_key(text: Expr) -> Expr {
+    if is_collation_key(&text) {
+        return text;
+    }
+    ScalarUDF::from(CollationKey::default()).call(vec![text])
+}
+
+fn is_collation_key(expr: &Expr) -> bool {
+    matches!(expr, Expr::ScalarFunction(f) if f.func.name() == "collation_key")
+}
+
+/// `text LIKE pattern` by [`Pattern`].
+pub fn like(text: Expr, pattern: Expr, escape: Option<char>) -> Expr {
+    let mut arguments = vec![text, pattern];
+    if let Some(escape) = escape {
+        arguments.push(Expr::Literal(ScalarValue::Utf8View(Some(escape.to_string())), None));
+    }
+    ScalarUDF::from(CollationLike::default()).call(arguments)
+}
+
+fn text_signature(counts: &[usize]) -> Signature {
+    let one = |n: usize| {
+        let of = |t: DataType| TypeSignature::Exact(vec![t; n]);
+        [of(DataType::Utf8View), of(DataType::Utf8)]
+    };
+    Signature::one_of(counts.iter().flat_map(|n| one(*n)).collect(), Volatility::Immutable)
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct CollationKey {
+    signature: Signature,
+}
+
+impl Default for CollationKey {
+    fn default() -> Self {
+        Self { signature: text_signature(&[1]) }
+    }
+}
+
+impl ScalarUDFImpl for CollationKey {
+    fn name(&self) -> &str {
+        "collation_key"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Utf8View)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        match &args.args[0] {
+            ColumnarValue::Scalar(scalar) => {
+                let text = scalar.try_as_str().flatten().map(|text| key(text).into_owned());
+                Ok(ColumnarValue::Scalar(ScalarValue::Utf8View(text)))
+            }
+            ColumnarValue::Array(array) => Ok(ColumnarValue::Array(keys(array)?)),
+        }
+    }
+}
+
+/// Keys of a whole array; it is handed back as it is when every text is its own
+/// key, which is the common case for names written by machines.
+fn keys(array: &ArrayRef) -> Result<ArrayRef> {
+    let array = cast(array, &DataType::Utf8View)?;
+    let texts = array.as_string_view();
+    let same = |text: &str| matches!(key(text), Cow::Borrowed(k) if k.len() == text.len());
+    if texts.iter().flatten().all(same) {
+        return Ok(array);
+    }
+    let mut keys = StringViewBuilder::with_capacity(texts.len());
+    texts.iter().for_each(|text| keys.append_option(text.map(key)));
+    Ok(Arc::new(keys.finish()))
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct CollationLike {
+    signature: Signature,
+}
+
+impl Default for CollationLike {
+    fn default() -> Self {
+        Self { signature: text_signature(&[2, 3]) }
+    }
+}
+
+impl ScalarUDFImpl for CollationLike {
+    fn name(&self) -> &str {
+        "collation_like"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Boolean)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let escape = match args.args.get(2) {
+            Some(ColumnarValue::Scalar(s)) => {
+                s.try_as_str().flatten().and_then(|s| s.chars().next())
+            }
+            _ => None,
+        };
+        let constant = match &args.args[1] {
+            ColumnarValue::Scalar(s) => {
+                Some(s.try_as_str().flatten().map(|p| Pattern::new(p, escape)))
+            }
+            ColumnarValue::Array(_) => None,
+        };
+        let rows = args.number_rows;
+        let texts = cast(&args.args[0].to_array(rows)?, &DataType::Utf8View)?;
+        let patterns = match constant {
+            Some(_) => None,
+            None => Some(cast(&args.args[1].to_array(rows)?, &DataType::Utf8View)?),
+        };
+        let mut matches = BooleanBuilder::with_capacity(rows);
+        for (row, text) in texts.as_string_view().iter().enumerate() {
+            let own = patterns
+                .as_ref()
+                .map(|patterns| patterns.as_string_view())
+                .and_then(|p| p.is_valid(row).then(|| Pattern::new(p.value(row), escape)));
+            let pattern = constant.as_ref().map_or(own.as_ref(), Option::as_ref);
+            matches.append_option(text.zip(pattern).map(|(text, pattern)| pattern.matches(text)));
+        }
+        Ok(ColumnarValue::Array(Arc::new(matches.finish())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_ignore_case_accents_and_trailing_spaces() {
+        assert_eq!(key("Søk  Émile  "), key("søk  emile"));
+        assert_eq!(key("ABC"), "abc");
+        assert_ne!(key(" abc"), key("abc"));
+        assert_ne!(key("a b"), key("ab"));
+    }
+
+    #[test]
+    fn patterns_match_as_sql_server_does() {
+        let like = |pattern: &str, text: &str| Pattern::new(pattern, None).matches(text);
+        assert!(like("%log%", "Workflow LOG entry"));
+        assert!(like("a_c", "ABC"));
+        assert!(!like("a_c", "ac"));
+        assert!(like("[a-c]%", "beta"));
+        assert!(!like("[^a-c]%", "beta"));
+        assert!(like("100[%]", "100%"));
+        assert!(!like("100[%]", "1000"));
+        assert!(like("[[]x]", "[x]"));
+        assert!(!like("abc", "abc "), "trailing spaces of the text count");
+        assert!(like("%", ""));
+        assert!(!like("[abc", "a"), "an open bracket matches nothing");
+        assert!(like("caf_", "Café"));
+        assert!(Pattern::new("50!%", Some('!')).matches("50%"));
+        assert!(like("%ab%ab", "abxab"));
+    }
+}

@@ -1,0 +1,75 @@
+//! A table of a snapshot as DataFusion sees it. Projection, filters and limit
+//! go into the scan; row counts are exact.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::Result;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+
+use super::scan::ScanExec;
+use crate::store::Snapshot;
+
+/// One table of a snapshot. The snapshot as a whole stays alive with it, since
+/// name columns read the tables that lookups point to.
+#[derive(Clone)]
+pub struct SnapshotTable {
+    snapshot: Arc<Snapshot>,
+    index: usize,
+}
+
+impl SnapshotTable {
+    pub fn new(snapshot: Arc<Snapshot>, index: usize) -> Self {
+        Self { snapshot, index }
+    }
+
+    /// Rows of the table.
+    pub fn rows(&self) -> usize {
+        self.snapshot.rows(self.index)
+    }
+}
+
+impl std::fmt::Debug for SnapshotTable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let table = self.snapshot.table(self.index).table();
+        write!(f, "SnapshotTable({}, {} rows)", table.logical_name, self.rows())
+    }
+}
+
+#[async_trait]
+impl TableProvider for SnapshotTable {
+    fn schema(&self) -> SchemaRef {
+        self.snapshot.table(self.index).table().schema().clone()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> Result<Vec<TableProviderFilterPushDown>> {
+        // The scan evaluates whatever DataFusion can; only those rows come out.
+        Ok(vec![TableProviderFilterPushDown::Exact; filters.len()])
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let partitions = state.config().target_partitions();
+        let projection = match projection {
+            Some(columns) => columns.clone(),
+            None => (0..self.schema().fields().len()).collect(),
+        };
+        let scan = ScanExec::new(self.snapshot.clone(), self.index, projection, partitions, limit);
+        Ok(Arc::new(scan.with_filters(filters, state)?))
+    }
+}

@@ -1,0 +1,305 @@
+//! What comparisons, groups, orders and averages mean, for all dialects.
+//!
+//! Every plan, whichever dialect it came from, passes through [`apply`] before
+//! it is optimized. It replaces DataFusion's meaning by Dataverse's:
+//!
+//! - text compares, groups, joins and sorts by its [`collation`] key, and a group
+//!   shows the text of its oldest row;
+//! - text that stands beside a GUID, a time, a yes/no or a table-name column is
+//!   read as a value of that column;
+//! - `LIKE` has SQL Server's wildcards;
+//! - the average of whole numbers is a whole number, truncated toward zero.
+//!
+//! Null ordering is set where sort keys are made: nulls first ascending, last
+//! descending.
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Column, DFSchema, Result, ScalarValue, TableReference, plan_err};
+use datafusion::functions_aggregate::first_last::first_value_udaf;
+use datafusion::functions_aggregate::min_max::min_udaf;
+use datafusion::logical_expr::expr::{
+    AggregateFunction, AggregateFunctionParams, InList, NullTreatment, Sort as SortExpr,
+};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{
+    Aggregate, AggregateUDF, Between, BinaryExpr, Distinct, Expr, ExprSchemable, Like, LogicalPlan,
+    LogicalPlanBuilder, Operator, Projection, Sort, col,
+};
+
+use super::average::WholeAverage;
+use super::collation::{collation_key, like};
+use crate::catalog::{entity_code, is_entity_name};
+use crate::value::{Value, parse_guid};
+
+/// The plan with Dataverse's meaning of everything it says.
+pub fn apply(plan: LogicalPlan) -> Result<LogicalPlan> {
+    plan.transform_up_with_subqueries(|node| rewrite_node(node).map(Transformed::yes))
+        .map(|done| done.data)
+}
+
+/// A sort key with nulls first ascending and last descending.
+pub fn sort_key(expr: Expr, descending: bool) -> SortExpr {
+    expr.sort(!descending, !descending)
+}
+
+fn rewrite_node(node: LogicalPlan) -> Result<LogicalPlan> {
+    let inputs = node.inputs();
+    if inputs.is_empty() && !matches!(node, LogicalPlan::TableScan(_)) {
+        return Ok(node);
+    }
+    let schema = merge_schema(&inputs);
+    let names = NamePreserver::new(&node);
+    let node = node
+        .map_expressions(|expr| {
+            let name = names.save(&expr);
+            let expr = expr.transform_up(|e| rewrite_expr(e, &schema))?;
+            Ok(expr.update_data(|e| name.restore(e)))
+        })?
+        .data
+        .recompute_schema()?;
+    match node {
+        LogicalPlan::Aggregate(aggregate) => group_text(aggregate),
+        LogicalPlan::Distinct(Distinct::All(input)) => distinct(input),
+        LogicalPlan::Sort(sort) => sort_text(sort),
+        LogicalPlan::Join(mut join) => {
+            for (left, right) in &mut join.on {
+                if is_text(left, join.left.schema()) && is_text(right, join.right.schema()) {
+                    *left = collation_key(left.clone());
+                    *right = collation_key(right.clone());
+                }
+            }
+            Ok(LogicalPlan::Join(join))
+        }
+        node => Ok(node),
+    }
+}
+
+fn is_text(expr: &Expr, schema: &DFSchema) -> bool {
+    matches!(expr.get_type(schema), Ok(DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8))
+}
+
+fn rewrite_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    Ok(match expr {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(op) => {
+            let (left, right) = operands(*left, *right, schema)?;
+            Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right))))
+        }
+        Expr::InList(InList { expr, list, negated }) => {
+            let mut subject = (*expr).clone();
+            let mut items = Vec::with_capacity(list.len());
+            for item in list {
+                let (left, item) = operands((*expr).clone(), item, schema)?;
+                subject = left;
+                items.push(item);
+            }
+            Transformed::yes(Expr::InList(InList::new(Box::new(subject), items, negated)))
+        }
+        Expr::Between(Between { expr, negated, low, high }) => {
+            let (_, low) = operands((*expr).clone(), *low, schema)?;
+            let (subject, high) = operands(*expr, *high, schema)?;
+            Transformed::yes(Expr::Between(Between::new(
+                Box::new(subject),
+                negated,
+                Box::new(low),
+                Box::new(high),
+            )))
+        }
+        Expr::Like(Like { negated, expr, pattern, escape_char, .. }) => {
+            let matches = like(*expr, *pattern, escape_char);
+            Transformed::yes(if negated { !matches } else { matches })
+        }
+        Expr::AggregateFunction(function) => aggregate_function(function, schema)?,
+        other => Transformed::no(other),
+    })
+}
+
+fn is_comparison(op: Operator) -> bool {
+    matches!(
+        op,
+        Operator::Eq
+            | Operator::NotEq
+            | Operator::Lt
+            | Operator::LtEq
+            | Operator::Gt
+            | Operator::GtEq
+            | Operator::IsDistinctFrom
+            | Operator::IsNotDistinctFrom
+    )
+}
+
+/// Both sides of a comparison in a form in which DataFusion compares them right.
+fn operands(left: Expr, right: Expr, schema: &DFSchema) -> Result<(Expr, Expr)> {
+    if is_text(&left, schema) && is_text(&right, schema) {
+        return Ok((collation_key(left), collation_key(right)));
+    }
+    let right = literal_for(&left, right, schema)?;
+    let left = literal_for(&right, left, schema)?;
+    Ok((left, right))
+}
+
+/// A literal as a value of the type of the expression it is compared with.
+fn literal_for(other: &Expr, literal: Expr, schema: &DFSchema) -> Result<Expr> {
+    let Expr::Literal(scalar, metadata) = literal else { return Ok(literal) };
+    let Ok((_, field)) = other.to_field(schema) else {
+        return Ok(Expr::Literal(scalar, metadata));
+    };
+    let text = scalar.try_as_str().flatten();
+    let value = match (field.data_type(), text) {
+        (DataType::FixedSizeBinary(16), Some(text)) => match parse_guid(text.trim()) {
+            Some(guid) => Some(Value::Guid(guid)),
+            None => {
+                return plan_err!(
+                    "Conversion failed when converting from a character string to uniqueidentifier: '{text}' (Msg 8169)"
+                );
+            }
+        },
+        (DataType::Int32, Some(text)) if is_entity_name(&field) => Some(
+            text.trim()
+                .parse()
+                .map_or_else(|_| Value::Int32(entity_code(text.trim())), Value::Int32),
+        ),
+        (DataType::Boolean, Some(_)) | (DataType::Timestamp(..), Some(_)) => {
+            let text = text.unwrap_or_default();
+            match Value::parse(text, field.data_type()) {
+                Ok(value) => Some(value),
+                Err(expected) => {
+                    return plan_err!("Conversion failed: '{text}' is not {expected} (Msg 241)");
+                }
+            }
+        }
+        (DataType::Boolean, None) => match &scalar {
+            ScalarValue::Int64(Some(n)) => Some(Value::Boolean(*n != 0)),
+            ScalarValue::Int32(Some(n)) => Some(Value::Boolean(*n != 0)),
+            _ => None,
+        },
+        _ => None,
+    };
+    Ok(match value {
+        Some(value) => Expr::Literal(value.to_scalar(field.data_type()), metadata),
+        None => Expr::Literal(scalar, metadata),
+    })
+}
+
+fn aggregate_function(function: AggregateFunction, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let AggregateFunction { func, mut params } = function;
+    let over_text = params.args.len() == 1 && is_text(&params.args[0], schema);
+    let kind = params.args.first().map(|arg| arg.get_type(schema)).transpose()?;
+    let whole =
+        matches!(kind, Some(DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64));
+    Ok(match func.name() {
+        "avg" if whole => {
+            let func = Arc::new(AggregateUDF::from(WholeAverage::default()));
+            Transformed::yes(Expr::AggregateFunction(AggregateFunction { func, params }))
+        }
+        "min" | "max" if over_text => {
+            let ascending = func.name() == "min";
+            let text = params.args[0].clone();
+            params.order_by = vec![collation_key(text).sort(ascending, false)];
+            params.null_treatment = Some(NullTreatment::IgnoreNulls);
+            let func = first_value_udaf();
+            Transformed::yes(Expr::AggregateFunction(AggregateFunction { func, params }))
+        }
+        "count" if params.distinct && over_text => {
+            params.args[0] = collation_key(params.args[0].clone());
+            Transformed::yes(Expr::AggregateFunction(AggregateFunction { func, params }))
+        }
+        _ => Transformed::no(Expr::AggregateFunction(AggregateFunction { func, params })),
+    })
+}
+
+/// Groups by the key of text and shows the text of the group's oldest row.
+fn group_text(aggregate: Aggregate) -> Result<LogicalPlan> {
+    let input = aggregate.input.schema().clone();
+    let grouped = |e: &Expr| is_text(e, &input);
+    if !aggregate.group_expr.iter().any(grouped)
+        || aggregate.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_)))
+    {
+        return Ok(LogicalPlan::Aggregate(aggregate));
+    }
+    let mut groups = Vec::new();
+    let mut aggregates = aggregate.aggr_expr.clone();
+    let mut shown = Vec::new();
+    for (index, group) in aggregate.group_expr.iter().enumerate() {
+        let (relation, field) = aggregate.schema.qualified_field(index);
+        if grouped(group) {
+            let text = group.clone().unalias();
+            groups.push(collation_key(text.clone()).alias(format!("key of {}", field.name())));
+            let example = format!("text of {}", field.name());
+            aggregates.push(example_of(text, &input).alias(&example));
+            let example = Expr::Column(Column::from_name(example));
+            shown.push(example.alias_qualified(relation.cloned(), field.name()));
+        } else {
+            groups.push(group.clone());
+            shown.push(Expr::Column(Column::new(relation.cloned(), field.name())));
+        }
+    }
+    let first = aggregate.group_expr.len();
+    for index in first..aggregate.schema.fields().len() {
+        let (relation, field) = aggregate.schema.qualified_field(index);
+        shown.push(Expr::Column(Column::new(relation.cloned(), field.name())));
+    }
+    let plan = Aggregate::try_new(aggregate.input, groups, aggregates)?;
+    let plan = Projection::try_new(shown, Arc::new(LogicalPlan::Aggregate(plan)))?;
+    Ok(LogicalPlan::Projection(plan))
+}
+
+/// The text of a group: that of the row created first, where rows have such a
+/// time, and the least one by bytes otherwise.
+fn example_of(text: Expr, input: &DFSchema) -> Expr {
+    let relation: Option<TableReference> = match &text {
+        Expr::Column(column) => column.relation.clone(),
+        _ => None,
+    };
+    let created = Column::new(relation, "createdon");
+    let (func, order_by) = match input.has_column(&created) {
+        true => (first_value_udaf(), vec![Expr::Column(created).sort(true, false)]),
+        false => (min_udaf(), Vec::new()),
+    };
+    let params = AggregateFunctionParams {
+        args: vec![text],
+        distinct: false,
+        filter: None,
+        order_by,
+        null_treatment: None,
+    };
+    Expr::AggregateFunction(AggregateFunction { func, params })
+}
+
+/// DISTINCT is a group by all columns.
+fn distinct(input: Arc<LogicalPlan>) -> Result<LogicalPlan> {
+    let columns: Vec<Expr> = input.schema().columns().into_iter().map(Expr::Column).collect();
+    if !columns.iter().any(|c| is_text(c, input.schema())) {
+        return Ok(LogicalPlan::Distinct(Distinct::All(input)));
+    }
+    let groups = columns.iter().map(|c| c.clone()).collect();
+    let aggregate = Aggregate::try_new(input, groups, Vec::new())?;
+    group_text(aggregate)
+}
+
+fn sort_text(mut sort: Sort) -> Result<LogicalPlan> {
+    for key in &mut sort.expr {
+        if is_text(&key.expr, sort.input.schema()) {
+            key.expr = collation_key(key.expr.clone());
+        }
+    }
+    Ok(LogicalPlan::Sort(sort))
+}
+
+/// A condition that is also true where the column is null (FetchXML `ne`).
+pub fn or_null(column: Expr, condition: Expr) -> Expr {
+    condition.or(column.is_null())
+}
+
+/// A column of the plan built so far, by relation and name.
+pub fn column(relation: &str, name: &str) -> Expr {
+    col(Column::new(Some(TableReference::bare(relation)), name))
+}
+
+/// Keeps the plan's rows once each.
+pub fn distinct_rows(plan: LogicalPlan) -> Result<LogicalPlan> {
+    LogicalPlanBuilder::from(plan).distinct()?.build()
+}

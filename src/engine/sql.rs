@@ -1,0 +1,97 @@
+//! Checked T-SQL statements as DataFusion plans: the tables are those of a
+//! snapshot, the functions those of the engine's session.
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::{Result, TableReference, plan_err};
+use datafusion::datasource::provider_as_source;
+use datafusion::execution::FunctionRegistry;
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner};
+use datafusion::logical_expr::{
+    AggregateUDF, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF,
+};
+use datafusion::sql::parser::Statement as DfStatement;
+use datafusion::sql::planner::{NullOrdering, ParserOptions, SqlToRel};
+use datafusion::sql::sqlparser::ast;
+
+use super::provider::SnapshotTable;
+use crate::store::Snapshot;
+
+/// The plan of a query whose names are canonical.
+pub fn plan(
+    query: ast::Query,
+    snapshot: &Arc<Snapshot>,
+    session: &SessionState,
+) -> Result<LogicalPlan> {
+    let provider = Tables { snapshot, session };
+    let options = ParserOptions::new()
+        .with_enable_ident_normalization(false)
+        .with_map_string_types_to_utf8view(true)
+        .with_default_null_ordering(NullOrdering::NullsMin);
+    let statement = ast::Statement::Query(Box::new(query));
+    SqlToRel::new_with_options(&provider, options)
+        .statement_to_plan(DfStatement::Statement(Box::new(statement)))
+}
+
+struct Tables<'a> {
+    snapshot: &'a Arc<Snapshot>,
+    session: &'a SessionState,
+}
+
+impl ContextProvider for Tables<'_> {
+    fn get_table_source(&self, name: TableReference) -> Result<Arc<dyn TableSource>> {
+        match self.snapshot.catalog().table_index(name.table()) {
+            Some(index) => {
+                Ok(provider_as_source(Arc::new(SnapshotTable::new(self.snapshot.clone(), index))))
+            }
+            None => plan_err!("Invalid object name '{}' (Msg 208)", name.table()),
+        }
+    }
+
+    fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
+        self.session.expr_planners()
+    }
+
+    fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        self.session.udf(name).ok()
+    }
+
+    fn get_higher_order_meta(&self, _: &str) -> Option<Arc<HigherOrderUDF>> {
+        None
+    }
+
+    fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
+        self.session.udaf(name).ok()
+    }
+
+    fn get_window_meta(&self, name: &str) -> Option<Arc<WindowUDF>> {
+        self.session.udwf(name).ok()
+    }
+
+    fn get_variable_type(&self, _: &[String]) -> Option<DataType> {
+        None
+    }
+
+    fn options(&self) -> &ConfigOptions {
+        self.session.config_options()
+    }
+
+    fn udf_names(&self) -> Vec<String> {
+        self.session.scalar_functions().keys().cloned().collect()
+    }
+
+    fn higher_order_function_names(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn udaf_names(&self) -> Vec<String> {
+        self.session.aggregate_functions().keys().cloned().collect()
+    }
+
+    fn udwf_names(&self) -> Vec<String> {
+        self.session.window_functions().keys().cloned().collect()
+    }
+}

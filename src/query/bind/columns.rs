@@ -1,0 +1,131 @@
+//! Column names on a table, by the rules of each dialect: FetchXML knows
+//! logical names, OData property names (`_ownerid_value`); the derived name and
+//! label columns (`statecodename`) resolve in both.
+
+use super::Binder;
+use super::sources::Scope;
+use crate::catalog::{ColumnKind, ColumnType, Table, nearest};
+use crate::error::{Error, Result, codes};
+use crate::query::bound::Column;
+use crate::query::{ColumnRef, Name, Style};
+
+impl Binder<'_> {
+    /// A column a condition, a sort key or a group names.
+    pub(super) fn reference(
+        &mut self,
+        column: &ColumnRef,
+        scope: Scope,
+        unknown_alias: u32,
+    ) -> Result<Column> {
+        let source = self.source(&column.path, scope, unknown_alias)?;
+        let table = self.sources[source].table.clone();
+        let index = self.column(&table, &column.name)?;
+        let found = &table.columns[index];
+        if self.style == Style::OData && found.is_lookup() && column.name.text == found.logical_name
+        {
+            let message = format!(
+                "'{}' is a navigation property and has no value of its own; did you mean '{}'?",
+                found.logical_name,
+                found.property_name()
+            );
+            return Err(Error::invalid(codes::ODATA, message).at(column.name.at.clone()));
+        }
+        Ok(Column { source, column: index })
+    }
+
+    /// A readable column by its name. OData's bare lookup names are taken too,
+    /// as `$select` has them.
+    pub(super) fn column(&self, table: &Table, name: &Name) -> Result<usize> {
+        let index = table.column_index(&name.text).or_else(|| match self.style {
+            Style::FetchXml => None,
+            Style::OData => lookup_value(table, &name.text),
+        });
+        let Some(index) = index else {
+            return Err(self.unknown_column(table, name));
+        };
+        if !table.columns[index].read {
+            let message = format!(
+                "{} '{}' of '{}' cannot be read",
+                self.word(),
+                name.text,
+                table.logical_name
+            );
+            let code = self.code(codes::INVALID_ARGUMENT);
+            return Err(Error::invalid(code, message).at(name.at.clone()));
+        }
+        Ok(index)
+    }
+
+    fn unknown_column(&self, table: &Table, name: &Name) -> Error {
+        let text = name.text.as_str();
+        match self.style {
+            Style::FetchXml => {
+                // The Web API's name of a lookup is a common slip.
+                let lookup = lookup_value(table, text).map(|i| &table.columns[i].logical_name);
+                let near = lookup.map(String::as_str).or_else(|| table.nearest_column(text));
+                let message = format!(
+                    "attribute '{text}' does not exist on '{}'{}",
+                    table.logical_name,
+                    hint(near)
+                );
+                Error::invalid(codes::UNKNOWN_ATTRIBUTE, message).at(name.at.clone())
+            }
+            Style::OData => {
+                let known: Vec<String> =
+                    table.columns.iter().filter(|c| c.read).map(|c| c.property_name()).collect();
+                let near = nearest(text, known.iter().map(String::as_str)).map(str::to_owned);
+                let near = near.or_else(|| {
+                    let column = table.column(table.nearest_column(text)?)?;
+                    Some(column.property_name())
+                });
+                let message = format!(
+                    "Could not find a property named '{text}' on type \
+                     'Microsoft.Dynamics.CRM.{}'{}",
+                    table.logical_name,
+                    hint(near.as_deref())
+                );
+                Error::invalid(codes::ODATA, message).at(name.at.clone())
+            }
+        }
+    }
+}
+
+/// `; did you mean 'x'?`, where something is near.
+pub(super) fn hint(near: Option<&str>) -> String {
+    near.map(|n| format!("; did you mean '{n}'?")).unwrap_or_default()
+}
+
+/// The lookup column that `_x_value` stands for.
+fn lookup_value(table: &Table, property: &str) -> Option<usize> {
+    let name = property.strip_prefix('_')?.strip_suffix("_value")?;
+    table.column_index(name).filter(|i| table.columns[*i].is_lookup())
+}
+
+/// The column that holds a lookup's name.
+pub(super) fn name_column(table: &Table, lookup: usize) -> Option<usize> {
+    text_column(table, lookup, ColumnKind::LookupName(lookup))
+}
+
+/// The column that holds a choice's label.
+pub(super) fn label_column(table: &Table, choice: usize) -> Option<usize> {
+    text_column(table, choice, ColumnKind::ChoiceLabel(choice))
+}
+
+/// A column may have further texts, such as phonetic names; `<column>name` is the one meant.
+fn text_column(table: &Table, of: usize, kind: ColumnKind) -> Option<usize> {
+    let name = format!("{}name", table.columns[of].logical_name);
+    table.column_index(&name).filter(|i| table.columns[*i].kind == kind)
+}
+
+/// The column that holds the table a lookup with several targets points to.
+pub(super) fn type_column(table: &Table, lookup: usize) -> Option<usize> {
+    let of = &table.columns[lookup];
+    if of.targets.len() == 1 {
+        return None;
+    }
+    table.columns.iter().position(|c| {
+        c.read
+            && c.column_type == ColumnType::EntityName
+            && c.attribute_of.as_ref() == Some(&of.logical_name)
+    })
+}

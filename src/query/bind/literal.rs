@@ -1,0 +1,122 @@
+//! Literals → values of the type of the column they are compared with.
+
+use datafusion::arrow::datatypes::{DataType, TimeUnit};
+
+use crate::catalog::{Column, ColumnType, entity_code};
+use crate::error::{Error, Result, codes};
+use crate::query::{Literal, LiteralKind};
+use crate::value::Value;
+
+/// Longer values are cut in messages.
+const SHOWN_CHARS_MAX: usize = 80;
+
+/// Types a literal, or says what it should have been.
+pub(super) fn value(
+    literal: &Literal,
+    name: &str,
+    column: &Column,
+    data_type: &DataType,
+) -> Result<Value> {
+    if !kinds_of(column, data_type).contains(&literal.kind) && literal.kind != LiteralKind::Untyped
+    {
+        let message = format!(
+            "'{name}' holds {}; {} '{}' cannot be compared with it",
+            kind_of(column, data_type),
+            written_as(literal.kind),
+            shown(&literal.text)
+        );
+        return Err(Error::invalid(codes::ODATA, message).at(literal.at.clone()));
+    }
+    if column.column_type == ColumnType::EntityName {
+        return table_code(&literal.text).ok_or_else(|| misfit(literal, name, column, data_type));
+    }
+    Value::parse(&literal.text, data_type).map_err(|_| misfit(literal, name, column, data_type))
+}
+
+/// Object type codes stand for tables; the code and the logical name both do.
+fn table_code(text: &str) -> Option<Value> {
+    let text = text.trim();
+    if let Ok(code) = text.parse() {
+        return Some(Value::Int32(code));
+    }
+    let is_name = text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    is_name.then(|| Value::Int32(entity_code(text)))
+}
+
+fn misfit(literal: &Literal, name: &str, column: &Column, data_type: &DataType) -> Error {
+    let text = literal.text.trim();
+    let mut message = format!(
+        "the value '{}' of '{name}' is not {}",
+        shown(&literal.text),
+        kind_of(column, data_type)
+    );
+    if let Some(choice) = column.options.iter().find(|o| o.label.eq_ignore_ascii_case(text)) {
+        message.push_str(&format!("; '{}' is {}", choice.label, choice.value));
+    } else if let (Some((min, max)), Ok(_)) = (range(data_type), text.parse::<i128>()) {
+        message.push_str(&format!(" from {min} to {max}"));
+    }
+    let code = match literal.kind {
+        LiteralKind::Untyped => codes::INVALID_VALUE,
+        _ => codes::ODATA,
+    };
+    Error::invalid(code, message).at(literal.at.clone())
+}
+
+fn range(data_type: &DataType) -> Option<(i64, i64)> {
+    match data_type {
+        DataType::Int32 => Some((i32::MIN.into(), i32::MAX.into())),
+        DataType::Int64 => Some((i64::MIN, i64::MAX)),
+        _ => None,
+    }
+}
+
+fn shown(text: &str) -> String {
+    match text.char_indices().nth(SHOWN_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// The kinds of OData literals that fit a column. Dataverse takes GUIDs in quotes too.
+fn kinds_of(column: &Column, data_type: &DataType) -> &'static [LiteralKind] {
+    use LiteralKind::{Boolean, DateTime, Guid, Number, Text};
+    if column.column_type == ColumnType::EntityName {
+        return &[Text, Number];
+    }
+    match data_type {
+        DataType::Boolean => &[Boolean],
+        DataType::FixedSizeBinary(_) => &[Guid, Text],
+        DataType::Timestamp(TimeUnit::Microsecond, _) | DataType::Date32 => &[DateTime],
+        DataType::Utf8View => &[Text],
+        _ => &[Number],
+    }
+}
+
+fn written_as(kind: LiteralKind) -> &'static str {
+    match kind {
+        LiteralKind::Untyped => "the value",
+        LiteralKind::Text => "the text",
+        LiteralKind::Number => "the number",
+        LiteralKind::Boolean => "the yes/no value",
+        LiteralKind::Guid => "the GUID",
+        LiteralKind::DateTime => "the date",
+    }
+}
+
+/// What a column holds, in words.
+pub(super) fn kind_of(column: &Column, data_type: &DataType) -> &'static str {
+    if column.column_type == ColumnType::EntityName {
+        return "a table's logical name or object type code";
+    }
+    match data_type {
+        DataType::Boolean => "a yes/no value",
+        DataType::FixedSizeBinary(_) => "a GUID",
+        DataType::Timestamp(..) => "a date and time such as 2024-05-01T10:00:00Z",
+        DataType::Date32 => "a date such as 2024-05-01",
+        DataType::Utf8View => "a text",
+        DataType::Int32 | DataType::Int64 => "a whole number",
+        DataType::Decimal128(..) => "a decimal number",
+        _ => "a number",
+    }
+}

@@ -1,0 +1,88 @@
+//! Names → catalog tables, columns, types and values; all validation. The only
+//! step that judges names: what it lets through, the engine can plan.
+//!
+//! Parts: [`sources`] the tables, [`columns`] the names on them, [`predicate`]
+//! and [`literal`] the conditions, [`outputs`] and [`order`] the answer.
+
+mod columns;
+mod literal;
+mod order;
+mod outputs;
+mod predicate;
+mod sources;
+
+#[cfg(test)]
+mod tests;
+
+use self::sources::Source;
+use super::bound::{BoundQuery, Join, Output};
+use super::{Select, Style};
+use crate::catalog::Catalog;
+use crate::error::{Result, codes};
+
+/// What the answer needs beside the columns asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BindOptions {
+    /// Fetch the names and tables of lookups too, for annotations.
+    pub annotations: bool,
+}
+
+/// Settles every name of a query, or says which one is wrong and where.
+pub fn bind(select: &Select, catalog: &Catalog, options: BindOptions) -> Result<BoundQuery> {
+    let mut binder = Binder::new(select, catalog)?;
+    binder.add_links(&select.links)?;
+    binder.add_outputs(select)?;
+    if options.annotations {
+        binder.add_annotations();
+    }
+    binder.bind_link_filters(&select.links)?;
+    let filter = match &select.filter {
+        Some(filter) => Some(binder.predicate(filter, binder.root_scope())?),
+        None => None,
+    };
+    let order = binder.order(select)?;
+    let Binder { mut sources, joins, outputs, .. } = binder;
+    Ok(BoundQuery {
+        style: select.style,
+        root: sources.swap_remove(0).table,
+        joins,
+        filter,
+        aggregate: select.aggregate,
+        distinct: select.distinct,
+        outputs,
+        order,
+        top: select.top,
+        page: select.page,
+        count: select.count,
+    })
+}
+
+/// What is settled so far.
+struct Binder<'a> {
+    catalog: &'a Catalog,
+    style: Style,
+    aggregate: bool,
+    distinct: bool,
+    /// Source 0 is the root; source `i` is made by join `i - 1`.
+    sources: Vec<Source>,
+    joins: Vec<Join>,
+    outputs: Vec<Output>,
+}
+
+impl Binder<'_> {
+    /// The code of an error: FetchXML has many, the OData parser one.
+    fn code(&self, fetchxml: u32) -> u32 {
+        match self.style {
+            Style::FetchXml => fetchxml,
+            Style::OData => codes::ODATA,
+        }
+    }
+
+    /// What a column is called in messages.
+    fn word(&self) -> &'static str {
+        match self.style {
+            Style::FetchXml => "attribute",
+            Style::OData => "property",
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Sort keys. Lookups sort by the name of the row they point to; choices by
+//! their label in FetchXML and by their number in OData.
+
+use super::Binder;
+use super::columns::{hint, label_column, name_column};
+use super::sources::Scope;
+use crate::catalog::{Table, nearest};
+use crate::error::{Error, Result, codes};
+use crate::query::bound::{Column, OrderKey, OrderTarget, OutputRole};
+use crate::query::{ColumnRef, Link, Name, Order, OrderBy, Select, Style};
+
+impl Binder<'_> {
+    /// All sort keys: those of the query, then those inside links. A page needs
+    /// an order without ties, so the primary key ends it.
+    pub(super) fn order(&mut self, select: &Select) -> Result<Vec<OrderKey>> {
+        let mut keys = Vec::new();
+        self.add_keys(0, &select.order, &mut keys)?;
+        let mut source = 0;
+        self.add_link_keys(&select.links, &mut source, &mut keys)?;
+        if select.page.is_some() && !self.aggregate && !self.distinct {
+            let primary = Column { source: 0, column: self.sources[0].table.primary_id_index() };
+            let is_primary = |k: &OrderKey| matches!(k.by, OrderTarget::Column(c) if c == primary);
+            if !keys.iter().any(is_primary) {
+                keys.push(OrderKey { by: OrderTarget::Column(primary), descending: false });
+            }
+        }
+        Ok(keys)
+    }
+
+    fn add_link_keys(
+        &mut self,
+        links: &[Link],
+        source: &mut usize,
+        keys: &mut Vec<OrderKey>,
+    ) -> Result<()> {
+        for link in links {
+            *source += 1;
+            self.add_keys(*source, &link.order, keys)?;
+            self.add_link_keys(&link.links, source, keys)?;
+        }
+        Ok(())
+    }
+
+    fn add_keys(&mut self, here: usize, orders: &[Order], keys: &mut Vec<OrderKey>) -> Result<()> {
+        for order in orders {
+            let by = match &order.by {
+                OrderBy::Alias(alias) => OrderTarget::Output(self.by_alias(alias)?),
+                OrderBy::Column(column) => self.by_column(here, column)?,
+            };
+            keys.push(OrderKey { by, descending: order.descending });
+        }
+        Ok(())
+    }
+
+    fn by_alias(&mut self, alias: &Name) -> Result<usize> {
+        if !self.aggregate {
+            let message =
+                format!("only an aggregate query is ordered by an alias: '{}'", alias.text);
+            let code = self.code(codes::ORDER_ALIAS_IN_PLAIN);
+            return Err(Error::invalid(code, message).at(alias.at.clone()));
+        }
+        let visible = || self.outputs.iter().filter(|o| !o.hidden);
+        match self.outputs.iter().position(|o| !o.hidden && o.name == alias.text) {
+            Some(output) => Ok(self.shown_order(output)),
+            None => {
+                let near = nearest(&alias.text, visible().map(|o| o.name.as_str()));
+                let message =
+                    format!("no group or aggregate has the alias '{}'{}", alias.text, hint(near));
+                let code = self.code(codes::ORDER_WITHOUT_ALIAS);
+                Err(Error::invalid(code, message).at(alias.at.clone()))
+            }
+        }
+    }
+
+    fn by_column(&mut self, here: usize, by: &ColumnRef) -> Result<OrderTarget> {
+        let scope = Scope { here, ..self.root_scope() };
+        let column = self.reference(by, scope, codes::LINK_FOR_ORDER)?;
+        self.readable(column.source, self.root_scope(), &by.name)?;
+        if !self.aggregate && !self.distinct {
+            let table = &self.sources[column.source].table;
+            let text = self.sort_text(table, column.column).unwrap_or(column.column);
+            return Ok(OrderTarget::Column(Column { column: text, ..column }));
+        }
+        let wanted = |role: OutputRole| match role {
+            OutputRole::Plain | OutputRole::Group(None) => true,
+            OutputRole::Group(Some(_)) | OutputRole::Aggregate(_) => false,
+        };
+        let shown =
+            self.outputs.iter().position(|o| !o.hidden && o.column == column && wanted(o.role));
+        match shown {
+            Some(output) => Ok(OrderTarget::Output(self.shown_order(output))),
+            None => {
+                let (code, message) = if self.aggregate {
+                    (
+                        codes::ORDER_ATTRIBUTE_IN_AGGREGATE,
+                        format!(
+                            "an aggregate query is ordered by its groups; '{}' is none",
+                            by.name.text
+                        ),
+                    )
+                } else {
+                    (
+                        codes::INVALID_ARGUMENT,
+                        format!(
+                            "a distinct query is ordered by its columns; '{}' is none",
+                            by.name.text
+                        ),
+                    )
+                };
+                Err(Error::invalid(self.code(code), message).at(by.name.at.clone()))
+            }
+        }
+    }
+
+    /// The output to sort by, so that rows come in the order of an output's text.
+    fn shown_order(&mut self, output: usize) -> usize {
+        let Column { source, column } = self.outputs[output].column;
+        if matches!(self.outputs[output].role, OutputRole::Plain | OutputRole::Group(None))
+            && let Some(text) = self.sort_text(&self.sources[source].table, column)
+        {
+            return self.hidden(output, Column { source, column: text });
+        }
+        output
+    }
+
+    /// The column whose text a choice or a lookup sorts by.
+    fn sort_text(&self, table: &Table, column: usize) -> Option<usize> {
+        let facts = &table.columns[column];
+        if facts.is_lookup() {
+            name_column(table, column)
+        } else if facts.is_choice() && self.style == Style::FetchXml {
+            label_column(table, column)
+        } else {
+            None
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! The columns of the answer and their names, as each dialect's answers have them.
+
+use std::sync::Arc;
+
+use super::Binder;
+use super::columns::{name_column, type_column};
+use super::sources::Scope;
+use crate::catalog::{self, ColumnKind, ColumnType, Table};
+use crate::error::{Error, Result, codes};
+use crate::query::bound::{Column, Output, OutputRole};
+use crate::query::{self, Aggregate, Columns, Expand, Link, Name, Path, Role, Select, Style};
+
+impl Binder<'_> {
+    /// The visible columns: the root's, its primary key, the links', what is expanded.
+    pub(super) fn add_outputs(&mut self, select: &Select) -> Result<()> {
+        self.add_columns(0, &select.columns, &select.table)?;
+        if !self.aggregate && !self.distinct {
+            self.add_primary_key(0, None);
+        }
+        let mut source = 0;
+        self.add_link_columns(&select.links, &mut source)?;
+        for expand in &select.expand {
+            self.add_expand(expand)?;
+        }
+        if self.outputs.is_empty() {
+            let message = "the query asks for no column, group or aggregate";
+            let code = self.code(codes::BAD_AGGREGATE);
+            return Err(Error::invalid(code, message).at(select.table.at.clone()));
+        }
+        Ok(())
+    }
+
+    fn add_link_columns(&mut self, links: &[Link], source: &mut usize) -> Result<()> {
+        for link in links {
+            *source += 1;
+            self.add_columns(*source, &link.columns, &link.table)?;
+            self.add_link_columns(&link.links, source)?;
+        }
+        Ok(())
+    }
+
+    fn add_columns(&mut self, source: usize, columns: &Columns, of: &Name) -> Result<()> {
+        match columns {
+            Columns::List(list) => list.iter().try_for_each(|c| self.add_column(source, c)),
+            Columns::All if self.aggregate => {
+                let message = "an aggregate query has groups and aggregates only";
+                let code = self.code(codes::PLAIN_ATTRIBUTE_IN_AGGREGATE);
+                Err(Error::invalid(code, message).at(of.at.clone()))
+            }
+            Columns::All => {
+                self.readable(source, self.root_scope(), of)?;
+                self.add_all(source, None, of)
+            }
+        }
+    }
+
+    /// Every readable column that is kept, not derived from another.
+    fn add_all(&mut self, source: usize, nested: Option<&str>, of: &Name) -> Result<()> {
+        let table = self.sources[source].table.clone();
+        for (index, column) in table.columns.iter().enumerate() {
+            if column.read && column.kind == ColumnKind::Stored {
+                let name = match nested {
+                    Some(_) => column.property_name(),
+                    None => self.answer_name(source, column),
+                };
+                let column = Column { source, column: index };
+                let mut output = self.output(name, OutputRole::Plain, column);
+                output.nested = nested.map(str::to_owned);
+                self.push_output(output, of)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn add_column(&mut self, here: usize, column: &query::Column) -> Result<()> {
+        let name = &column.column.name;
+        let scope = Scope { here, ..self.root_scope() };
+        if self.style == Style::OData
+            && column.role == Role::Plain
+            && matches!(column.column.path, Path::Navigation(_))
+        {
+            let message =
+                format!("a path to '{}' in $select is not supported; use $expand", name.text);
+            return Err(Error::unsupported(message).at(name.at.clone()));
+        }
+        let found = if column.role == Role::Plain {
+            // Naming a bare lookup gives its value here, in every dialect.
+            let source = self.source(&column.column.path, scope, codes::CONDITION_ALIAS_UNKNOWN)?;
+            let table = self.sources[source].table.clone();
+            Column { source, column: self.column(&table, name)? }
+        } else {
+            self.reference(&column.column, scope, codes::CONDITION_ALIAS_UNKNOWN)?
+        };
+        self.readable(found.source, self.root_scope(), name)?;
+        let role = self.role(column, found)?;
+        let facts_table = self.sources[found.source].table.clone();
+        let facts = &facts_table.columns[found.column];
+        let mut output = match &column.alias {
+            Some(alias) => self.output(alias.text.clone(), role, found),
+            None => self.output(self.answer_name(found.source, facts), role, found),
+        };
+        output.aliased = column.alias.is_some();
+        self.push_output(output, column.alias.as_ref().unwrap_or(name))
+    }
+
+    /// Checks what a column is to do against its type and the kind of query.
+    fn role(&self, column: &query::Column, found: Column) -> Result<OutputRole> {
+        let name = &column.column.name;
+        let facts = &self.sources[found.source].table.columns[found.column];
+        let bad = |code, message: String| {
+            Err(Error::invalid(self.code(code), message).at(name.at.clone()))
+        };
+        if self.aggregate && column.role == Role::Plain {
+            let message = format!(
+                "{} '{}' of an aggregate query is neither grouped nor aggregated",
+                self.word(),
+                name.text
+            );
+            return bad(codes::PLAIN_ATTRIBUTE_IN_AGGREGATE, message);
+        }
+        if !self.aggregate && column.role != Role::Plain {
+            let message = format!(
+                "{} '{}' is grouped or aggregated, but the query is not an aggregate one",
+                self.word(),
+                name.text
+            );
+            return bad(codes::BAD_AGGREGATE, message);
+        }
+        let needs_alias = match column.role {
+            Role::Plain => false,
+            Role::Group(_) => self.style == Style::FetchXml,
+            Role::Aggregate(_) => true,
+        };
+        if needs_alias && column.alias.is_none() {
+            let message = format!("{} '{}' needs an alias", self.word(), name.text);
+            return bad(codes::MISSING_ATTRIBUTE, message);
+        }
+        match column.role {
+            Role::Plain => Ok(OutputRole::Plain),
+            Role::Group(Some(_)) if facts.column_type != ColumnType::DateTime => {
+                let message = format!("'{}' has no date to group by a part of", name.text);
+                bad(codes::BAD_DATEGROUPING, message)
+            }
+            Role::Group(part) => Ok(OutputRole::Group(part)),
+            Role::Aggregate(function) if !aggregates(function, facts.column_type) => {
+                let message = format!(
+                    "the aggregate '{}' cannot be applied to '{}' of type {:?}",
+                    self.function_name(function),
+                    name.text,
+                    facts.column_type
+                );
+                bad(codes::AGGREGATE_TYPE, message)
+            }
+            Role::Aggregate(function) => Ok(OutputRole::Aggregate(function)),
+        }
+    }
+
+    fn function_name(&self, function: Aggregate) -> &'static str {
+        match function {
+            Aggregate::Count => "count",
+            Aggregate::CountColumn { .. } => "countcolumn",
+            Aggregate::Sum => "sum",
+            Aggregate::Avg if self.style == Style::OData => "average",
+            Aggregate::Avg => "avg",
+            Aggregate::Min => "min",
+            Aggregate::Max => "max",
+        }
+    }
+
+    fn add_expand(&mut self, expand: &Expand) -> Result<()> {
+        let navigation = expand.navigation.text.as_str();
+        if self.aggregate {
+            let message = format!("'{navigation}' cannot be expanded in an aggregate query");
+            return Err(Error::unsupported(message).at(expand.navigation.at.clone()));
+        }
+        if self.outputs.iter().any(|o| o.nested.as_deref() == Some(navigation)) {
+            let message = format!("'{navigation}' is expanded twice");
+            return Err(Error::invalid(codes::ODATA, message).at(expand.navigation.at.clone()));
+        }
+        let source = self.navigate(0, &expand.navigation)?;
+        let Some(select) = &expand.select else {
+            return self.add_all(source, Some(navigation), &expand.navigation);
+        };
+        let table = self.sources[source].table.clone();
+        for name in select {
+            let column = self.column(&table, name)?;
+            let property = table.columns[column].property_name();
+            let mut output = self.output(property, OutputRole::Plain, Column { source, column });
+            output.nested = Some(navigation.to_owned());
+            self.push_output(output, name)?;
+        }
+        // Its absence tells that the navigation leads nowhere.
+        self.add_primary_key(source, Some(navigation));
+        Ok(())
+    }
+
+    fn add_primary_key(&mut self, source: usize, nested: Option<&str>) {
+        let table = self.sources[source].table.clone();
+        let column = Column { source, column: table.primary_id_index() };
+        let is_there = self.outputs.iter().any(|o| {
+            o.column == column
+                && o.role == OutputRole::Plain
+                && o.nested.as_deref() == nested
+                && !o.aliased
+        });
+        // Another column may have been given the key's name as its alias.
+        let name = &table.primary_id;
+        let is_taken =
+            self.outputs.iter().any(|o| o.name == *name && o.nested.as_deref() == nested);
+        if !is_there && !is_taken {
+            let mut output = self.output(name.clone(), OutputRole::Plain, column);
+            output.nested = nested.map(str::to_owned);
+            self.outputs.push(output);
+        }
+    }
+
+    /// The key of a column without an alias.
+    fn answer_name(&self, source: usize, column: &catalog::Column) -> String {
+        let from = &self.sources[source];
+        match self.style {
+            _ if source == 0 => column.property_name(),
+            Style::FetchXml => format!("{}.{}", from.label, column.logical_name),
+            Style::OData => format!("{}_{}", from.table.logical_name, column.property_name()),
+        }
+    }
+
+    pub(super) fn output(&self, name: String, role: OutputRole, column: Column) -> Output {
+        let table: Arc<Table> = self.sources[column.source].table.clone();
+        Output {
+            name,
+            role,
+            column,
+            table,
+            aliased: false,
+            nested: None,
+            hidden: false,
+            name_output: None,
+            type_output: None,
+        }
+    }
+
+    /// Adds a visible output. The same column named twice is one; anything else
+    /// with a name that is taken is a mistake.
+    fn push_output(&mut self, output: Output, named: &Name) -> Result<()> {
+        let taken =
+            self.outputs.iter().find(|o| o.name == output.name && o.nested == output.nested);
+        if let Some(taken) = taken {
+            let same = taken.column == output.column && taken.role == output.role;
+            if same && !taken.aliased && !output.aliased {
+                return Ok(());
+            }
+            let message = format!("the alias '{}' stands twice", output.name);
+            let code = self.code(codes::DUPLICATE_ALIAS);
+            return Err(Error::invalid(code, message).at(named.at.clone()));
+        }
+        self.outputs.push(output);
+        Ok(())
+    }
+
+    /// The hidden outputs that lookups' annotations are made of.
+    pub(super) fn add_annotations(&mut self) {
+        for index in 0..self.outputs.len() {
+            let output = &self.outputs[index];
+            let lookup = output.column;
+            let annotated = matches!(output.role, OutputRole::Plain | OutputRole::Group(None));
+            if !annotated || output.hidden || !output.facts().is_lookup() {
+                continue;
+            }
+            let table = output.table.clone();
+            let name = name_column(&table, lookup.column)
+                .map(|column| self.hidden(index, Column { column, ..lookup }));
+            let kind = type_column(&table, lookup.column)
+                .map(|column| self.hidden(index, Column { column, ..lookup }));
+            self.outputs[index].name_output = name;
+            self.outputs[index].type_output = kind;
+        }
+    }
+
+    /// An output that belongs to another and is not shown. All rows of a group
+    /// share it, so beside a group it is their maximum: a further group column
+    /// could split groups where imported names differ.
+    pub(super) fn hidden(&mut self, of: usize, column: Column) -> usize {
+        let role = match self.outputs[of].role {
+            OutputRole::Plain => OutputRole::Plain,
+            OutputRole::Group(_) | OutputRole::Aggregate(_) => {
+                OutputRole::Aggregate(Aggregate::Max)
+            }
+        };
+        let same = |o: &Output| {
+            o.hidden && o.column == column && o.role == role && o.nested == self.outputs[of].nested
+        };
+        if let Some(known) = self.outputs.iter().position(same) {
+            return known;
+        }
+        let facts = &self.sources[column.source].table.columns[column.column];
+        let name = format!("{}:{}", self.outputs[of].name, facts.logical_name);
+        let mut output = self.output(name, role, column);
+        output.hidden = true;
+        output.nested = self.outputs[of].nested.clone();
+        self.outputs.push(output);
+        self.outputs.len() - 1
+    }
+}
+
+/// Which types a function aggregates.
+fn aggregates(function: Aggregate, column_type: ColumnType) -> bool {
+    use ColumnType::{BigInt, DateTime, Decimal, Double, Integer, Money};
+    let number = matches!(column_type, Integer | BigInt | Double | Decimal | Money);
+    match function {
+        Aggregate::Count | Aggregate::CountColumn { .. } => true,
+        Aggregate::Sum | Aggregate::Avg => number,
+        Aggregate::Min | Aggregate::Max => number || column_type == DateTime,
+    }
+}

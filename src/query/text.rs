@@ -1,0 +1,162 @@
+//! The stable printed form of a bound query, for golden tests and logs: one
+//! line a part, columns as `source.column`, values as people write them.
+
+use std::fmt::{self, Display, Formatter};
+
+use super::bound::{BoundQuery, Column, OrderTarget, OutputRole, Predicate};
+use super::{Aggregate, DatePart, LinkType, Operator};
+use crate::value::{Value, date_text, guid_text, time_text};
+
+impl Display for BoundQuery {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "from {}", self.root.logical_name)?;
+        for join in &self.joins {
+            let link_type = match join.link_type {
+                LinkType::Inner => "inner",
+                LinkType::Outer => "outer",
+                LinkType::Exists => "exists",
+            };
+            let table = &join.table.logical_name;
+            let from = &join.table.columns[join.from].logical_name;
+            write!(f, "\n{link_type} {table} as {} on {}", join.alias, self.named(join.to))?;
+            write!(f, " = {}.{from}", join.alias)?;
+            if let Some(filter) = &join.filter {
+                write!(f, " and {}", self.predicate(filter))?;
+            }
+        }
+        if let Some(filter) = &self.filter {
+            write!(f, "\nwhere {}", self.predicate(filter))?;
+        }
+        if self.distinct {
+            write!(f, "\ndistinct")?;
+        }
+        for (index, output) in self.outputs.iter().enumerate() {
+            let column = self.named(output.column);
+            let shown = if output.hidden { "hidden" } else { "column" };
+            write!(f, "\n{shown} {index} ")?;
+            if let Some(nested) = &output.nested {
+                write!(f, "{nested}/")?;
+            }
+            write!(f, "{}: {}", output.name, role(output.role, &column))?;
+            for (word, other) in [("name", output.name_output), ("table", output.type_output)] {
+                if let Some(other) = other {
+                    write!(f, ", {word} in {other}")?;
+                }
+            }
+        }
+        for key in &self.order {
+            let by = match key.by {
+                OrderTarget::Column(column) => self.named(column),
+                OrderTarget::Output(output) => format!("column {output}"),
+            };
+            write!(f, "\norder {by}{}", if key.descending { " descending" } else { "" })?;
+        }
+        if let Some(top) = self.top {
+            write!(f, "\ntop {top}")?;
+        }
+        if let Some(page) = self.page {
+            write!(f, "\npage {} of {} rows", page.number, page.size)?;
+        }
+        if self.count {
+            write!(f, "\ncount")?;
+        }
+        Ok(())
+    }
+}
+
+impl BoundQuery {
+    /// `source.column`, the root by its table's name.
+    fn named(&self, column: Column) -> String {
+        let (source, table) = match column.source.checked_sub(1).map(|i| &self.joins[i]) {
+            Some(join) => (&join.alias, &join.table),
+            None => (&self.root.logical_name, &self.root),
+        };
+        format!("{source}.{}", table.columns[column.column].logical_name)
+    }
+
+    fn predicate(&self, predicate: &Predicate) -> String {
+        let list = |parts: &[Predicate], word: &str| {
+            let parts: Vec<String> = parts.iter().map(|p| self.predicate(p)).collect();
+            format!("({})", parts.join(word))
+        };
+        match predicate {
+            Predicate::And(parts) => list(parts, " and "),
+            Predicate::Or(parts) => list(parts, " or "),
+            Predicate::Not(part) => format!("not {}", self.predicate(part)),
+            Predicate::Compare { column, operator, operands } => {
+                let mut text = format!("{} {}", self.named(*column), operator_word(*operator));
+                for operand in operands {
+                    text.push(' ');
+                    text.push_str(&value(operand));
+                }
+                text
+            }
+            Predicate::CompareColumns { left, operator, right } => {
+                format!("{} {} {}", self.named(*left), operator_word(*operator), self.named(*right))
+            }
+        }
+    }
+}
+
+fn role(role: OutputRole, column: &str) -> String {
+    match role {
+        OutputRole::Plain => column.to_owned(),
+        OutputRole::Group(None) => format!("group {column}"),
+        OutputRole::Group(Some(part)) => {
+            let part = match part {
+                DatePart::Day => "day",
+                DatePart::Week => "week",
+                DatePart::Month => "month",
+                DatePart::Quarter => "quarter",
+                DatePart::Year => "year",
+            };
+            format!("group {part} of {column}")
+        }
+        OutputRole::Aggregate(aggregate) => {
+            let function = match aggregate {
+                Aggregate::Count => return "count rows".into(),
+                Aggregate::CountColumn { distinct: false } => "count",
+                Aggregate::CountColumn { distinct: true } => "count distinct",
+                Aggregate::Sum => "sum",
+                Aggregate::Avg => "avg",
+                Aggregate::Min => "min",
+                Aggregate::Max => "max",
+            };
+            format!("{function} {column}")
+        }
+    }
+}
+
+fn operator_word(operator: Operator) -> &'static str {
+    match operator {
+        Operator::Eq => "eq",
+        Operator::Ne => "ne",
+        Operator::Gt => "gt",
+        Operator::Ge => "ge",
+        Operator::Lt => "lt",
+        Operator::Le => "le",
+        Operator::Like => "like",
+        Operator::NotLike => "not-like",
+        Operator::In => "in",
+        Operator::NotIn => "not-in",
+        Operator::Between => "between",
+        Operator::NotBetween => "not-between",
+        Operator::Null => "null",
+        Operator::NotNull => "not-null",
+    }
+}
+
+fn value(value: &Value) -> String {
+    match value {
+        Value::Null => "null".into(),
+        Value::Boolean(v) => v.to_string(),
+        Value::Int32(v) => v.to_string(),
+        Value::Int64(v) => v.to_string(),
+        Value::Float64(v) => v.to_string(),
+        Value::Decimal(v) => format!("{v} (unscaled)"),
+        Value::Guid(v) => guid_text(v),
+        Value::Text(v) => format!("{v:?}"),
+        Value::Time(v) => time_text(*v),
+        Value::Date(v) => date_text(*v),
+    }
+}

@@ -1,0 +1,113 @@
+//! All tables at one commit. Taking one copies a pointer for each chunk; what it
+//! holds never changes.
+
+use std::sync::{Arc, OnceLock};
+
+use datafusion::arrow::array::{Array, AsArray};
+use datafusion::common::HashMap;
+
+use super::chunk::Chunk;
+use super::column;
+use crate::catalog::{Catalog, Table};
+use crate::value::Guid;
+
+/// Primary names by primary key.
+pub type NameIndex = HashMap<Guid, String>;
+
+/// All tables at one commit.
+pub struct Snapshot {
+    catalog: Arc<Catalog>,
+    tables: Vec<TableSnapshot>,
+}
+
+impl Snapshot {
+    pub fn new(catalog: Arc<Catalog>, tables: Vec<TableSnapshot>) -> Self {
+        Self { catalog, tables }
+    }
+
+    /// A snapshot with no rows, for planning without data.
+    pub fn empty(catalog: Arc<Catalog>) -> Self {
+        let tables = catalog
+            .tables()
+            .iter()
+            .map(|t| TableSnapshot::new(t.clone(), Vec::new(), Arc::default()))
+            .collect();
+        Self { catalog, tables }
+    }
+
+    pub fn catalog(&self) -> &Arc<Catalog> {
+        &self.catalog
+    }
+
+    /// The table at a catalog index.
+    pub fn table(&self, index: usize) -> &TableSnapshot {
+        &self.tables[index]
+    }
+
+    /// The table with a logical name, exact spelling.
+    pub fn table_named(&self, logical_name: &str) -> Option<&TableSnapshot> {
+        self.catalog.table_index(logical_name).map(|index| &self.tables[index])
+    }
+
+    /// Rows of a table.
+    pub fn rows(&self, table: usize) -> usize {
+        self.tables[table].rows()
+    }
+}
+
+/// One table at one commit.
+#[derive(Clone)]
+pub struct TableSnapshot {
+    table: Arc<Table>,
+    chunks: Vec<Arc<Chunk>>,
+    rows: usize,
+    names: Arc<OnceLock<NameIndex>>,
+}
+
+impl TableSnapshot {
+    pub(super) fn new(
+        table: Arc<Table>,
+        chunks: Vec<Arc<Chunk>>,
+        names: Arc<OnceLock<NameIndex>>,
+    ) -> Self {
+        let rows = chunks.iter().map(|c| c.live()).sum();
+        Self { table, chunks, rows, names }
+    }
+
+    pub fn table(&self) -> &Arc<Table> {
+        &self.table
+    }
+
+    pub fn chunks(&self) -> &[Arc<Chunk>] {
+        &self.chunks
+    }
+
+    /// Rows that are not deleted.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The primary names of all rows; made at the first call after a change.
+    pub fn names(&self) -> &NameIndex {
+        self.names.get_or_init(|| {
+            let mut index = NameIndex::new();
+            let name = self.table.primary_name.as_deref().and_then(|n| self.table.column_index(n));
+            let Some(name) = name else { return index };
+            for chunk in &self.chunks {
+                let (Some(names), Some(ids)) =
+                    (chunk.column(name), chunk.column(self.table.primary_id_index()))
+                else {
+                    continue;
+                };
+                let names = names.as_string_view();
+                for (row, id) in column::guids(ids).enumerate() {
+                    let alive = chunk.alive().is_none_or(|alive| alive.value(row));
+                    if let (Some(id), true, true) = (id, alive, names.is_valid(row)) {
+                        index.insert(id, names.value(row).to_owned());
+                    }
+                }
+            }
+            index
+        })
+    }
+}

@@ -1,0 +1,375 @@
+//! The one writer: a thread that takes requests, makes as many of them durable
+//! in one journal batch as have gathered (group commit), applies them to the
+//! tables in memory and only then answers.
+//!
+//! Invariant: what a snapshot shows is durable. A failed flush stops all
+//! commits until a restart; snapshots of what was durable go on.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use datafusion::arrow::array::RecordBatch;
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot};
+
+use super::chunk::Chunk;
+use super::codec;
+use super::column;
+use super::journal::{ChunkEntry, Journal};
+use super::numbering::Numbering;
+use super::tables::{Row, TableState, missing_key};
+use super::{Appended, Change};
+use crate::error::{Error, ErrorKind, Result, codes};
+use crate::job;
+use crate::value::{Guid, Value, guid_text};
+
+/// Requests that one journal batch takes at most.
+const GROUP_MAX: usize = 4096;
+
+pub type Reply = oneshot::Sender<Result<Appended>>;
+
+pub enum Request {
+    /// All changes or none.
+    Commit(Vec<Change>, Reply),
+    /// Rows whose chunk file is written and synced.
+    Append { table: usize, batch: RecordBatch, file: String, reply: Reply },
+}
+
+pub struct Writer {
+    pub journal: Journal,
+    pub numbering: Numbering,
+    pub tables: Arc<Mutex<Vec<TableState>>>,
+    /// By table: the columns whose changes are journaled apart from the row.
+    pub lifecycle: Vec<Vec<usize>>,
+    /// Set by the first failed flush.
+    pub failed: Option<String>,
+}
+
+/// What a journal batch will hold, in terms of rows.
+#[derive(Default)]
+struct Group {
+    /// By table, in the order of their row numbers; `None`: deleted again.
+    inserts: BTreeMap<usize, Vec<Option<Row>>>,
+    updates: BTreeMap<(usize, u64), BTreeMap<usize, Value>>,
+    deletes: BTreeSet<(usize, u64)>,
+    /// Primary keys whose row differs from the tables' index.
+    ids: HashMap<(usize, Guid), Option<u64>>,
+}
+
+/// The lifecycle columns of each table of a catalog.
+pub fn lifecycle_columns(catalog: &crate::catalog::Catalog) -> Vec<Vec<usize>> {
+    let of = |table: &crate::catalog::Table| {
+        let names = if table.logical_name == job::TABLE { job::LIFECYCLE_COLUMNS } else { &[] };
+        names.iter().filter_map(|name| table.column_index(name)).collect()
+    };
+    catalog.tables().iter().map(|t| of(t)).collect()
+}
+
+impl Writer {
+    /// Serves requests until every sender is gone.
+    pub fn run(mut self, mut requests: mpsc::Receiver<Request>) {
+        while let Some(request) = requests.blocking_recv() {
+            let mut commits = Vec::new();
+            let mut next = Some(request);
+            while let Some(request) = next.take() {
+                match request {
+                    Request::Commit(changes, reply) => commits.push((changes, reply)),
+                    Request::Append { table, batch, file, reply } => {
+                        self.commit(std::mem::take(&mut commits));
+                        let answer = self.append(table, batch, file);
+                        // A caller that went away no longer needs the answer.
+                        let _ = reply.send(answer);
+                    }
+                }
+                if commits.len() < GROUP_MAX {
+                    next = requests.try_recv().ok();
+                }
+            }
+            self.commit(commits);
+            self.merge_small_chunks();
+        }
+    }
+
+    fn usable(&self) -> Result<()> {
+        match &self.failed {
+            None => Ok(()),
+            Some(why) => Err(Error::new(
+                ErrorKind::Closed,
+                codes::UNEXPECTED,
+                format!("nothing is written any more since a flush failed ({why}); restart sysjob"),
+            )),
+        }
+    }
+
+    fn commit(&mut self, commits: Vec<(Vec<Change>, Reply)>) {
+        if commits.is_empty() {
+            return;
+        }
+        let mut group = Group::default();
+        let mut answers = Vec::with_capacity(commits.len());
+        {
+            let tables = self.tables.lock();
+            for (changes, reply) in commits {
+                let answer = self.usable().and_then(|()| group.stage(changes, &tables));
+                answers.push((reply, answer));
+            }
+        }
+        let outcome = self.write(&group);
+        if outcome.is_ok() {
+            group.apply(&mut self.tables.lock());
+        }
+        for (reply, answer) in answers {
+            let answer = match (&outcome, answer) {
+                (Err(_), Ok(_)) => self.usable().map(|()| Appended::default()),
+                (_, answer) => answer,
+            };
+            let _ = reply.send(answer);
+        }
+    }
+
+    /// Makes a group durable.
+    fn write(&mut self, group: &Group) -> Result<()> {
+        if group.inserts.is_empty() && group.updates.is_empty() && group.deletes.is_empty() {
+            return Ok(());
+        }
+        let tables = self.tables.lock();
+        let mut batch = self.journal.batch();
+        for (table, rows) in &group.inserts {
+            let numbering = self.numbering.table(*table);
+            for (offset, row) in rows.iter().enumerate() {
+                if let Some(row) = row {
+                    let number = tables[*table].next() + offset as u64;
+                    let bytes = codec::encode(row, &tables[*table].table, numbering);
+                    batch.put_row((numbering.table(), number), bytes, false);
+                }
+            }
+        }
+        for ((table, number), cells) in &group.updates {
+            let numbering = self.numbering.table(*table);
+            let state = &tables[*table];
+            let lifecycle = &self.lifecycle[*table];
+            let small = !lifecycle.is_empty() && cells.keys().all(|c| lifecycle.contains(c));
+            let whole = 0..state.table.columns.len();
+            let columns = if small { lifecycle.clone() } else { whole.collect() };
+            let image: Row = columns
+                .into_iter()
+                .map(|c| (c, cells.get(&c).cloned().unwrap_or_else(|| state.value(*number, c))))
+                .filter(|(_, value)| small || *value != Value::Null)
+                .collect();
+            let bytes = codec::encode(&image, &state.table, numbering);
+            let key = (numbering.table(), *number);
+            if small {
+                batch.put_change(key, bytes);
+            } else {
+                batch.put_row(key, bytes, true);
+            }
+        }
+        for (table, number) in &group.deletes {
+            let numbering = self.numbering.table(*table);
+            batch.delete_row((numbering.table(), *number), tables[*table].in_file(*number));
+        }
+        drop(tables);
+        let outcome = batch.commit();
+        self.note(outcome)
+    }
+
+    fn note(&mut self, outcome: Result<()>) -> Result<()> {
+        if let Err(e) = &outcome {
+            self.failed = Some(e.to_string());
+        }
+        outcome
+    }
+
+    fn append(&mut self, table: usize, batch: RecordBatch, file: String) -> Result<Appended> {
+        self.usable()?;
+        let numbering = self.numbering.table(table);
+        let mut replaced = BTreeSet::new();
+        let mut seen = HashMap::new();
+        let mut hidden = Vec::new();
+        let first = {
+            let tables = self.tables.lock();
+            let state = &tables[table];
+            let ids = batch.column(state.table.primary_id_index());
+            for (row, id) in column::guids(ids).enumerate() {
+                let id = id.ok_or_else(|| missing_key(&state.table))?;
+                replaced.extend(state.find(&id));
+                hidden.extend(seen.insert(id, row as u64));
+            }
+            state.next()
+        };
+        let inserted = (seen.len() - replaced.len()) as u64;
+        let rows = batch.num_rows() as u32;
+        let mut journal = self.journal.batch();
+        journal.put_chunk(&ChunkEntry { first: (numbering.table(), first), rows, file });
+        {
+            let tables = self.tables.lock();
+            for number in &replaced {
+                journal.delete_row((numbering.table(), *number), tables[table].in_file(*number));
+            }
+        }
+        for row in &hidden {
+            journal.delete_row((numbering.table(), first + row), true);
+        }
+        let outcome = journal.commit();
+        self.note(outcome)?;
+        let mut tables = self.tables.lock();
+        let replaced: Vec<u64> = replaced.into_iter().collect();
+        tables[table].delete(&replaced);
+        tables[table].append(&batch, true)?;
+        Ok(Appended { inserted, replaced: replaced.len() as u64 })
+    }
+
+    /// Small chunks fill up one by one; enough of them become one full chunk.
+    /// The copying is done outside the lock, so no reader waits for it.
+    fn merge_small_chunks(&mut self) {
+        for table in 0..self.lifecycle.len() {
+            let (small, schema) = {
+                let tables = self.tables.lock();
+                match tables[table].mergeable() {
+                    Some(small) => (small, tables[table].table.schema().clone()),
+                    None => continue,
+                }
+            };
+            match Chunk::merge(&small, &schema) {
+                Ok(merged) => self.tables.lock()[table].replace_merged(small.len(), merged),
+                // The rows stay where they are; only scans are a little slower.
+                Err(e) => eprintln!("sysjob: {e}"),
+            }
+        }
+    }
+}
+
+impl Group {
+    fn find(&self, tables: &[TableState], table: usize, id: &Guid) -> Option<u64> {
+        match self.ids.get(&(table, *id)) {
+            Some(staged) => *staged,
+            None => tables[table].find(id),
+        }
+    }
+
+    /// Takes in one request's changes, all or none.
+    fn stage(&mut self, changes: Vec<Change>, tables: &[TableState]) -> Result<Appended> {
+        self.check(&changes, tables)?;
+        let mut done = Appended::default();
+        for change in changes {
+            match change {
+                Change::Insert { table, values } => {
+                    let id = key_of(tables, table, &values)?;
+                    match self.find(tables, table, &id) {
+                        Some(number) => {
+                            self.delete(tables, table, number);
+                            done.replaced += 1;
+                        }
+                        None => done.inserted += 1,
+                    }
+                    let rows = self.inserts.entry(table).or_default();
+                    self.ids.insert((table, id), Some(tables[table].next() + rows.len() as u64));
+                    rows.push(Some(values));
+                }
+                Change::Update { table, id, values } => {
+                    if let Some(number) = self.find(tables, table, &id) {
+                        self.update(tables, table, number, values);
+                    }
+                }
+                Change::Delete { table, id } => {
+                    if let Some(number) = self.find(tables, table, &id) {
+                        self.delete(tables, table, number);
+                        self.ids.insert((table, id), None);
+                    }
+                }
+            }
+        }
+        Ok(done)
+    }
+
+    /// Whether all rows that the changes need are there.
+    fn check(&self, changes: &[Change], tables: &[TableState]) -> Result<()> {
+        let mut here: HashMap<(usize, Guid), bool> = HashMap::new();
+        for change in changes {
+            match change {
+                Change::Insert { table, values } => {
+                    here.insert((*table, key_of(tables, *table, values)?), true);
+                }
+                Change::Update { table, id, .. } | Change::Delete { table, id } => {
+                    let there = match here.get(&(*table, *id)) {
+                        Some(there) => *there,
+                        None => self.find(tables, *table, id).is_some(),
+                    };
+                    if !there {
+                        let name = &tables[*table].table.schema_name;
+                        return Err(Error::new(
+                            ErrorKind::NotFound,
+                            codes::OBJECT_DOES_NOT_EXIST,
+                            format!("{name} With Id = {} Does Not Exist", guid_text(id)),
+                        ));
+                    }
+                    if matches!(change, Change::Delete { .. }) {
+                        here.insert((*table, *id), false);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn update(&mut self, tables: &[TableState], table: usize, number: u64, values: Row) {
+        match number.checked_sub(tables[table].next()) {
+            Some(offset) => {
+                let rows = self.inserts.get_mut(&table).expect("a staged number is a staged row");
+                let row = rows[offset as usize].as_mut().expect("a deleted row is not found");
+                for (column, value) in values {
+                    match row.iter_mut().find(|(c, _)| *c == column) {
+                        Some(cell) => cell.1 = value,
+                        None => row.push((column, value)),
+                    }
+                }
+            }
+            None => self.updates.entry((table, number)).or_default().extend(values),
+        }
+    }
+
+    fn delete(&mut self, tables: &[TableState], table: usize, number: u64) {
+        match number.checked_sub(tables[table].next()) {
+            Some(offset) => {
+                let rows = self.inserts.get_mut(&table).expect("a staged number is a staged row");
+                rows[offset as usize] = None;
+            }
+            None => {
+                self.updates.remove(&(table, number));
+                self.deletes.insert((table, number));
+            }
+        }
+    }
+
+    /// Makes the group visible.
+    fn apply(self, tables: &mut [TableState]) {
+        let mut deletes: BTreeMap<usize, Vec<u64>> = BTreeMap::new();
+        for (table, number) in self.deletes {
+            deletes.entry(table).or_default().push(number);
+        }
+        for (table, numbers) in deletes {
+            tables[table].delete(&numbers);
+        }
+        let mut updates: BTreeMap<usize, Vec<(u64, Row)>> = BTreeMap::new();
+        for ((table, number), cells) in self.updates {
+            updates.entry(table).or_default().push((number, cells.into_iter().collect()));
+        }
+        for (table, rows) in updates {
+            tables[table].update(&rows);
+        }
+        for (table, rows) in self.inserts {
+            tables[table].insert(&rows);
+        }
+    }
+}
+
+fn key_of(tables: &[TableState], table: usize, values: &Row) -> Result<Guid> {
+    let key = tables[table].table.primary_id_index();
+    values
+        .iter()
+        .find_map(|(column, value)| match value {
+            Value::Guid(id) if *column == key => Some(*id),
+            _ => None,
+        })
+        .ok_or_else(|| missing_key(&tables[table].table))
+}
