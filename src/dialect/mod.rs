@@ -2,6 +2,7 @@
 
 pub mod fetchxml;
 pub mod odata;
+pub mod tsql;
 
 /// A query language.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,4 +92,3 @@ mod tests {
         }
     }
 }
-pub mod tsql;

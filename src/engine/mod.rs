@@ -4,6 +4,8 @@
 //! in [`sql`]. Both meet in [`Engine::optimized`]: the shared semantics, then
 //! DataFusion's optimizer. Execution reads the snapshot through [`provider`].
 
+pub mod functions;
+
 mod average;
 mod canonical;
 mod collation;
@@ -15,15 +17,14 @@ mod scan;
 mod semantics;
 mod sql;
 
-pub mod functions;
-
 use std::sync::Arc;
 
 use datafusion::arrow::array::types::Int64Type;
 use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::execution::FunctionRegistry;
-use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder};
+use datafusion::execution::{
+    FunctionRegistry, SendableRecordBatchStream, SessionState, SessionStateBuilder,
+};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, collect, displayable, execute_stream};
 use datafusion::prelude::SessionConfig;
@@ -59,7 +60,8 @@ impl Engine {
             .with_optimizer_rule(Arc::new(canonical::OrderedAggregates))
             .build();
         for function in functions::all() {
-            session.register_udf(function).expect("a session takes functions");
+            // It replaces DataFusion's alias of the same name, if there is one.
+            session.register_udf(function).expect("a session takes any function");
         }
         Self { session }
     }
@@ -95,7 +97,10 @@ impl Engine {
     /// A plan with its full meaning, optimized: what is run and explained.
     pub fn optimized(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
         let plan = semantics::apply(plan).map_err(failure)?;
-        self.session.optimize(&plan).map_err(failure)
+        // The current time is that of the statement's start, once for all of it.
+        let mut session = self.session.clone();
+        session.mark_start_execution();
+        session.optimize(&plan).map_err(failure)
     }
 
     /// How a plan is executed.

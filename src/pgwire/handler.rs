@@ -214,7 +214,7 @@ impl Handler {
         };
         allowed(client, None)?;
         let values = match query {
-            Query::Sql(_) => prepared.parameters.values(|at| {
+            Query::Sql(_) | Query::Explain { .. } => prepared.parameters.values(|at| {
                 (portal.parameters[at].as_deref(), portal.parameter_format.is_binary(at))
             })?,
             // Catalog queries also take arrays, which job tables have no use for.

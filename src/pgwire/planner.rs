@@ -5,10 +5,12 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::array::{RecordBatch, StringViewArray};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::ParamValues;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::sql::sqlparser::ast;
 use pgwire::api::Type;
 use pgwire::error::{PgWireError, PgWireResult};
@@ -21,6 +23,7 @@ use super::route::{Route, route};
 use super::scan;
 use super::session::Session;
 use crate::dialect::tsql;
+use crate::error::{Error, Result};
 use crate::service::Service;
 
 /// A statement that was understood.
@@ -33,7 +36,12 @@ pub enum Work {
 
 /// A statement that answers with rows.
 pub enum Query {
-    Sql(tsql::Statement),
+    Sql(Box<ast::Query>),
+    /// The plan of a query as text; `analyze` runs it first.
+    Explain {
+        query: Box<ast::Query>,
+        analyze: bool,
+    },
     Catalog(Box<ast::Statement>),
 }
 
@@ -41,7 +49,8 @@ impl Query {
     /// The command tag, to which the number of rows is added for `SELECT`.
     pub fn tag(&self) -> &str {
         match self {
-            Self::Sql(statement) => statement.tag(),
+            Self::Sql(_) => "SELECT",
+            Self::Explain { .. } => "EXPLAIN",
             Self::Catalog(statement) => match statement.as_ref() {
                 ast::Statement::Explain { .. } | ast::Statement::ExplainTable { .. } => "EXPLAIN",
                 _ => "SELECT",
@@ -121,7 +130,11 @@ impl Planner {
                     Work::Session(Command::Accepted("SET"))
                 }
                 tsql::Statement::Reset { command } => Work::Session(Command::Accepted(command)),
-                statement => Work::Query(Query::Sql(statement)),
+                tsql::Statement::Show { name } => Work::Session(Command::Show(name)),
+                tsql::Statement::Query(query) => Work::Query(Query::Sql(query)),
+                tsql::Statement::Explain { query, analyze, .. } => {
+                    Work::Query(Query::Explain { query, analyze })
+                }
             });
         }
         Ok(())
@@ -138,7 +151,7 @@ impl Planner {
     ) -> PgWireResult<(SchemaRef, Parameters)> {
         let plan = self.plan(query, session, text).await?;
         let parameters = Parameters::of(&plan, named)?;
-        Ok((columns(query, &plan), parameters))
+        Ok((self.columns(query, &plan).map_err(|e| to_wire(&e, text))?, parameters))
     }
 
     /// Runs a query.
@@ -158,9 +171,10 @@ impl Planner {
         {
             return Err(plain("42P02", format!("there is no parameter {name}")));
         }
-        let schema = columns(query, &plan);
+        let schema = self.columns(query, &plan).map_err(|e| to_wire(&e, text))?;
         let batches = match query {
             Query::Sql(_) => self.service.engine.run(plan).await,
+            Query::Explain { analyze, .. } => self.explain(plan, *analyze).await,
             Query::Catalog(_) => {
                 let settings = session.settings.lock().clone();
                 self.metadata.run(plan, &settings).await.map_err(from_datafusion)
@@ -176,9 +190,9 @@ impl Planner {
         text: &str,
     ) -> PgWireResult<LogicalPlan> {
         let plan = match query {
-            Query::Sql(statement) => {
+            Query::Sql(query) | Query::Explain { query, .. } => {
                 let snapshot = session.snapshot(&self.service.store);
-                self.service.engine.plan_sql(statement, &snapshot).and_then(|plan| {
+                self.service.engine.plan_sql(query, &snapshot).and_then(|plan| {
                     only_reads(&plan).map_err(from_datafusion)?;
                     Ok(plan)
                 })
@@ -191,13 +205,31 @@ impl Planner {
         };
         plan.map_err(|e| to_wire(&e, text))
     }
-}
 
-/// The columns of a query's answer.
-fn columns(query: &Query, plan: &LogicalPlan) -> SchemaRef {
-    match query {
-        Query::Sql(_) => Arc::new(plan.schema().as_arrow().clone()),
-        Query::Catalog(_) => named_columns(plan.schema().as_arrow()),
+    /// The columns of a query's answer.
+    fn columns(&self, query: &Query, plan: &LogicalPlan) -> Result<SchemaRef> {
+        Ok(match query {
+            Query::Sql(_) => self.service.engine.schema(plan.clone())?,
+            Query::Explain { .. } => {
+                Arc::new(Schema::new(vec![Field::new("QUERY PLAN", DataType::Utf8View, false)]))
+            }
+            Query::Catalog(_) => named_columns(plan.schema().as_arrow()),
+        })
+    }
+
+    /// The lines of a plan's explanation as rows: the logical plan, and how it
+    /// is executed.
+    async fn explain(&self, plan: LogicalPlan, analyze: bool) -> Result<SendableRecordBatchStream> {
+        let engine = &self.service.engine;
+        let logical = engine.explain(plan.clone(), false, false).await?;
+        let physical = engine.explain(plan, true, analyze).await?;
+        let schema =
+            Arc::new(Schema::new(vec![Field::new("QUERY PLAN", DataType::Utf8View, false)]));
+        let lines: StringViewArray = logical.lines().chain(physical.lines()).map(Some).collect();
+        let batch = RecordBatch::try_new(schema.clone(), vec![Arc::new(lines)])
+            .map_err(|e| Error::internal("an explanation is not a table").caused_by(e))?;
+        let rows = futures::stream::iter([Ok(batch)]);
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
     }
 }
 

@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use datafusion::arrow::array::RecordBatch;
+use futures::executor::block_on;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
@@ -122,14 +123,12 @@ impl Store {
         answer.await.map_err(|_| closed())?
     }
 
-    /// [`Store::commit`] for callers outside an async runtime.
+    /// [`Store::commit`] that blocks its thread.
     pub fn commit_blocking(&self, changes: Vec<Change>) -> Result<Appended> {
-        let (reply, answer) = oneshot::channel();
-        self.sender()?.blocking_send(Request::Commit(changes, reply)).map_err(|_| closed())?;
-        answer.blocking_recv().map_err(|_| closed())?
+        block_on(self.commit(changes))
     }
 
-    /// Bulk load, outside an async runtime: the batch has the table's whole
+    /// Bulk load; blocks its thread. The batch has the table's whole
     /// schema ([`crate::catalog::Table::schema`]); choice labels in it are ignored,
     /// lookup names kept. Durable when it returns. Rows whose primary key exists
     /// are replaced; of equal keys in the batch the last counts.
@@ -144,8 +143,8 @@ impl Store {
             let file = self.files.write(facts, &part)?;
             let (reply, answer) = oneshot::channel();
             let request = Request::Append { table, batch: part, file, reply };
-            self.sender()?.blocking_send(request).map_err(|_| closed())?;
-            let part = answer.blocking_recv().map_err(|_| closed())??;
+            block_on(self.sender()?.send(request)).map_err(|_| closed())?;
+            let part = block_on(answer).map_err(|_| closed())??;
             done.inserted += part.inserted;
             done.replaced += part.replaced;
         }

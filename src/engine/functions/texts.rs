@@ -10,6 +10,9 @@ use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
 
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
+
 use super::arguments::{self, Kind, Rows, Texts};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -160,10 +163,15 @@ fn middle(text: &str, start: i64, count: i64) -> Result<&str> {
     Ok(&text[start..end.max(start)])
 }
 
-/// A character as comparisons see it.
+/// A character as comparisons see it: without case and accents, where that
+/// leaves one character.
 fn folded(c: char) -> char {
-    let mut lower = c.to_lowercase();
-    match (lower.next(), lower.next()) {
+    if c.is_ascii() {
+        return c.to_ascii_lowercase();
+    }
+    let base = c.nfd().filter(|part| !is_combining_mark(*part));
+    let mut folded = base.flat_map(char::to_lowercase);
+    match (folded.next(), folded.next()) {
         (Some(single), None) => single,
         _ => c,
     }

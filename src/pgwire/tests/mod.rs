@@ -39,8 +39,7 @@ impl Server {
         let folder = tempfile::tempdir().expect("a folder");
         let catalog = Arc::new(Catalog::built_in());
         let store = Store::open(folder.path(), catalog.clone()).expect("a store");
-        let service =
-            Arc::new(Service { store: Arc::new(store), engine: Arc::new(Engine::new(catalog)) });
+        let service = Arc::new(Service { store: Arc::new(store), engine: Arc::new(Engine::new()) });
         add_jobs(&service, &[(1, "first", 0, 0), (2, "Second", 3, 30), (3, "third", 3, 31)]);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("bound").port();
@@ -99,7 +98,7 @@ fn add_jobs(service: &Service, jobs: &[(u8, &str, i32, i32)]) {
     };
     let columns = schema.fields().iter().map(|f| column(f)).collect();
     let batch = RecordBatch::try_new(schema.clone(), columns).expect("the table's schema");
-    service.store.append(number, batch).expect("appended");
+    service.store.append(number, &batch).expect("appended");
 }
 
 /// The SQLSTATE, message and position of a failure.

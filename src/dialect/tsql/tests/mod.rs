@@ -1,5 +1,5 @@
-//! Tests of the dialect against DataFusion's own planner: a text is right when
-//! what comes out of [`parse`] plans, and gives these rows.
+//! Tests of the dialect through the engine: a text is right when what comes out
+//! of [`parse`] plans, and gives these rows.
 
 mod bad_input;
 mod diagnosing;
@@ -11,18 +11,17 @@ use std::sync::{Arc, LazyLock};
 
 use datafusion::arrow::array::{ArrayRef, RecordBatch};
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
-use datafusion::datasource::MemTable;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::scalar::ScalarValue;
-use datafusion::sql::parser;
 use datafusion::sql::sqlparser::ast;
 
 use super::{Statement, parse};
 use crate::catalog::{Catalog, Table};
+use crate::engine::Engine;
+use crate::store::{Snapshot, Store};
 use crate::value::Value;
 
-static CATALOG: LazyLock<Catalog> = LazyLock::new(Catalog::built_in);
+static CATALOG: LazyLock<Arc<Catalog>> = LazyLock::new(|| Arc::new(Catalog::built_in()));
 
 /// A few jobs; the columns named here, all others null.
 const JOBS: &[&[(&str, &str)]] = &[
@@ -73,25 +72,14 @@ fn batch(table: &Table, rows: &[&[(&str, &str)]]) -> RecordBatch {
     RecordBatch::try_new(table.schema().clone(), columns).expect("columns of the schema")
 }
 
-/// A session with all tables; only `asyncoperation` has rows.
-fn session() -> SessionContext {
-    let config = SessionConfig::new()
-        .set_bool("datafusion.sql_parser.enable_ident_normalization", false)
-        .with_target_partitions(1);
-    let session = SessionContext::new_with_config(config);
-    for function in crate::engine::functions::all() {
-        session.register_udf(function.as_ref().clone());
-    }
-    for table in CATALOG.tables() {
-        let batches = match table.logical_name.as_str() {
-            "asyncoperation" => vec![batch(table, JOBS)],
-            _ => Vec::new(),
-        };
-        let provider = MemTable::try_new(table.schema().clone(), vec![batches]).expect("a table");
-        session.register_table(table.logical_name.as_str(), Arc::new(provider)).expect("a name");
-    }
-    session
-}
+/// The engine over a store with all tables; only `asyncoperation` has rows.
+static ENGINE: LazyLock<(Engine, Arc<Snapshot>)> = LazyLock::new(|| {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Store::open(folder.path(), CATALOG.clone()).expect("a store");
+    let index = CATALOG.table_index("asyncoperation").expect("built in");
+    store.append(index, &batch(&CATALOG.tables()[index], JOBS)).expect("rows");
+    (Engine::new(), store.snapshot())
+});
 
 fn run<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
@@ -112,33 +100,41 @@ fn rewritten(text: &str) -> String {
     query(text).to_string()
 }
 
-fn plan(session: &SessionContext, query: Box<ast::Query>) -> LogicalPlan {
-    let text = query.to_string();
-    let statement = parser::Statement::Statement(Box::new(ast::Statement::Query(query)));
-    run(session.state().statement_to_plan(statement)).unwrap_or_else(|e| panic!("{text}\n{e}"))
+/// The optimized plan of the only query.
+fn plan(text: &str) -> LogicalPlan {
+    let (engine, snapshot) = &*ENGINE;
+    let plan = engine.plan_sql(&query(text), snapshot);
+    plan.and_then(|plan| engine.optimized(plan)).unwrap_or_else(|e| panic!("{text}\n{e}"))
 }
 
-/// The rows of a query, columns parted by ` | `, the headings first.
+/// The rows of a query, columns parted by ` | `, the headings first; or the error.
 fn rows(text: &str) -> Result<Vec<String>, String> {
-    let session = session();
-    let plan = plan(&session, query(text));
-    let headings: Vec<_> = plan.schema().fields().iter().map(|f| f.name().clone()).collect();
-    let mut lines = vec![headings.join(" | ")];
-    let batches = run(async { session.execute_logical_plan(plan).await?.collect().await })
-        .map_err(|e| e.strip_backtrace())?;
-    let options = FormatOptions::default().with_null("NULL");
-    for batch in &batches {
-        let columns: Vec<_> = batch
-            .columns()
-            .iter()
-            .map(|c| ArrayFormatter::try_new(c.as_ref(), &options).expect("a printable column"))
-            .collect();
-        for row in 0..batch.num_rows() {
-            let values: Vec<_> = columns.iter().map(|c| c.value(row).to_string()).collect();
-            lines.push(values.join(" | "));
+    let (engine, snapshot) = &*ENGINE;
+    let answer = |query: Box<ast::Query>| -> crate::error::Result<Vec<String>> {
+        let plan = engine.plan_sql(&query, snapshot)?;
+        let schema = engine.schema(plan.clone())?;
+        let headings: Vec<_> = schema.fields().iter().map(|f| f.name().as_str()).collect();
+        let mut lines = vec![headings.join(" | ")];
+        for batch in run(engine.collect(plan))? {
+            lines.extend(printed(&batch));
         }
-    }
-    Ok(lines)
+        Ok(lines)
+    };
+    answer(query(text)).map_err(|e| e.to_string())
+}
+
+fn printed(batch: &RecordBatch) -> Vec<String> {
+    let options = FormatOptions::default().with_null("NULL");
+    let columns: Vec<_> = batch
+        .columns()
+        .iter()
+        .map(|c| ArrayFormatter::try_new(c.as_ref(), &options).expect("a printable column"))
+        .collect();
+    let row = |row| {
+        let values: Vec<_> = columns.iter().map(|c| c.value(row).to_string()).collect();
+        values.join(" | ")
+    };
+    (0..batch.num_rows()).map(row).collect()
 }
 
 /// The value of an expression without a table.
