@@ -84,7 +84,7 @@ impl WebApiEncoder {
         for (i, output) in query.outputs.iter().enumerate() {
             let Some(navigation) = output.nested.as_deref() else {
                 if !output.hidden {
-                    members.push(Member::Value(Property::new(i, output, annotations)));
+                    members.push(Member::Value(Property::new(i, output, query.style, annotations)));
                 }
                 continue;
             };
@@ -103,7 +103,7 @@ impl WebApiEncoder {
                 *primary_id = Some(i);
             }
             if !output.hidden {
-                properties.push(Property::new(i, output, annotations));
+                properties.push(Property::new(i, output, query.style, annotations));
             }
         }
         let root = |test: &dyn Fn(&Output) -> bool| {
@@ -208,11 +208,13 @@ impl WebApiEncoder {
 }
 
 impl Property {
-    fn new(index: usize, output: &Output, annotations: &Annotations) -> Self {
+    fn new(index: usize, output: &Output, style: Style, annotations: &Annotations) -> Self {
         let name = output.name.as_str();
         let facts = output.facts();
         let annotation = |term: &str| annotations.wants(term).then(|| annotation_key(name, term));
-        let attribute_name = annotation(terms::ATTRIBUTE_NAME).filter(|_| output.aliased);
+        // The alias of an OData aggregate stands for an expression, not a column.
+        let told = output.aliased && style == Style::FetchXml;
+        let attribute_name = annotation(terms::ATTRIBUTE_NAME).filter(|_| told);
         Self {
             output: index,
             key: key_of(name),

@@ -372,6 +372,15 @@ fn errors_name_what_is_wrong() {
 }
 
 #[test]
+fn a_body_beyond_the_limit_is_refused() {
+    let server = server(0);
+    let body = "x".repeat(super::BODY_BYTES_MAX + 1);
+    let answer = server.send("POST", "/api/data/v9.2/asyncoperations/$query", &[], &body);
+    assert_eq!(answer.status, 413, "{}", answer.text);
+    assert!(answer.message().contains("67108864 bytes"), "{}", answer.text);
+}
+
+#[test]
 fn other_methods_are_refused_by_name() {
     let server = server(1);
     let row = format!("/api/data/v9.2/asyncoperations({})", guid_text(&job_id(0)));
@@ -407,4 +416,33 @@ fn what_needs_no_rows() {
     assert_eq!(metadata.header("content-type"), "application/xml");
     assert!(metadata.text.contains("<EntitySet Name=\"asyncoperations\""));
     assert!(server.get("asyncoperations", &[]).text.ends_with(r#""value":[]}"#));
+}
+
+/// The request line of a printed request: what stands before the headers.
+fn printed_target(text: &str) -> String {
+    let is_header = |line: &&str| {
+        line.split_once(": ")
+            .is_some_and(|(name, _)| name.chars().all(|c| c.is_alphabetic() || c == '-'))
+    };
+    let lines: Vec<&str> = text.lines().map(str::trim).take_while(|l| !is_header(l)).collect();
+    let whole = lines.concat().replace(' ', "%20");
+    whole.split_once("/api/data/v9.2/").expect("a Web API address").1.to_owned()
+}
+
+#[test]
+fn the_documented_questions_are_answered_alike_in_both_dialects() {
+    let server = server(7);
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("queries");
+    let mut asked = 0;
+    for question in std::fs::read_dir(folder).expect("the questions") {
+        let path = question.expect("readable").path();
+        let read = |name: &str| std::fs::read_to_string(path.join(name)).ok();
+        let (Some(odata), Some(xml)) = (read("odata.txt"), read("fetch.xml")) else { continue };
+        let odata = server.get(&printed_target(&odata), &[ALL]);
+        let xml = server.get(&fetch(&xml), &[ALL]);
+        assert_eq!((odata.status, xml.status), (200, 200), "{path:?} {} {}", odata.text, xml.text);
+        assert_eq!(odata.rows().len(), xml.rows().len(), "{path:?}");
+        asked += 1;
+    }
+    assert!(asked >= 8, "only {asked} questions were found");
 }
