@@ -3,8 +3,11 @@
 pub mod catalog;
 pub mod clock;
 pub mod dialect;
+pub mod encode;
 pub mod engine;
 pub mod error;
+pub mod http;
+pub mod identity;
 pub mod import;
 pub mod job;
 pub mod pgwire;

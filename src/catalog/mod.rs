@@ -7,6 +7,7 @@
 //! binary. Their source is Microsoft's Dataverse table reference.
 
 mod arrow;
+mod csdl;
 mod entity_names;
 mod nearest;
 
@@ -17,6 +18,7 @@ use datafusion::arrow::datatypes::SchemaRef;
 use serde::Deserialize;
 
 pub use self::arrow::{COLUMN_KIND, is_entity_name, is_guid};
+pub use self::csdl::csdl;
 pub use self::entity_names::{
     derived_entity_names, entity_code, entity_name, register_entity_name,
 };

@@ -1,0 +1,159 @@
+//! The one place where an error becomes a status and the Dataverse JSON body.
+//! What the caller cannot mend (damaged data, defects) is told in general words;
+//! the details go to standard error once, under an id that the answer names.
+
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use crate::encode::json_text;
+use crate::error::{Error, ErrorKind, codes};
+
+/// Names the answer in logs and support questions.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-service-request-id");
+
+/// The row changed since the client read it.
+const VERSION_MISMATCH: u32 = 0x8006_0882;
+/// A row with the same key exists.
+const DUPLICATE_RECORD: u32 = 0x8004_0237;
+/// Service protection: requests, execution time, concurrency.
+const THROTTLED: [u32; 3] = [0x8007_2322, 0x8007_2321, 0x8007_2326];
+
+pub type Result<T, E = Failure> = std::result::Result<T, E>;
+
+/// An error on its way to an HTTP client.
+#[derive(Debug)]
+pub struct Failure {
+    status: StatusCode,
+    error: Error,
+    allow: Option<&'static str>,
+}
+
+impl Failure {
+    /// An error whose status says more than its kind does.
+    pub fn new(status: StatusCode, error: Error) -> Self {
+        Self { status, error, allow: None }
+    }
+
+    /// The resource exists and does not take this method, now or later.
+    pub fn method(message: impl Into<String>, allow: &'static str) -> Self {
+        let error = Error::unsupported(message);
+        Self { status: StatusCode::METHOD_NOT_ALLOWED, error, allow: Some(allow) }
+    }
+
+    /// Dataverse answers this; sysjob does not.
+    pub fn not_implemented(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_IMPLEMENTED, Error::unsupported(message))
+    }
+
+    /// No such resource.
+    pub fn segment(message: impl Into<String>) -> Self {
+        Error::new(ErrorKind::NotFound, codes::UNKNOWN_SEGMENT, message).into()
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let status = match error.kind {
+            _ if error.code == codes::ACCESS_DENIED => StatusCode::FORBIDDEN,
+            ErrorKind::Invalid | ErrorKind::Unsupported => StatusCode::BAD_REQUEST,
+            ErrorKind::NotFound => StatusCode::NOT_FOUND,
+            ErrorKind::Conflict if matches!(error.code, VERSION_MISMATCH | DUPLICATE_RECORD) => {
+                StatusCode::PRECONDITION_FAILED
+            }
+            ErrorKind::Conflict => StatusCode::CONFLICT,
+            ErrorKind::Limit if THROTTLED.contains(&error.code) => StatusCode::TOO_MANY_REQUESTS,
+            ErrorKind::Limit => StatusCode::BAD_REQUEST,
+            ErrorKind::Closed => StatusCode::SERVICE_UNAVAILABLE,
+            ErrorKind::Data | ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self::new(status, error)
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let mut id = None;
+        let message = if matches!(self.error.kind, ErrorKind::Data | ErrorKind::Internal) {
+            let new = new_request_id();
+            log(&self.error, &new);
+            let message = format!(
+                "An unexpected error occurred. The service's log has the details under request {new}."
+            );
+            id = Some(new);
+            message
+        } else {
+            self.error.to_string()
+        };
+        let mut body = br#"{"error":{"code":""#.to_vec();
+        body.extend_from_slice(format!("0x{:08x}", self.error.code).as_bytes());
+        body.extend_from_slice(br#"","message":"#);
+        json_text(&message, &mut body);
+        body.extend_from_slice(b"}}");
+        let mut response = super::answer::json(self.status, body);
+        if let Some(id) = id.and_then(|id| HeaderValue::from_str(&id).ok()) {
+            response.headers_mut().insert(REQUEST_ID, id);
+        }
+        if let Some(allow) = self.allow {
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+        }
+        response
+    }
+}
+
+/// A name for one answer.
+pub fn new_request_id() -> String {
+    uuid::Uuid::new_v4().to_string()
+}
+
+/// Writes an error and all its causes to standard error.
+pub fn log(error: &Error, request_id: &str) {
+    let mut text = format!("error: request {request_id}: {error}");
+    let mut cause = std::error::Error::source(error);
+    while let Some(source) = cause {
+        text.push_str(&format!("; caused by: {source}"));
+        cause = source.source();
+    }
+    eprintln!("{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn answer(failure: impl Into<Failure>) -> (StatusCode, String) {
+        let response = failure.into().into_response();
+        let status = response.status();
+        let body = axum::body::to_bytes(response.into_body(), 10_000).await.expect("in memory");
+        (status, String::from_utf8(body.to_vec()).expect("text"))
+    }
+
+    #[tokio::test]
+    async fn kinds_have_their_status() {
+        let of = |kind| Error::new(kind, codes::UNEXPECTED, "m");
+        for (kind, status) in [
+            (ErrorKind::Invalid, 400),
+            (ErrorKind::Unsupported, 400),
+            (ErrorKind::NotFound, 404),
+            (ErrorKind::Conflict, 409),
+            (ErrorKind::Limit, 400),
+            (ErrorKind::Closed, 503),
+            (ErrorKind::Internal, 500),
+        ] {
+            assert_eq!(answer(of(kind)).await.0.as_u16(), status, "{kind:?}");
+        }
+        let stale = Error::new(ErrorKind::Conflict, VERSION_MISMATCH, "m");
+        assert_eq!(answer(stale).await.0.as_u16(), 412);
+    }
+
+    #[tokio::test]
+    async fn the_body_has_code_and_message() {
+        let (_, body) = answer(Error::invalid(codes::INVALID_XML, "a \"b\"")).await;
+        assert_eq!(body, r#"{"error":{"code":"0x80040201","message":"a \"b\""}}"#);
+    }
+
+    #[tokio::test]
+    async fn defects_do_not_show_their_details() {
+        let (_, body) = answer(Error::internal("secret").caused_by("deeper secret")).await;
+        assert!(!body.contains("secret") && body.contains("under request"), "{body}");
+    }
+}

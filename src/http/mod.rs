@@ -1,0 +1,199 @@
+//! The HTTP surface: the Dataverse Web API below `/api/data/v9.x/` and the
+//! health checks. It turns requests into queries and batches into JSON; it has
+//! no rules about jobs, and it names every resource it refuses.
+
+mod answer;
+mod error;
+mod paging;
+mod prefer;
+mod query;
+mod request;
+mod resource;
+mod service_document;
+
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
+use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
+
+use self::error::{Failure, REQUEST_ID, Result, new_request_id};
+use self::request::Call;
+use self::resource::Resource;
+use crate::catalog::Table;
+use crate::dialect::odata::decode_options;
+use crate::error::{Error, ErrorKind, codes};
+use crate::service::Service;
+
+/// The largest request body.
+const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// The longest path with query.
+const URL_BYTES_MAX: usize = 32 * 1024;
+
+/// All routes.
+pub fn router(service: Arc<Service>) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/api/data/{version}", any(web_api))
+        .route("/api/data/{version}/", any(web_api))
+        .route("/api/data/{version}/{*path}", any(web_api))
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(from_fn(around))
+        .with_state(service)
+}
+
+/// Serves until `shutdown` completes and the requests under way are answered.
+pub async fn serve(
+    listener: tokio::net::TcpListener,
+    service: Arc<Service>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    axum::serve(listener, router(service)).with_graceful_shutdown(shutdown).await
+}
+
+/// What holds for every request and answer.
+async fn around(request: Request, next: Next) -> Response {
+    let length = request.uri().path_and_query().map_or(0, |p| p.as_str().len());
+    let mut response = if length > URL_BYTES_MAX {
+        let message = format!(
+            "the address is longer than {URL_BYTES_MAX} bytes; send the query options as the body of POST set/$query"
+        );
+        let error = Error::new(ErrorKind::Limit, codes::INVALID_ARGUMENT, message);
+        Failure::new(StatusCode::URI_TOO_LONG, error).into_response()
+    } else {
+        next.run(request).await
+    };
+    let headers = response.headers_mut();
+    headers.insert("odata-version", HeaderValue::from_static("4.0"));
+    if !headers.contains_key(REQUEST_ID)
+        && let Ok(id) = HeaderValue::from_str(&new_request_id())
+    {
+        headers.insert(REQUEST_ID, id);
+    }
+    response
+}
+
+/// Ready: all tables can be read.
+async fn ready(State(service): State<Arc<Service>>) -> &'static str {
+    service.store.snapshot();
+    "ready\n"
+}
+
+async fn web_api(State(service): State<Arc<Service>>, request: Request) -> Response {
+    handle(&service, request).await.unwrap_or_else(Failure::into_response)
+}
+
+async fn handle(service: &Service, request: Request) -> Result<Response> {
+    let (parts, body) = request.into_parts();
+    let call = Call::read(&parts)?;
+    let catalog = service.store.catalog();
+    let resource = Resource::parse(&call.path, catalog)?;
+    let reads = matches!(call.method, Method::GET | Method::HEAD);
+    match resource {
+        Resource::Query(table) if call.method == Method::POST => {
+            let text = query_body(Request::from_parts(parts, body)).await?;
+            let mut options = decode_options(&call.query)?;
+            options.extend(decode_options(text.trim())?);
+            query::collection(service, &call, &table, options).await
+        }
+        _ if !reads => Err(refused_method(&call, &resource)),
+        Resource::Query(table) => Err(Failure::method(
+            format!(
+                "'{}/$query' takes POST with the query options as its body",
+                table.entity_set_name
+            ),
+            "POST",
+        )),
+        Resource::ServiceDocument => Ok(service_document::service_document(&call, catalog)),
+        Resource::Metadata => Ok(service_document::metadata(catalog)),
+        Resource::WhoAmI => Ok(service_document::who_am_i(&call)),
+        Resource::RetrieveVersion => Ok(service_document::retrieve_version(&call)),
+        Resource::Collection(table) => {
+            query::collection(service, &call, &table, decode_options(&call.query)?).await
+        }
+        Resource::Count(table) => query::count(service, &table, decode_options(&call.query)?).await,
+        Resource::Row(table, id) => {
+            query::row(service, &call, &table, id, decode_options(&call.query)?).await
+        }
+    }
+}
+
+/// The options in the body of `$query`.
+async fn query_body(request: Request) -> Result<String> {
+    let kind = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|k| k.to_str().ok())
+        .unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    // The second is what curl sends unasked; the text has the same form.
+    if !matches!(kind.as_str(), "" | "text/plain" | "application/x-www-form-urlencoded") {
+        let message = format!("$query takes its options as text/plain, not as '{kind}'");
+        let error = Error::unsupported(message);
+        return Err(Failure::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, error));
+    }
+    let bytes = Bytes::from_request(request, &()).await.map_err(|rejection| {
+        let (status, text) = (rejection.status(), rejection.body_text());
+        let error = if status == StatusCode::PAYLOAD_TOO_LARGE {
+            let message = format!("the body is longer than {BODY_BYTES_MAX} bytes");
+            Error::new(ErrorKind::Limit, codes::INVALID_ARGUMENT, message)
+        } else {
+            Error::invalid(codes::INVALID_ARGUMENT, text)
+        };
+        Failure::new(status, error)
+    })?;
+    String::from_utf8(bytes.into()).map_err(|e| {
+        Error::invalid(codes::INVALID_ARGUMENT, "the body is not UTF-8 text").caused_by(e).into()
+    })
+}
+
+/// Why a method other than GET is not answered.
+fn refused_method(call: &Call, resource: &Resource) -> Failure {
+    let method = &call.method;
+    let create = |table: &Table| match table.logical_name.as_str() {
+        "asyncoperation" => Failure::method(
+            "system jobs are not created over the Web API: the 'Create' method does not support entities of type 'asyncoperation'",
+            "GET",
+        ),
+        _ => {
+            Failure::not_implemented(format!("POST on '{}' is not offered", table.entity_set_name))
+        }
+    };
+    match resource {
+        Resource::Collection(table) if *method == Method::POST => create(table),
+        Resource::Row(table, _)
+            if matches!(*method, Method::PATCH | Method::PUT | Method::DELETE) =>
+        {
+            let set = &table.entity_set_name;
+            Failure::not_implemented(format!("{method} on a row of '{set}' is not offered"))
+        }
+        Resource::Query(_) => {
+            Failure::method(format!("'{}' does not take {method}", call.path), "POST")
+        }
+        _ => Failure::method(format!("'{}' does not take {method}", call.path), "GET"),
+    }
+}
+
+async fn unknown_path(uri: Uri) -> Failure {
+    let path = uri.path();
+    Failure::segment(format!(
+        "Resource not found for the segment '{}'. The Web API is at /api/data/v9.2/",
+        path.trim_start_matches('/')
+    ))
+}
+
+async fn method_not_allowed(method: Method, uri: Uri) -> Failure {
+    Failure::method(format!("'{}' does not take {method}", uri.path()), "GET")
+}

@@ -1,0 +1,97 @@
+//! What every Web API handler needs of a request: the address clients know the
+//! service by, the path below it, the options and the preferences.
+
+use axum::http::{Method, header, request::Parts};
+use percent_encoding::percent_decode_str;
+
+use super::error::{Failure, Result};
+use super::prefer::Prefer;
+use crate::error::{Error, codes};
+
+/// The path all Web API versions live below.
+const ROOT: &str = "/api/data/";
+
+/// A Web API request without its body.
+pub struct Call {
+    pub method: Method,
+    /// `http://host:port/api/data/v9.2/`, as the client sees it.
+    pub base: String,
+    /// Decoded, without a leading slash.
+    pub path: String,
+    /// As sent.
+    pub query: String,
+    pub prefer: Prefer,
+}
+
+impl Call {
+    pub fn read(parts: &Parts) -> Result<Self> {
+        let below = parts.uri.path().strip_prefix(ROOT).unwrap_or_default();
+        let (version, path) = below.split_once('/').unwrap_or((below, ""));
+        if !is_served(version) {
+            return Err(Failure::segment(format!(
+                "Resource not found for the segment '{version}'. The versions v9.0 to v9.2 are served."
+            )));
+        }
+        let path = percent_decode_str(path).decode_utf8().map_err(|e| {
+            Error::invalid(codes::ODATA, "the path is not UTF-8 once decoded").caused_by(e)
+        })?;
+        Ok(Self {
+            method: parts.method.clone(),
+            base: format!("http://{}{ROOT}{version}/", host(parts)?),
+            path: path.into_owned(),
+            query: parts.uri.query().unwrap_or_default().to_owned(),
+            prefer: Prefer::read(&parts.headers)?,
+        })
+    }
+}
+
+/// Any `v9.x`.
+fn is_served(version: &str) -> bool {
+    let minor = version.strip_prefix("v9.").unwrap_or_default();
+    !minor.is_empty() && minor.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// Host and port as the client named them: links must lead back the same way.
+fn host(parts: &Parts) -> Result<&str> {
+    let named = parts.headers.get(header::HOST).and_then(|h| h.to_str().ok());
+    let host = parts.uri.authority().map(|a| a.as_str()).or(named).unwrap_or("localhost");
+    let sound = |b: u8| b.is_ascii_alphanumeric() || b".-_:[]".contains(&b);
+    if host.is_empty() || !host.bytes().all(sound) {
+        let message = "the Host header is not a host name with an optional port";
+        return Err(Error::invalid(codes::INVALID_ARGUMENT, message).into());
+    }
+    Ok(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Request;
+
+    use super::*;
+
+    fn read(uri: &str, host: &str) -> Result<Call> {
+        let request = Request::builder().uri(uri).header("Host", host).body(());
+        Call::read(&request.expect("a request").into_parts().0)
+    }
+
+    #[test]
+    fn the_base_is_what_the_client_used() {
+        let call = read("/api/data/v9.1/asyncoperations%28x%29?$top=1", "jobs.example:81");
+        let call = call.expect("served");
+        assert_eq!(call.base, "http://jobs.example:81/api/data/v9.1/");
+        assert_eq!((call.path.as_str(), call.query.as_str()), ("asyncoperations(x)", "$top=1"));
+        assert_eq!(read("/api/data/v9.2", "h").expect("served").path, "");
+    }
+
+    #[test]
+    fn other_versions_and_odd_hosts_are_refused() {
+        for (uri, host) in [
+            ("/api/data/v8.2/", "h"),
+            ("/api/data/v9./", "h"),
+            ("/api/data/v9.x/", "h"),
+            ("/api/data/v9.2/", "h/\"x"),
+        ] {
+            assert!(read(uri, host).is_err(), "{uri} {host}");
+        }
+    }
+}
