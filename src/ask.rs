@@ -24,9 +24,7 @@ pub fn plans(
 ) -> Result<Vec<LogicalPlan>> {
     let catalog = snapshot.catalog();
     match dialect.unwrap_or_else(|| detect(text)) {
-        Dialect::FetchXml => {
-            Ok(vec![selected(engine, snapshot, &fetchxml::parse(text)?)?])
-        }
+        Dialect::FetchXml => Ok(vec![selected(engine, snapshot, &fetchxml::parse(text)?)?]),
         Dialect::OData => {
             let select = match odata::parse_request(text, catalog)?.query {
                 odata::Query::Select(select) => *select,

@@ -10,8 +10,8 @@ use clap::Args;
 
 use super::diagnose::{Local, text};
 use super::import::StoreSink;
-use super::serve::{Listen, Running, Sockets, stop_signal};
 use super::runtime;
+use super::serve::{Listen, Running, Sockets, stop_signal};
 use crate::catalog::Catalog;
 use crate::clock::{Clock, SystemClock};
 use crate::diagnose::findings;
@@ -116,7 +116,11 @@ fn load(store: &Store) -> Result<Trace> {
     for arrival in trace.unfinished(store.catalog(), cut) {
         if let Some(id) = id_of(&arrival, &columns) {
             let data = Value::Text(handler(&arrival, 1.0).to_data());
-            changes.push(Change::Update { table: columns.table, id, values: vec![(columns.data, data)] });
+            changes.push(Change::Update {
+                table: columns.table,
+                id,
+                values: vec![(columns.data, data)],
+            });
         }
     }
     println!("  {:>7} of the jobs have not ended yet", changes.len());
@@ -147,14 +151,18 @@ fn handler(arrival: &Arrival, speed: f64) -> Handler {
 
 /// Submits the later part of the trace as time goes by. Jobs that an earlier
 /// demo submitted are left out.
-async fn feed(trace: Trace, store: Arc<Store>, scheduler: scheduler::Handle, speed: f64) -> Result<()> {
+async fn feed(
+    trace: Trace,
+    store: Arc<Store>,
+    scheduler: scheduler::Handle,
+    speed: f64,
+) -> Result<()> {
     let columns = JobColumns::of(store.catalog());
     let files = store.catalog().table_index("fileattachment");
     let known = |arrival: &Arrival| {
         id_of(arrival, &columns).is_some_and(|id| store.contains(columns.table, &id))
     };
-    let mut arrivals =
-        trace.arrivals(store.catalog(), cut(&trace)).skip_while(known).peekable();
+    let mut arrivals = trace.arrivals(store.catalog(), cut(&trace)).skip_while(known).peekable();
     let Some(first) = arrivals.peek().map(|arrival| arrival.at) else { return Ok(()) };
     let start = SystemClock.now();
     let due = |at: i64| start + ((at - first) as f64 / speed) as i64;
@@ -165,7 +173,9 @@ async fn feed(trace: Trace, store: Arc<Store>, scheduler: scheduler::Handle, spe
         }
         let now = SystemClock.now();
         let (mut jobs, mut attachments) = (Vec::new(), Vec::new());
-        while let Some(arrival) = arrivals.next_if(|a| due(a.at) <= now && jobs.len() < ARRIVALS_MAX) {
+        while let Some(arrival) =
+            arrivals.next_if(|a| due(a.at) <= now && jobs.len() < ARRIVALS_MAX)
+        {
             let at = due(arrival.at);
             let by = at - arrival.at;
             let data = Value::Text(handler(&arrival, speed).to_data());
@@ -187,7 +197,8 @@ async fn feed(trace: Trace, store: Arc<Store>, scheduler: scheduler::Handle, spe
 
 async fn diagnosis(running: &Running) -> Result<()> {
     let snapshot = running.service.store.snapshot();
-    let local = Local { engine: Engine::new(), snapshot, runtime: tokio::runtime::Handle::current() };
+    let local =
+        Local { engine: Engine::new(), snapshot, runtime: tokio::runtime::Handle::current() };
     let report = tokio::task::spawn_blocking(move || {
         let found = findings(&local, None)?;
         text(&local, &found, None)

@@ -99,7 +99,11 @@ impl Diagnose {
 /// Answers and findings for people.
 pub fn text(source: &dyn Source, found: &[Finding], now: Option<&str>) -> Result<String> {
     let mut text = report(source, now)?;
-    text.push_str(if found.is_empty() { "\nNothing is wrong.\n" } else { "\nFindings, worst first\n" });
+    text.push_str(if found.is_empty() {
+        "\nNothing is wrong.\n"
+    } else {
+        "\nFindings, worst first\n"
+    });
     for finding in found {
         let severity = format!("{:?}", finding.severity).to_lowercase();
         text.push_str(&format!("  {severity:8} {}: {}\n", finding.id, finding.headline));

@@ -82,12 +82,18 @@ async fn bind(name: &str, address: SocketAddr) -> Result<TcpListener> {
         return Err(Error::new(
             ErrorKind::Invalid,
             codes::ACCESS_DENIED,
-            format!("--{name} {address} is not a loopback address, and no credentials are configured to guard it"),
+            format!(
+                "--{name} {address} is not a loopback address, and no credentials are configured to guard it"
+            ),
         ));
     }
     TcpListener::bind(address).await.map_err(|e| {
-        Error::new(ErrorKind::Conflict, codes::UNEXPECTED, format!("cannot listen on {name} {address}: {e}"))
-            .caused_by(e)
+        Error::new(
+            ErrorKind::Conflict,
+            codes::UNEXPECTED,
+            format!("cannot listen on {name} {address}: {e}"),
+        )
+        .caused_by(e)
     })
 }
 
@@ -139,7 +145,8 @@ impl Running {
         let _ = self.stop.send(true);
         drop(self.scheduler);
         for task in self.tasks {
-            task.await.map_err(|e| Error::internal("a part of the service ended").caused_by(e))??;
+            task.await
+                .map_err(|e| Error::internal("a part of the service ended").caused_by(e))??;
         }
         Ok(())
     }
