@@ -1,7 +1,10 @@
 //! sysjob: the Dataverse asynchronous service as a fast, durable job table.
 
+pub mod ask;
 pub mod catalog;
+pub mod cli;
 pub mod clock;
+pub mod diagnose;
 pub mod dialect;
 pub mod encode;
 pub mod engine;

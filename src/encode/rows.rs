@@ -29,6 +29,20 @@ pub enum Format {
     Arrow,
 }
 
+impl Format {
+    /// The word that names the format on the command line and over HTTP.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Table => "table",
+            Self::Csv => "csv",
+            Self::Json => "json",
+            Self::Jsonl => "jsonl",
+            Self::Parquet => "parquet",
+            Self::Arrow => "arrow",
+        }
+    }
+}
+
 /// Writes batches in one format; [`RowWriter::finish`] completes the output.
 pub struct RowWriter<W: Write + Send> {
     kind: Kind<W>,

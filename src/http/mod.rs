@@ -3,6 +3,7 @@
 //! no rules about jobs, and it names every resource it refuses.
 
 mod answer;
+mod ask;
 mod error;
 mod paging;
 mod prefer;
@@ -24,7 +25,7 @@ use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
 
 use self::error::{Failure, REQUEST_ID, Result, new_request_id};
 use self::request::Call;
@@ -47,6 +48,8 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/api/data/{version}", any(web_api))
         .route("/api/data/{version}/", any(web_api))
         .route("/api/data/{version}/{*path}", any(web_api))
+        .route("/sysjob/query", post(ask::query))
+        .route("/sysjob/explain", post(ask::explain))
         .fallback(unknown_path)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))

@@ -116,6 +116,11 @@ impl Store {
         Arc::new(Snapshot::new(self.catalog.clone(), tables))
     }
 
+    /// Whether a table has a row with a primary key.
+    pub fn contains(&self, table: usize, id: &Guid) -> bool {
+        self.tables.lock()[table].find(id).is_some()
+    }
+
     /// Applies all changes or none; durable when it returns.
     pub async fn commit(&self, changes: Vec<Change>) -> Result<Appended> {
         let (reply, answer) = oneshot::channel();

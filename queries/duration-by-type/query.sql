@@ -1,0 +1,9 @@
+SELECT operationtypename
+      ,COUNT(*) AS jobs
+      ,PERCENTILE_CONT(0.5) WITHIN GROUP (ORDER BY executiontimespan) AS p50_s
+      ,PERCENTILE_CONT(0.95) WITHIN GROUP (ORDER BY executiontimespan) AS p95_s
+      ,MAX(executiontimespan) AS longest_s
+FROM asyncoperation
+WHERE statecode = 3 AND executiontimespan IS NOT NULL
+GROUP BY operationtypename
+ORDER BY p95_s DESC

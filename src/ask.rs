@@ -1,0 +1,78 @@
+//! A question in any dialect as plans over a snapshot: the path that the command
+//! line, `/sysjob/query` and the tests share. Paging belongs to the Web API;
+//! here an answer has all its rows.
+
+use std::sync::Arc;
+
+use datafusion::common::Column;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+
+use crate::dialect::{Dialect, detect, fetchxml, odata, tsql};
+use crate::engine::{Engine, failure};
+use crate::error::{Error, Result, codes};
+use crate::query::Select;
+use crate::query::bind::{BindOptions, bind};
+use crate::query::bound::BoundQuery;
+use crate::store::Snapshot;
+
+/// The plans of a text, one a query; `dialect` is found out if it is not given.
+pub fn plans(
+    engine: &Engine,
+    snapshot: &Arc<Snapshot>,
+    dialect: Option<Dialect>,
+    text: &str,
+) -> Result<Vec<LogicalPlan>> {
+    let catalog = snapshot.catalog();
+    match dialect.unwrap_or_else(|| detect(text)) {
+        Dialect::FetchXml => Ok(vec![selected(engine, snapshot, &fetchxml::parse(text)?)?]),
+        Dialect::OData => {
+            let select = match odata::parse_request(text, catalog)?.query {
+                odata::Query::Select(select) => *select,
+                odata::Query::FetchXml { text, .. } => fetchxml::parse(&text)?,
+            };
+            Ok(vec![selected(engine, snapshot, &select)?])
+        }
+        Dialect::Sql => {
+            let mut plans = Vec::new();
+            for statement in tsql::parse(text, catalog)? {
+                match statement {
+                    tsql::Statement::Query(query) => plans.push(engine.plan_sql(&query, snapshot)?),
+                    tsql::Statement::Explain { .. } => {
+                        return Err(Error::unsupported(
+                            "EXPLAIN is for SQL sessions; use `sysjob explain` here",
+                        ));
+                    }
+                    // Settings and transactions mean nothing to a single question.
+                    _ => {}
+                }
+            }
+            if plans.is_empty() {
+                return Err(Error::invalid(codes::INVALID_ARGUMENT, "the text holds no query"));
+            }
+            Ok(plans)
+        }
+    }
+}
+
+fn selected(engine: &Engine, snapshot: &Arc<Snapshot>, select: &Select) -> Result<LogicalPlan> {
+    let bound = bind(select, snapshot.catalog(), BindOptions::default())?;
+    let plan = engine.plan(&bound, snapshot)?;
+    shown(plan, &bound).map_err(failure)
+}
+
+/// The rows of the page asked for, without the columns that are only there to
+/// sort or to tell that more rows follow.
+fn shown(plan: LogicalPlan, bound: &BoundQuery) -> datafusion::common::Result<LogicalPlan> {
+    let mut builder = LogicalPlanBuilder::from(plan.clone());
+    if let Some(page) = bound.page {
+        builder = builder.limit(0, usize::try_from(page.size).ok())?;
+    }
+    if bound.outputs.iter().any(|output| output.hidden) {
+        let columns = plan.schema().columns();
+        let visible = columns.into_iter().zip(&bound.outputs).filter(|(_, output)| !output.hidden);
+        let visible: Vec<Expr> =
+            visible.map(|(column, _): (Column, _)| Expr::Column(column)).collect();
+        builder = builder.project(visible)?;
+    }
+    builder.build()
+}

@@ -1,0 +1,169 @@
+//! `sysjob diagnose`: exit 0 healthy, 1 warnings, 2 critical, 3 could not run.
+
+use std::io::Read;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+use futures::StreamExt;
+use serde_json::json;
+use tokio::runtime::Handle;
+
+use super::query::open;
+use super::remote::Remote;
+use super::{Target, complain, runtime};
+use crate::ask;
+use crate::diagnose::{Finding, Rows, Severity, Source, findings, report};
+use crate::dialect::Dialect;
+use crate::encode::{Format, RowWriter};
+use crate::engine::{Engine, failure};
+use crate::error::{Error, Result, codes};
+use crate::store::Snapshot;
+use crate::value::{parse_time, time_text};
+
+#[derive(Args)]
+pub struct Diagnose {
+    #[command(flatten)]
+    target: Target,
+    /// text for people, json for scripts
+    #[arg(long, value_enum, default_value = "text")]
+    format: DiagnosisFormat,
+    /// Judge the jobs as of this time, such as 2026-05-01T12:00:00Z
+    #[arg(long)]
+    now: Option<String>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum DiagnosisFormat {
+    Text,
+    Json,
+}
+
+impl Diagnose {
+    pub fn run(self) -> ExitCode {
+        match self.diagnose() {
+            Ok(worst) => ExitCode::from(match worst {
+                Some(Severity::Critical) => 2,
+                Some(Severity::Warning) => 1,
+                Some(Severity::Info) | None => 0,
+            }),
+            Err(error) => {
+                complain(&error);
+                ExitCode::from(3)
+            }
+        }
+    }
+
+    fn diagnose(&self) -> Result<Option<Severity>> {
+        let now = match &self.now {
+            Some(text) => Some(time_text(parse_time(text).ok_or_else(|| {
+                Error::invalid(codes::INVALID_ARGUMENT, format!("--now '{text}' is not a time"))
+            })?)),
+            None => None,
+        };
+        let now = now.as_deref().map(|n| n.trim_end_matches('Z'));
+        match &self.target.url {
+            Some(url) => self.print(&Remote::new(url), now),
+            None => {
+                let store = open(&self.target)?;
+                let runtime = runtime()?;
+                let local = Local {
+                    engine: Engine::new(),
+                    snapshot: store.snapshot(),
+                    runtime: runtime.handle().clone(),
+                };
+                self.print(&local, now)
+            }
+        }
+    }
+
+    fn print(&self, source: &dyn Source, now: Option<&str>) -> Result<Option<Severity>> {
+        let found = findings(source, now)?;
+        match self.format {
+            DiagnosisFormat::Text => print!("{}", text(source, &found, now)?),
+            DiagnosisFormat::Json => {
+                let jobs = source.rows("SELECT COUNT(*) AS jobs FROM asyncoperation")?;
+                let generated = time_text(chrono::Utc::now().timestamp_micros());
+                let answer = json!({
+                    "generated": generated,
+                    "jobs": jobs.first().and_then(|row| row.get("jobs")),
+                    "findings": found,
+                });
+                println!("{answer:#}");
+            }
+        }
+        Ok(found.first().map(|finding| finding.severity))
+    }
+}
+
+/// Answers and findings for people.
+pub fn text(source: &dyn Source, found: &[Finding], now: Option<&str>) -> Result<String> {
+    let mut text = report(source, now)?;
+    text.push_str(if found.is_empty() {
+        "\nNothing is wrong.\n"
+    } else {
+        "\nFindings, worst first\n"
+    });
+    for finding in found {
+        let severity = format!("{:?}", finding.severity).to_lowercase();
+        text.push_str(&format!("  {severity:8} {}: {}\n", finding.id, finding.headline));
+        text.push_str(&format!("           {}\n", finding.meaning));
+    }
+    Ok(text)
+}
+
+/// One snapshot in this process.
+pub struct Local {
+    pub engine: Engine,
+    pub snapshot: Arc<Snapshot>,
+    pub runtime: Handle,
+}
+
+impl Local {
+    fn answer(&self, sql: &str, format: Format) -> Result<Vec<u8>> {
+        self.runtime.block_on(async {
+            let mut plans = ask::plans(&self.engine, &self.snapshot, Some(Dialect::Sql), sql)?;
+            let plan = plans.pop().ok_or_else(|| Error::internal("no query"))?;
+            let mut rows = self.engine.run(plan).await?;
+            let mut writer = RowWriter::new(format, &rows.schema(), Vec::new())?;
+            while let Some(batch) = rows.next().await {
+                writer.write(&batch.map_err(failure)?)?;
+            }
+            writer.finish()
+        })
+    }
+}
+
+impl Source for Local {
+    fn rows(&self, sql: &str) -> Result<Rows> {
+        read_rows(&self.answer(sql, Format::Json)?)
+    }
+
+    fn table(&self, sql: &str) -> Result<String> {
+        Ok(String::from_utf8_lossy(&self.answer(sql, Format::Table)?).into_owned())
+    }
+}
+
+impl Source for Remote {
+    fn rows(&self, sql: &str) -> Result<Rows> {
+        read_rows(&read_all(self.query("sql", sql, Format::Json)?)?)
+    }
+
+    fn table(&self, sql: &str) -> Result<String> {
+        let bytes = read_all(self.query("sql", sql, Format::Table)?)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+}
+
+fn read_all(mut answer: Box<dyn Read>) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    answer
+        .read_to_end(&mut bytes)
+        .map_err(|e| Error::data(format!("the answer broke off: {e}")).caused_by(e))?;
+    Ok(bytes)
+}
+
+fn read_rows(json: &[u8]) -> Result<Rows> {
+    serde_json::from_slice(json)
+        .map_err(|e| Error::internal("an answer is not JSON rows").caused_by(e))
+}

@@ -1,0 +1,129 @@
+//! The commands. Each file has one of them; none has rules of its own.
+
+mod demo;
+mod diagnose;
+mod import;
+mod query;
+mod remote;
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::dialect::Dialect;
+use crate::error::Error;
+
+/// The Dataverse asynchronous service as a local service: system jobs that run,
+/// and that FetchXML, OData and SQL can ask about.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Load the bundled trace of real jobs, run its later part live, serve, diagnose
+    Demo(demo::Demo),
+    /// Serve a data folder over HTTP and SQL
+    Serve(serve::Serve),
+    /// Load rows from files
+    Import(import::Import),
+    /// Ask one question in SQL, FetchXML or OData
+    Query(query::Query),
+    /// Show the plan of a question
+    Explain(query::Explain),
+    /// Ask the canned questions and say what is wrong
+    Diagnose(diagnose::Diagnose),
+}
+
+/// Where questions go.
+#[derive(Args)]
+struct Target {
+    /// The data folder
+    #[arg(long, env = "SYSJOB_DATA_DIR", default_value = "sysjob-data", conflicts_with = "url")]
+    data_dir: PathBuf,
+    /// A running service, such as http://127.0.0.1:8080
+    #[arg(long, env = "SYSJOB_URL")]
+    url: Option<String>,
+}
+
+/// Which language a text is in.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum DialectArgument {
+    Auto,
+    Sql,
+    Fetchxml,
+    Odata,
+}
+
+impl DialectArgument {
+    fn dialect(self) -> Option<Dialect> {
+        match self {
+            Self::Auto => None,
+            Self::Sql => Some(Dialect::Sql),
+            Self::Fetchxml => Some(Dialect::FetchXml),
+            Self::Odata => Some(Dialect::OData),
+        }
+    }
+
+    /// The word that `/sysjob/query` takes.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Sql => "sql",
+            Self::Fetchxml => "fetchxml",
+            Self::Odata => "odata",
+        }
+    }
+}
+
+/// The exit code of a command that could not do its work.
+const FAILED: u8 = 1;
+
+/// Runs the command of the process's arguments.
+pub fn run() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Demo(command) => command.run(),
+        Command::Serve(command) => command.run(),
+        Command::Import(command) => command.run(),
+        Command::Query(command) => command.run(),
+        Command::Explain(command) => command.run(),
+        // Its exit codes are its own.
+        Command::Diagnose(command) => return command.run(),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            complain(&error);
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// Prints an error with what caused it.
+fn complain(error: &Error) {
+    eprintln!("sysjob: {error}");
+    let mut cause = std::error::Error::source(error);
+    let mut said = error.to_string();
+    while let Some(next) = cause {
+        // Many errors repeat their cause; once is enough.
+        let text = next.to_string();
+        if !said.contains(&text) {
+            eprintln!("  caused by: {text}");
+        }
+        said = text;
+        cause = next.source();
+    }
+}
+
+/// A runtime for a command that waits for something.
+fn runtime() -> crate::error::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Error::internal("the async runtime cannot start").caused_by(e))
+}

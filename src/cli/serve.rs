@@ -1,0 +1,173 @@
+//! `sysjob serve`: store, scheduler and listeners, started and stopped in order.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Args;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::runtime;
+use crate::catalog::Catalog;
+use crate::clock::SystemClock;
+use crate::engine::Engine;
+use crate::error::{Error, ErrorKind, Result, codes};
+use crate::scheduler::{Handle, Scheduler};
+use crate::service::Service;
+use crate::store::Store;
+use crate::{http, pgwire};
+
+#[derive(Args)]
+pub struct Serve {
+    /// The data folder; made if it is missing
+    #[arg(long, env = "SYSJOB_DATA_DIR", default_value = "sysjob-data")]
+    data_dir: PathBuf,
+    #[command(flatten)]
+    listen: Listen,
+    /// Serve the jobs as they are and run none
+    #[arg(long, env = "SYSJOB_NO_SCHEDULER")]
+    no_scheduler: bool,
+    /// Jobs that run at once
+    #[arg(long, env = "SYSJOB_CAPACITY", default_value_t = 64)]
+    capacity: usize,
+}
+
+/// Where to listen; port 0 is any free port.
+#[derive(Args, Clone)]
+pub struct Listen {
+    /// Address of the Web API
+    #[arg(long, env = "SYSJOB_HTTP", default_value = "127.0.0.1:8080")]
+    pub http: SocketAddr,
+    /// Address for SQL clients
+    #[arg(long, env = "SYSJOB_PG", default_value = "127.0.0.1:5433")]
+    pub pg: SocketAddr,
+}
+
+impl Serve {
+    pub fn run(self) -> Result<ExitCode> {
+        runtime()?.block_on(async {
+            let sockets = Sockets::bind(&self.listen).await?;
+            let store = Arc::new(Store::open(&self.data_dir, Arc::new(Catalog::built_in()))?);
+            let capacity = (!self.no_scheduler).then_some(self.capacity);
+            let mut running = Running::start(store, sockets, capacity)?;
+            println!("ready");
+            let outcome = tokio::select! {
+                ended = stop_signal() => ended,
+                ended = running.failed() => ended,
+            };
+            running.stop().await?;
+            outcome.map(|()| ExitCode::SUCCESS)
+        })
+    }
+}
+
+/// Bound listeners. They are bound before the store is opened, so that a port
+/// in use is told before a long start.
+pub struct Sockets {
+    http: TcpListener,
+    pg: TcpListener,
+}
+
+impl Sockets {
+    pub async fn bind(listen: &Listen) -> Result<Self> {
+        Ok(Self { http: bind("http", listen.http).await?, pg: bind("pg", listen.pg).await? })
+    }
+}
+
+async fn bind(name: &str, address: SocketAddr) -> Result<TcpListener> {
+    if !address.ip().is_loopback() {
+        return Err(Error::new(
+            ErrorKind::Invalid,
+            codes::ACCESS_DENIED,
+            format!(
+                "--{name} {address} is not a loopback address, and no credentials are configured to guard it"
+            ),
+        ));
+    }
+    TcpListener::bind(address).await.map_err(|e| {
+        Error::new(
+            ErrorKind::Conflict,
+            codes::UNEXPECTED,
+            format!("cannot listen on {name} {address}: {e}"),
+        )
+        .caused_by(e)
+    })
+}
+
+/// A running service.
+pub struct Running {
+    pub service: Arc<Service>,
+    /// Nothing when the scheduler is off.
+    pub scheduler: Option<Handle>,
+    pub http: SocketAddr,
+    pub pg: SocketAddr,
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<Result<()>>>,
+}
+
+impl Running {
+    /// Starts everything and prints a line for each listener. `capacity` jobs
+    /// run at once; without one the scheduler stays off.
+    pub fn start(store: Arc<Store>, sockets: Sockets, capacity: Option<usize>) -> Result<Self> {
+        let failed = |e: std::io::Error| Error::internal("a listener has no address").caused_by(e);
+        let http_address = sockets.http.local_addr().map_err(failed)?;
+        let pg_address = sockets.pg.local_addr().map_err(failed)?;
+        let service = Arc::new(Service { store: store.clone(), engine: Arc::new(Engine::new()) });
+        let (stop, stopped) = watch::channel(false);
+        let mut tasks = Vec::new();
+        let scheduler = capacity.map(|capacity| {
+            let (scheduler, handle) = Scheduler::new(store, Arc::new(SystemClock), capacity);
+            tasks.push(tokio::spawn(scheduler.run(stopped.clone())));
+            handle
+        });
+        let serving = http::serve(sockets.http, service.clone(), when(stopped.clone()));
+        tasks.push(tokio::spawn(async move { serving.await.map_err(listener_failed) }));
+        let serving = pgwire::serve(sockets.pg, service.clone(), when(stopped));
+        tasks.push(tokio::spawn(async move { serving.await.map_err(listener_failed) }));
+        println!("listening http {http_address}");
+        println!("listening pg {pg_address}");
+        Ok(Self { service, scheduler, http: http_address, pg: pg_address, stop, tasks })
+    }
+
+    /// Waits for a part to fail; none ends by itself otherwise.
+    pub async fn failed(&mut self) -> Result<()> {
+        let (ended, index, _) = futures::future::select_all(self.tasks.iter_mut()).await;
+        drop(self.tasks.remove(index));
+        ended.map_err(|e| Error::internal("a part of the service ended").caused_by(e))?
+    }
+
+    /// Stops taking requests, finishes those under way, and closes the store.
+    pub async fn stop(self) -> Result<()> {
+        // Parts that have ended no longer listen.
+        let _ = self.stop.send(true);
+        drop(self.scheduler);
+        for task in self.tasks {
+            task.await
+                .map_err(|e| Error::internal("a part of the service ended").caused_by(e))??;
+        }
+        Ok(())
+    }
+}
+
+fn listener_failed(e: std::io::Error) -> Error {
+    Error::internal(format!("a listener failed: {e}")).caused_by(e)
+}
+
+async fn when(mut stopped: watch::Receiver<bool>) {
+    // The sender lives as long as the service; its end is a stop as well.
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+pub async fn stop_signal() -> Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let failed = |e: std::io::Error| Error::internal("signals cannot be received").caused_by(e);
+    let mut term = signal(SignalKind::terminate()).map_err(failed)?;
+    tokio::select! {
+        pressed = tokio::signal::ctrl_c() => pressed.map_err(failed),
+        _ = term.recv() => Ok(()),
+    }
+}

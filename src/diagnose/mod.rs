@@ -1,0 +1,45 @@
+//! `sysjob diagnose`: asks the questions of `queries/` and judges the answers.
+//!
+//! Where the answers come from, a data folder or a running service, is the
+//! caller's business ([`Source`]).
+
+mod findings;
+mod questions;
+
+use serde_json::{Map, Value};
+
+use crate::error::Result;
+
+pub use self::findings::{Finding, Severity, findings};
+pub use self::questions::{DOCUMENTED, FURTHER, Question};
+
+/// Rows of an answer, by column.
+pub type Rows = Vec<Map<String, Value>>;
+
+/// Answers SQL questions.
+pub trait Source {
+    /// The answer as JSON rows.
+    fn rows(&self, sql: &str) -> Result<Rows>;
+
+    /// The answer as an aligned table.
+    fn table(&self, sql: &str) -> Result<String>;
+}
+
+/// A question's SQL as of a given time instead of now; the time is ISO 8601 UTC.
+pub fn as_of(sql: &str, now: Option<&str>) -> String {
+    match now {
+        Some(now) => sql.replace("GETUTCDATE()", &format!("CAST('{now}' AS datetime2)")),
+        None => sql.to_owned(),
+    }
+}
+
+/// All questions with their answers, for people.
+pub fn report(source: &dyn Source, now: Option<&str>) -> Result<String> {
+    let mut text = String::new();
+    for question in DOCUMENTED.iter().chain(&FURTHER) {
+        text.push_str(&format!("\n{}\n", question.title()));
+        text.push_str(&source.table(&as_of(question.sql, now))?);
+        text.push_str(&format!("{}\n", question.reading()));
+    }
+    Ok(text)
+}
