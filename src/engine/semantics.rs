@@ -275,8 +275,7 @@ fn distinct(input: Arc<LogicalPlan>) -> Result<LogicalPlan> {
     if !columns.iter().any(|c| is_text(c, input.schema())) {
         return Ok(LogicalPlan::Distinct(Distinct::All(input)));
     }
-    let groups = columns.iter().map(|c| c.clone()).collect();
-    let aggregate = Aggregate::try_new(input, groups, Vec::new())?;
+    let aggregate = Aggregate::try_new(input, columns, Vec::new())?;
     group_text(aggregate)
 }
 

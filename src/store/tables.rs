@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::common::HashMap;
 
-use super::chunk::{Chunk, OPEN_ROWS_MAX, ROWS_MAX};
+use super::chunk::{Cells, Chunk, OPEN_ROWS_MAX, ROWS_MAX};
 use super::column;
 use super::snapshot::{NameIndex, TableSnapshot};
 use crate::catalog::Table;
@@ -118,7 +118,7 @@ impl TableState {
             let (now, later) = rest.split_at(rest.len().min(OPEN_ROWS_MAX - chunk.rows()));
             let before = chunk.rows();
             chunk.grow(now.len());
-            let mut cells: BTreeMap<usize, Vec<(usize, &Value)>> = BTreeMap::new();
+            let mut cells = Cells::new();
             let mut gone = Vec::new();
             for (offset, row) in now.iter().enumerate() {
                 let Some(row) = row else {
@@ -146,7 +146,11 @@ impl TableState {
 
     /// Sets cells of existing rows.
     pub fn update(&mut self, rows: &[(u64, Row)]) {
-        let mut by_chunk: BTreeMap<usize, BTreeMap<usize, Vec<(usize, &Value)>>> = BTreeMap::new();
+        let name = self.table.primary_name.as_deref().and_then(|n| self.table.column_index(n));
+        if rows.iter().flat_map(|(_, cells)| cells).any(|(column, _)| Some(*column) == name) {
+            self.names = Arc::default();
+        }
+        let mut by_chunk: BTreeMap<usize, Cells<'_>> = BTreeMap::new();
         for (number, cells) in rows {
             let (chunk, row) = self.locate(*number).expect("only existing rows are updated");
             let columns = by_chunk.entry(chunk).or_default();
@@ -157,7 +161,6 @@ impl TableState {
         for (chunk, cells) in by_chunk {
             Arc::make_mut(&mut self.chunks[chunk]).set(self.table.schema(), &cells);
         }
-        self.names = Arc::default();
     }
 
     /// Deletes rows.

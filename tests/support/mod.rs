@@ -1,0 +1,149 @@
+//! What several test programs share: a store with the bundled trace, questions
+//! in any dialect, and a real service process.
+#![allow(dead_code)]
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use sysjob::ask;
+use sysjob::catalog::Catalog;
+use sysjob::dialect::Dialect;
+use sysjob::encode::{Format, RowWriter};
+use sysjob::engine::Engine;
+use sysjob::error::Result;
+use sysjob::import::{Sink, trace};
+use sysjob::store::{Appended, Snapshot, Store};
+
+use datafusion::arrow::array::RecordBatch;
+use serde_json::{Map, Value};
+
+pub type Rows = Vec<Map<String, Value>>;
+
+/// Puts imported rows into a store.
+pub struct Into<'a>(pub &'a Store);
+
+impl Sink for Into<'_> {
+    fn append(&mut self, table: usize, batch: RecordBatch) -> Result<Appended> {
+        self.0.append(table, &batch)
+    }
+}
+
+/// A store in a folder that goes away with it, holding the bundled trace.
+pub fn trace_store() -> (tempfile::TempDir, Store) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let store = Store::open(folder.path(), Arc::new(Catalog::built_in())).expect("a new store");
+    let trace = trace::read_bundled().expect("the bundled trace");
+    trace.history(store.catalog(), 0, None, &mut Into(&store)).expect("the trace loads");
+    (folder, store)
+}
+
+/// The rows of an answer.
+pub async fn rows(
+    engine: &Engine,
+    snapshot: &Arc<Snapshot>,
+    dialect: Dialect,
+    text: &str,
+) -> Result<Rows> {
+    let plan = ask::plans(engine, snapshot, Some(dialect), text)?.remove(0);
+    let schema = engine.schema(plan.clone())?;
+    let mut writer = RowWriter::new(Format::Json, &schema, Vec::new())?;
+    for batch in engine.collect(plan).await? {
+        writer.write(&batch)?;
+    }
+    Ok(serde_json::from_slice(&writer.finish()?).expect("JSON rows"))
+}
+
+/// A running `sysjob` process.
+pub struct Service {
+    child: Child,
+    pub http: String,
+    pub pg_port: String,
+}
+
+impl Service {
+    /// Starts `sysjob serve` on free ports and waits until it is ready.
+    pub fn start(data_dir: &Path, options: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_sysjob"))
+            .args(["serve", "--http", "127.0.0.1:0", "--pg", "127.0.0.1:0", "--data-dir"])
+            .arg(data_dir)
+            .args(options)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("sysjob starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let (mut http, mut pg) = (None, None);
+        loop {
+            let line = lines.next().expect("sysjob says ready").expect("text");
+            match line.split_once(' ') {
+                Some(("listening", rest)) => match rest.split_once(' ') {
+                    Some(("http", address)) => http = Some(address.to_owned()),
+                    Some(("pg", address)) => pg = address.rsplit(':').next().map(str::to_owned),
+                    _ => panic!("an unknown listener: {line}"),
+                },
+                _ if line == "ready" => break,
+                _ => {}
+            }
+        }
+        let http = format!("http://{}", http.expect("an HTTP listener"));
+        Self { child, http, pg_port: pg.expect("a SQL listener") }
+    }
+
+    /// As a power cut would: `kill -9`.
+    pub fn kill(mut self) {
+        self.child.kill().expect("the process is there");
+        self.child.wait().expect("the process ends");
+    }
+
+    /// SIGTERM, and the exit code.
+    pub fn terminate(mut self) -> Option<i32> {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &id]).status().expect("kill runs");
+        assert!(sent.success());
+        self.child.wait().expect("the process ends").code()
+    }
+
+    /// GET below `/api/data/v9.2/` with query parameters; status and JSON body.
+    pub fn get(&self, path: &str, parameters: &[(&str, &str)]) -> (u16, Value) {
+        let url = format!("{}/api/data/v9.2/{path}", self.http);
+        let agent: ureq::Agent =
+            ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let mut request = agent.get(&url);
+        for (name, value) in parameters {
+            request = request.query(*name, *value);
+        }
+        let mut response = request.call().expect("an answer");
+        let text = response.body_mut().read_to_string().expect("a body");
+        let status = response.status().as_u16();
+        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+
+    /// `psql` on the service, aligned off: exit code, output and errors. Nothing
+    /// if this machine has no psql.
+    pub fn psql(&self, arguments: &[&str]) -> Option<(bool, String, String)> {
+        let output = Command::new("psql")
+            .args(["-X", "-h", "127.0.0.1", "-p", &self.pg_port, "-d", "sysjob", "-A", "-F", "|"])
+            .args(arguments)
+            .output();
+        match output {
+            Ok(output) => Some((
+                output.status.success(),
+                String::from_utf8_lossy(&output.stdout).into_owned(),
+                String::from_utf8_lossy(&output.stderr).into_owned(),
+            )),
+            Err(e) => {
+                println!("skipped: psql does not run here ({e})");
+                None
+            }
+        }
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
