@@ -280,16 +280,18 @@ impl Outline {
             return Step::Inside;
         }
         match byte {
-            b'"' if first || self.depth > 0 => self.in_string = true,
-            b'{' | b'[' if first || self.depth > 0 => self.depth += 1,
+            b'"' | b'{' | b'[' if self.depth == 0 && !first => return Step::Beyond,
+            b'"' => self.in_string = true,
+            b'{' | b'[' => self.depth += 1,
             b'}' | b']' if self.depth > 0 => {
                 self.depth -= 1;
                 if self.depth == 0 {
                     return Step::Last;
                 }
             }
+            b'}' | b':' if first => return Step::Last,
             b',' | b']' | b'}' | b':' if self.depth == 0 && !first => return Step::Beyond,
-            b if b.is_ascii_whitespace() && self.depth == 0 => return Step::Beyond,
+            b' ' | b'\t' | b'\r' | b'\n' if self.depth == 0 => return Step::Beyond,
             _ => {}
         }
         Step::Inside
@@ -300,7 +302,11 @@ impl Outline {
 mod tests {
     use super::*;
 
-    fn all(text: &str) -> (Vec<(u64, String, bool)>, Vec<String>, Option<String>) {
+    /// Line, text and whether it is cut short.
+    type Found = Vec<(u64, String, bool)>;
+
+    /// The elements, the warnings and the context.
+    fn all(text: &str) -> (Found, Vec<String>, Option<String>) {
         // A tiny buffer: every value is met in pieces.
         let reader = io::BufReader::with_capacity(3, text.as_bytes());
         let mut elements = Elements::open(reader).expect("an array");
@@ -318,7 +324,10 @@ mod tests {
 
     #[test]
     fn elements_of_an_array_and_of_an_answer() {
-        assert_eq!(texts(r#"[{"a":"]}\""} , {"b":[1,{}]}]"#), [r#"{"a":"]}\""}"#, r#"{"b":[1,{}]}"#]);
+        assert_eq!(
+            texts(r#"[{"a":"]}\""} , {"b":[1,{}]}]"#),
+            [r#"{"a":"]}\""}"#, r#"{"b":[1,{}]}"#]
+        );
         let (found, warnings, context) = all(
             "{\"@odata.context\":\"x$metadata#accounts\",\n \"n\":[1,2],\n \"value\": [\n{\"a\":1},\n{\n\"a\":2}]\n, \"@odata.nextLink\":\"y\"}",
         );
@@ -334,9 +343,10 @@ mod tests {
 
     #[test]
     fn broken_elements_cost_only_themselves() {
-        assert_eq!(texts(r#"[1 2,}:{"a":1}{"b":2},"x" ]"#), [
-            "1", "2", "}", ":", r#"{"a":1}"#, r#"{"b":2}"#, "\"x\""
-        ]);
+        assert_eq!(
+            texts(r#"[1 2,}:{"a":1}{"b":2}3[4]"x" ]"#),
+            ["1", "2", "}", ":", r#"{"a":1}"#, r#"{"b":2}"#, "3", "[4]", "\"x\""]
+        );
     }
 
     #[test]
@@ -356,7 +366,9 @@ mod tests {
         };
         assert!(refused("{\"a\":1}\n{\"a\":2}").contains(".jsonl"));
         assert!(refused(r#"{"value":5}"#).contains("no array"));
-        assert!(refused(r#"{"error":{"code":"0x0","message":"no such set"}}"#).contains("no such set"));
+        assert!(
+            refused(r#"{"error":{"code":"0x0","message":"no such set"}}"#).contains("no such set")
+        );
         assert!(refused("a,b").contains("neither"));
         assert!(refused("").contains("neither"));
         assert!(refused("{a:1}").contains("no array"));

@@ -84,7 +84,7 @@ fn read_typed(cell: &Cell<'_>, column: &Column, data_type: &DataType) -> Result<
     value.ok_or_else(|| refuse(cell, column, expected(data_type)))
 }
 
-const MICROS_PER_DAY: i64 = 86_400_000_000;
+pub const MICROS_PER_DAY: i64 = 86_400_000_000;
 
 fn expected(data_type: &DataType) -> &'static str {
     match data_type {
@@ -210,7 +210,10 @@ mod tests {
     fn a_wrong_type_is_refused_with_the_column_and_what_it_takes() {
         let refused = |column, cell| job(column, cell).expect_err("refused");
         assert_eq!(refused("depth", text("deep")), "depth: 'deep' is not a whole number");
-        assert_eq!(refused("depth", Cell::Float(1.5)), "depth: 1.5 is not a whole number of 32 bits");
+        assert_eq!(
+            refused("depth", Cell::Float(1.5)),
+            "depth: 1.5 is not a whole number of 32 bits"
+        );
         assert_eq!(refused("name", Cell::Int(5)), "name: 5 is not a text");
         assert_eq!(refused("ownerid", Cell::Nested), "ownerid: an object or array is not a GUID");
     }

@@ -63,8 +63,8 @@ fn targets(table: &Table, headings: &ByteRecord) -> Result<Vec<Target>> {
         let heading = std::str::from_utf8(heading).map_err(|_| {
             Error::invalid(codes::INVALID_ARGUMENT, "the heading line is not valid UTF-8")
         })?;
-        let target = headings::resolve(table, heading)
-            .ok_or_else(|| headings::unknown(table, heading))?;
+        let target =
+            headings::resolve(table, heading).ok_or_else(|| headings::unknown(table, heading))?;
         if let Target::Column(column) = target
             && targets.contains(&target)
         {

@@ -41,9 +41,9 @@ pub fn import_lines(import: Import<'_>) -> Result<Report> {
             continue;
         }
         let first = loader.rows_read() == 0;
-        loader
-            .row(line, Original::Json(row), |into| reading.fill(into, row, first))
-            .map_err(|e| e.at(place(path, Some(line))))?;
+        loader.row(line, Original::Json(row), |into| {
+            reading.fill(into, row, first).map_err(|r| r.at(|| place(path, Some(line))))
+        })?;
     }
     loader.finish()
 }
@@ -64,14 +64,13 @@ pub fn import_document(import: Import<'_>) -> Result<Report> {
             Err(e) => return Err(loader.interrupted(source::unreadable(path, e))),
         };
         let first = loader.rows_read() == 0;
-        loader
-            .row(element.line, Original::Json(element.text), |into| {
-                if element.cut_short {
-                    return Err(Refusal::Row("the file ends inside this row".into()));
-                }
-                reading.fill(into, element.text, first)
-            })
-            .map_err(|e| e.at(place(path, Some(element.line))))?;
+        loader.row(element.line, Original::Json(element.text), |into| {
+            if element.cut_short {
+                return Err(Refusal::Row("the file ends inside this row".into()));
+            }
+            let filled = reading.fill(into, element.text, first);
+            filled.map_err(|r| r.at(|| place(path, Some(element.line))))
+        })?;
     }
     for warning in elements.warnings() {
         loader.warn(warning);
@@ -145,7 +144,10 @@ impl<'de> Visitor<'de> for Object<'_, '_, '_> {
             match self.reading.headings.resolve(self.reading.table, &key) {
                 Some(Target::Column(column)) => {
                     let cell: Cell<'de> = members.next_value()?;
-                    if let Err(reason) = self.row.set(column, &cell) {
+                    // Some lookups and their expanded rows have one name.
+                    if cell == Cell::Nested && self.reading.table.navigation(&key).is_some() {
+                        self.unknown.get_or_insert(key.into_owned());
+                    } else if let Err(reason) = self.row.set(column, &cell) {
                         self.fault.get_or_insert(reason);
                     }
                 }

@@ -9,7 +9,7 @@ use csv::ByteRecord;
 use datafusion::arrow::datatypes::SchemaRef;
 
 use crate::catalog::Catalog;
-use crate::error::{Error, Result};
+use crate::error::{Error, Place, Result};
 
 use super::cell::{self, Cell};
 use super::columns::Rows;
@@ -30,6 +30,16 @@ pub enum Refusal {
     Row(String),
     /// The file as a whole is.
     File(Error),
+}
+
+impl Refusal {
+    /// Tells where, if it is the file that is refused.
+    pub fn at(self, place: impl FnOnce() -> Place) -> Self {
+        match self {
+            Self::File(error) => Self::File(error.at(place())),
+            row => row,
+        }
+    }
 }
 
 impl From<String> for Refusal {
@@ -114,8 +124,8 @@ impl<'a> Loader<'a> {
     ) -> Result<()> {
         self.report.read += 1;
         let mut row = Row { rows: &mut self.rows, schema: &self.schema };
-        let filled = fill(&mut row)
-            .and_then(|()| self.rules.complete(&mut self.rows).map_err(Refusal::Row));
+        let filled =
+            fill(&mut row).and_then(|()| self.rules.complete(&mut self.rows).map_err(Refusal::Row));
         match filled {
             Ok(()) => {
                 self.rows.push();

@@ -15,14 +15,12 @@ use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use crate::error::{Error, Result, codes};
 use crate::value::guid_text;
 
-use super::cell::Cell;
+use super::cell::{Cell, MICROS_PER_DAY};
 use super::headings::{self, Target};
 use super::loader::{Refusal, Row};
 use super::rejected::Original;
 use super::source::Meter;
 use super::{Import, Report, source};
-
-const MICROS_PER_DAY: i64 = 86_400_000_000;
 
 pub fn import(import: Import<'_>) -> Result<Report> {
     let path = import.path;
@@ -87,7 +85,9 @@ fn fill(
 
 /// The batch's columns in the few types that [`cell`] knows; `None` for a
 /// column of lists, structures or plain bytes.
-fn readable(batch: &RecordBatch) -> Result<Vec<Option<ArrayRef>>, datafusion::arrow::error::ArrowError> {
+fn readable(
+    batch: &RecordBatch,
+) -> Result<Vec<Option<ArrayRef>>, datafusion::arrow::error::ArrowError> {
     // Not `safe`: a number too large must be told, not become null.
     let options = CastOptions { safe: false, format_options: FormatOptions::default() };
     batch
@@ -114,7 +114,9 @@ fn readable_type(from: &DataType) -> Option<DataType> {
         DataType::Boolean => DataType::Boolean,
         other if other.is_integer() => DataType::Int64,
         other if other.is_floating() => DataType::Float64,
-        DataType::Timestamp(..) | DataType::Date64 => DataType::Timestamp(TimeUnit::Microsecond, None),
+        DataType::Timestamp(..) | DataType::Date64 => {
+            DataType::Timestamp(TimeUnit::Microsecond, None)
+        }
         DataType::Date32 => DataType::Date32,
         DataType::FixedSizeBinary(16) => DataType::FixedSizeBinary(16),
         _ => return None,
@@ -136,7 +138,7 @@ fn cell(array: Option<&ArrayRef>, row: usize) -> Cell<'_> {
         }
         DataType::Date32 => {
             let days = array.as_primitive::<Date32Type>().value(row);
-            Cell::Time(i64::from(days) * MICROS_PER_DAY)
+            Cell::Time(i64::from(days).saturating_mul(MICROS_PER_DAY))
         }
         DataType::FixedSizeBinary(_) => Cell::Guid(
             array.as_fixed_size_binary().value(row).try_into().expect("the type has 16 bytes"),

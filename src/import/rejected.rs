@@ -87,8 +87,10 @@ fn json_line(out: &mut impl Write, reason: &str, text: &[u8]) -> io::Result<()> 
             write!(out, "{{\"{REASON}\":{reason}{comma}")?;
             // Elements of an array may span lines; outside strings a line
             // break is plain space, and inside one JSON allows none.
-            let one_line: Vec<u8> =
-                members.iter().map(|b| if matches!(b, b'\n' | b'\r') { b' ' } else { *b }).collect();
+            let one_line: Vec<u8> = members
+                .iter()
+                .map(|b| if matches!(b, b'\n' | b'\r') { b' ' } else { *b })
+                .collect();
             out.write_all(&one_line)?;
         }
         None => out.write_all(text)?,

@@ -129,8 +129,7 @@ mod tests {
 
     #[test]
     fn exactly_the_documented_pairs_are_accepted() {
-        let documented =
-            [(0, 0), (1, 10), (2, 20), (2, 21), (2, 22), (3, 30), (3, 31), (3, 32)];
+        let documented = [(0, 0), (1, 10), (2, 20), (2, 21), (2, 22), (3, 30), (3, 31), (3, 32)];
         for state in -1..5 {
             for status in [-1, 0, 1, 10, 20, 21, 22, 30, 31, 32, 33] {
                 let accepted = job(Some(state), Some(status)).is_ok();

@@ -58,11 +58,8 @@ impl FileName {
     /// The table that the file is named for: a logical name or an entity set,
     /// up to the first character that neither can have (`jobs (2).csv`).
     pub fn table(&self, catalog: &Catalog) -> Option<usize> {
-        let word: String = self
-            .stem
-            .chars()
-            .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
-            .collect();
+        let word: String =
+            self.stem.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
         named_table(catalog, &word)
     }
 }
@@ -75,10 +72,8 @@ pub fn named_table(catalog: &Catalog, name: &str) -> Option<usize> {
 
 /// The error for a table nobody knows.
 pub fn unknown_table(catalog: &Catalog, name: &str) -> Error {
-    let names = catalog
-        .tables()
-        .iter()
-        .flat_map(|t| [t.logical_name.as_str(), t.entity_set_name.as_str()]);
+    let names =
+        catalog.tables().iter().flat_map(|t| [t.logical_name.as_str(), t.entity_set_name.as_str()]);
     let hint = nearest(name, names).map(|n| format!("; did you mean '{n}'?")).unwrap_or_default();
     Error::invalid(codes::UNKNOWN_ENTITY, format!("table '{name}' does not exist{hint}"))
 }

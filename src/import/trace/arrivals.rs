@@ -26,7 +26,11 @@ pub struct Arrival {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Succeeded,
-    Failed { errorcode: i32, message: String, friendlymessage: String },
+    Failed {
+        errorcode: i32,
+        message: String,
+        friendlymessage: String,
+    },
     Canceled,
     /// It had not ended when the trace did.
     Endless,
@@ -86,7 +90,7 @@ impl Trace {
 
 impl Attempt {
     fn duration(&self) -> Option<i64> {
-        Some(self.end?.at - self.started?)
+        Some(self.end?.at.saturating_sub(self.started?))
     }
 }
 

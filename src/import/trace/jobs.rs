@@ -119,13 +119,7 @@ impl<'a> Jobs<'a> {
     }
 
     /// The job row as it stood when `started` and `end` were what had happened.
-    pub fn job(
-        &self,
-        index: usize,
-        started: Option<i64>,
-        end: Option<End>,
-        shift: i64,
-    ) -> Values {
+    pub fn job(&self, index: usize, started: Option<i64>, end: Option<End>, shift: i64) -> Values {
         let attempt = &self.trace.attempts[index];
         let mut row = Row::of(&self.job_table);
         self.identity(&mut row, index, attempt);
@@ -148,7 +142,7 @@ impl<'a> Jobs<'a> {
             Some(end) => {
                 row.set("completedon", time(end.at));
                 if let Some(started) = started {
-                    let seconds = (end.at - started) as f64 / 1e6;
+                    let seconds = end.at.saturating_sub(started) as f64 / 1e6;
                     row.set("executiontimespan", Value::Float64(seconds));
                 }
                 if let Some(failure) = self.failure(attempt, end.how) {

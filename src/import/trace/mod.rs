@@ -17,8 +17,8 @@ use crate::value::Guid;
 pub use self::arrivals::{Arrival, Outcome};
 pub use self::history::Loaded;
 pub(super) use self::history::import;
-pub use self::read::read;
 pub(super) use self::read::is_heading;
+pub use self::read::read;
 
 /// The bundled trace: task attempts of a Google cluster, May 2011, gzipped.
 /// Google's ClusterData2011_2, licensed CC BY 4.0; changes are described in

@@ -66,6 +66,8 @@ const QUEUES: &[(&str, i32)] = &[
     ("batch", 2),     // Bulk Email
 ];
 
+const UNNAMED_QUEUE: &str = "unnamed";
+
 /// The type of queues beyond the table: Execute Async Request.
 const OTHER_QUEUES: i32 = 54;
 
@@ -106,9 +108,9 @@ pub fn read_after<R: Read>(
             Err(e) => return Err(unreadable(line + 1, e)),
         }
         line = record.position().map_or(line + 1, csv::Position::line);
-        reading.line(&record).map_err(|message| {
-            Error::invalid(codes::INVALID_ARGUMENT, message).at(place(line))
-        })?;
+        reading
+            .line(&record)
+            .map_err(|message| Error::invalid(codes::INVALID_ARGUMENT, message).at(place(line)))?;
         if line % 8_192 == 0 {
             tell(line);
         }
@@ -161,7 +163,11 @@ struct Reading {
 impl Reading {
     fn line(&mut self, record: &ByteRecord) -> Result<(), String> {
         if record.len() != COLUMNS.len() {
-            return Err(format!("{} fields where the headings are {}", record.len(), COLUMNS.len()));
+            return Err(format!(
+                "{} fields where the headings are {}",
+                record.len(),
+                COLUMNS.len()
+            ));
         }
         let mut fields = [""; COLUMNS.len()];
         for ((field, bytes), name) in fields.iter_mut().zip(record).zip(COLUMNS) {
@@ -184,6 +190,10 @@ impl Reading {
             definition: self.definition(app, queue),
             queue,
         };
+        let times = [Some(attempt.submitted), attempt.started, attempt.end.map(|e| e.at)];
+        if !times.iter().flatten().is_sorted() {
+            return Err("submit_time, start_time and end_time are not in this order".into());
+        }
         self.attempts.push(attempt);
         Ok(())
     }
@@ -206,6 +216,7 @@ impl Reading {
     }
 
     fn queue(&mut self, name: &str) -> usize {
+        let name = if name.is_empty() { UNNAMED_QUEUE } else { name };
         let (number, new) = self.queue_numbers.of(name);
         if new {
             let known = QUEUES.iter().find(|(queue, _)| *queue == name);
@@ -277,5 +288,33 @@ fn ending(at: Option<i64>, status: &str, source: &str) -> Result<Option<End>, St
         (None, None) => Ok(None),
         (None, Some(_)) => Err(format!("status '{status}' needs an end_time")),
         (Some(_), None) => Err("end_time needs a status".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Catalog;
+
+    #[test]
+    fn the_published_mapping_of_queues_is_the_one_in_use() {
+        let published = include_str!("../../../data/README.md");
+        let catalog = Catalog::built_in();
+        let jobs = catalog.table("asyncoperation").expect("built in");
+        let types = jobs.column("operationtype").expect("documented column");
+        let label = |value| types.label(value).expect("a documented type");
+        for (queue, value) in QUEUES {
+            let row = format!("| `{queue}` | {value} {} |", label(*value));
+            assert!(published.contains(&row), "{row}");
+        }
+        let others = format!("| any other | {OTHER_QUEUES} {} |", label(OTHER_QUEUES));
+        assert!(published.contains(&others), "{others}");
+    }
+
+    #[test]
+    fn ids_are_the_published_ones() {
+        // Python: uuid.uuid5(uuid.UUID("6a1f5c0e-3b52-4d0a-9e7c-0f3d2b8641d5"), "user:u468")
+        let published = "e0970a6f-d272-539f-baf9-123a27dc5230";
+        assert_eq!(crate::value::guid_text(&id("user", "u468")), published);
     }
 }

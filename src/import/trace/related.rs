@@ -25,10 +25,7 @@ pub fn rows(trace: &Trace, catalog: &Catalog, created: i64) -> Vec<(usize, Vec<V
         maker.table("businessunit", [maker.business_unit()]),
         maker.table("systemuser", trace.users.iter().map(|u| maker.user(u.id, &u.name))),
         maker.table("workflow", workflows.map(|d| maker.workflow(d.id, &d.name))),
-        maker.table(
-            "sdkmessageprocessingstep",
-            steps.map(|d| maker.step(d.id, &d.name)),
-        ),
+        maker.table("sdkmessageprocessingstep", steps.map(|d| maker.step(d.id, &d.name))),
     ]
 }
 
@@ -38,11 +35,7 @@ struct Maker<'a> {
 }
 
 impl<'a> Maker<'a> {
-    fn table(
-        &self,
-        name: &str,
-        rows: impl IntoIterator<Item = Values>,
-    ) -> (usize, Vec<Values>) {
+    fn table(&self, name: &str, rows: impl IntoIterator<Item = Values>) -> (usize, Vec<Values>) {
         let table = self.catalog.table_index(name).expect("a built-in table");
         (table, rows.into_iter().collect())
     }
