@@ -71,6 +71,8 @@ fn without_names(plan: &str) -> String {
         "asyncoperation.operationtype, ",
         "asyncoperation.operationtype]",
         "operationtype",
+        // Which row's text a group shows.
+        "createdon",
     ];
     plan.lines()
         .map(|line| {
@@ -78,7 +80,9 @@ fn without_names(plan: &str) -> String {
                 .split([',', '[', ']'])
                 .map(str::trim)
                 .filter(|item| !item.is_empty())
-                .filter(|item| !extra.iter().any(|e| item.contains(e.trim_end_matches([',', ' ', ']']))))
+                .filter(|item| {
+                    !extra.iter().any(|e| item.contains(e.trim_end_matches([',', ' ', ']'])))
+                })
                 .collect();
             items.sort_unstable();
             items.join(", ")
@@ -112,7 +116,9 @@ async fn three_dialects_have_one_answer_on_the_trace() {
                 })
                 .collect();
             lines.sort_unstable();
-            assert!(!lines.is_empty(), "{} {dialect:?} has no answer", question.name);
+            // Nothing in the trace was ever suspended.
+            let empty = question.name == "suspended-jobs";
+            assert_eq!(lines.is_empty(), empty, "{} {dialect:?}", question.name);
             answers.insert(lines.join("\n"));
         }
         assert_eq!(answers.len(), 1, "{}: {answers:#?}", question.name);

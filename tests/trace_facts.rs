@@ -20,13 +20,8 @@ const TOP_USERS: [(&str, i64); 5] =
     [("u328", 52_291), ("u526", 21_328), ("u407", 11_265), ("u556", 10_937), ("u165", 10_429)];
 const FAILED_BY_TOP_USERS: [(&str, i64); 5] =
     [("u526", 10_717), ("u515", 7781), ("u153", 1557), ("u407", 1262), ("u204", 1199)];
-const TOP_APPS: [(&str, i64); 5] = [
-    ("a6074", 15_337),
-    ("a4653", 13_815),
-    ("a5917", 11_518),
-    ("a3445", 11_261),
-    ("a3514", 10_429),
-];
+const TOP_APPS: [(&str, i64); 5] =
+    [("a6074", 15_337), ("a4653", 13_815), ("a5917", 11_518), ("a3445", 11_261), ("a3514", 10_429)];
 const RUN_COUNT: i64 = 194_988;
 const RUN_SUM_S: f64 = 491_559_777.990_203;
 const RUN_MAX_S: f64 = 49_742.908_322;
@@ -97,7 +92,8 @@ async fn the_facts_come_out_in_every_dialect() {
     let facts = Facts { engine: Engine::new(), snapshot: store.snapshot() };
 
     // Jobs and their statuses.
-    let sql = facts.sql("SELECT statuscode, COUNT(*) AS n FROM asyncoperation GROUP BY statuscode").await;
+    let sql =
+        facts.sql("SELECT statuscode, COUNT(*) AS n FROM asyncoperation GROUP BY statuscode").await;
     let fetch = facts
         .fetch("<attribute name='statuscode' alias='statuscode' groupby='true'/><attribute name='asyncoperationid' alias='n' aggregate='count'/>")
         .await;
@@ -117,7 +113,9 @@ async fn the_facts_come_out_in_every_dialect() {
         .fetch("<attribute name='asyncoperationid' alias='n' aggregate='count'/><link-entity name='systemuser' from='systemuserid' to='owninguser' alias='u'><attribute name='fullname' alias='name' groupby='true'/></link-entity><order alias='n' descending='true'/>")
         .await;
     assert_eq!(named(&fetch, "name", "n")[..5], expected(&TOP_USERS));
-    let odata = facts.apply("groupby((owninguser/fullname),aggregate($count as n))&$orderby=n desc&$top=5").await;
+    let odata = facts
+        .apply("groupby((owninguser/fullname),aggregate($count as n))&$orderby=n desc&$top=5")
+        .await;
     assert_eq!(named(&odata, "systemuser_fullname", "n"), expected(&TOP_USERS));
     let sql = facts
         .sql("SELECT TOP (5) owneridname, COUNT(*) AS n FROM asyncoperation WHERE statuscode = 31 GROUP BY owneridname ORDER BY n DESC")
@@ -168,10 +166,14 @@ async fn the_facts_come_out_in_every_dialect() {
         .ask(Dialect::FetchXml, "<fetch><entity name='asyncoperation'><attribute name='createdon'/><attribute name='startedon'/><filter><condition attribute='startedon' operator='not-null'/></filter></entity></fetch>")
         .await;
     let odata = facts
-        .ask(Dialect::OData, "asyncoperations?$select=createdon,startedon&$filter=startedon ne null")
+        .ask(
+            Dialect::OData,
+            "asyncoperations?$select=createdon,startedon&$filter=startedon ne null",
+        )
         .await;
     for answer in [&fetch, &odata] {
-        let micros = |v: &Value| sysjob::value::parse_time(v.as_str().expect("a time")).expect("a time");
+        let micros =
+            |v: &Value| sysjob::value::parse_time(v.as_str().expect("a time")).expect("a time");
         let waits: Vec<i64> =
             answer.iter().map(|r| micros(&r["startedon"]) - micros(&r["createdon"])).collect();
         assert_eq!(waits.len() as i64, WAIT_COUNT);

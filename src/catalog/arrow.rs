@@ -11,7 +11,7 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit}
 
 use super::{Column, ColumnKind, ColumnType, Table};
 
-/// Field metadata key; its values are `guid` and `entityname`.
+/// Field metadata key; its values are `guid`, `entityname` and `label`.
 pub const COLUMN_KIND: &str = "sysjob.kind";
 
 /// Whether a field holds GUIDs.
@@ -24,6 +24,12 @@ pub fn is_entity_name(field: &Field) -> bool {
     field.metadata().get(COLUMN_KIND).is_some_and(|k| k == "entityname")
 }
 
+/// Whether a field holds labels of a choice: texts from a fixed set, of which no
+/// two differ only in case or accents.
+pub fn is_label(field: &Field) -> bool {
+    field.metadata().get(COLUMN_KIND).is_some_and(|k| k == "label")
+}
+
 pub(super) fn schema(table: &Table) -> SchemaRef {
     let fields: Vec<Field> = table
         .columns
@@ -31,15 +37,13 @@ pub(super) fn schema(table: &Table) -> SchemaRef {
         .map(|column| {
             let nullable = column.logical_name != table.primary_id;
             let field = Field::new(&column.logical_name, data_type(column), nullable);
-            match column.column_type {
-                ColumnType::EntityName => {
-                    field.with_metadata(HashMap::from([(COLUMN_KIND.into(), "entityname".into())]))
-                }
-                _ if data_type(column) == DataType::FixedSizeBinary(16) => {
-                    field.with_metadata(HashMap::from([(COLUMN_KIND.into(), "guid".into())]))
-                }
-                _ => field,
-            }
+            let kind = match (column.column_type, column.kind) {
+                (ColumnType::EntityName, _) => "entityname",
+                (_, ColumnKind::ChoiceLabel(_) | ColumnKind::EntityLabel(_)) => "label",
+                _ if data_type(column) == DataType::FixedSizeBinary(16) => "guid",
+                _ => return field,
+            };
+            field.with_metadata(HashMap::from([(COLUMN_KIND.into(), kind.into())]))
         })
         .collect();
     Arc::new(Schema::new(fields))

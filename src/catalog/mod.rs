@@ -17,7 +17,7 @@ use std::sync::Arc;
 use datafusion::arrow::datatypes::SchemaRef;
 use serde::Deserialize;
 
-pub use self::arrow::{COLUMN_KIND, is_entity_name, is_guid};
+pub use self::arrow::{COLUMN_KIND, is_entity_name, is_guid, is_label};
 pub use self::csdl::csdl;
 pub use self::entity_names::{
     derived_entity_names, entity_code, entity_name, register_entity_name,
@@ -394,6 +394,19 @@ mod tests {
         let steps = catalog.table("sdkmessageprocessingstep").expect("built in");
         assert!(steps.column("modenamE").is_none());
         assert!(steps.column("asyncautodeletename").is_some(), "added by rule");
+    }
+
+    #[test]
+    fn no_two_labels_of_a_choice_compare_equal() {
+        for table in Catalog::built_in().tables() {
+            for column in &table.columns {
+                let labels: std::collections::HashSet<_> =
+                    column.options.iter().map(|o| o.label.to_lowercase()).collect();
+                let texts: std::collections::HashSet<_> =
+                    column.options.iter().map(|o| o.label.as_str()).collect();
+                assert_eq!(labels.len(), texts.len(), "{}", column.logical_name);
+            }
+        }
     }
 
     #[test]

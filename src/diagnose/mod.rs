@@ -38,8 +38,21 @@ pub fn report(source: &dyn Source, now: Option<&str>) -> Result<String> {
     let mut text = String::new();
     for question in DOCUMENTED.iter().chain(&FURTHER) {
         text.push_str(&format!("\n{}\n", question.title()));
-        text.push_str(&source.table(&as_of(question.sql, now))?);
+        text.push_str(&beginning(&source.table(&as_of(question.sql, now))?));
         text.push_str(&format!("{}\n", question.reading()));
     }
     Ok(text)
+}
+
+/// Heading, rule and rows of a table that a report shows.
+const LINES_MAX: usize = 2 + 10;
+
+/// The first rows of a table, and how many follow.
+fn beginning(table: &str) -> String {
+    let lines = table.lines().count();
+    let mut text: String = table.split_inclusive('\n').take(LINES_MAX).collect();
+    if lines > LINES_MAX {
+        text.push_str(&format!("({} more rows)\n", lines - LINES_MAX));
+    }
+    text
 }

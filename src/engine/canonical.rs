@@ -54,7 +54,8 @@ impl OptimizerRule for SmallerSideLeft {
     }
 }
 
-/// Puts groups and aggregates in the order of their names.
+/// Puts groups and aggregates in the order of their names, and so the columns
+/// that an aggregate's input passes on.
 #[derive(Debug)]
 pub struct OrderedAggregates;
 
@@ -72,7 +73,12 @@ impl OptimizerRule for OrderedAggregates {
         plan: LogicalPlan,
         _: &dyn OptimizerConfig,
     ) -> Result<Transformed<LogicalPlan>> {
-        let LogicalPlan::Aggregate(aggregate) = plan else { return Ok(Transformed::no(plan)) };
+        let LogicalPlan::Aggregate(mut aggregate) = plan else { return Ok(Transformed::no(plan)) };
+        let mut input_changed = false;
+        if let Some(input) = ordered_columns(&aggregate.input)? {
+            aggregate.input = Arc::new(input);
+            input_changed = true;
+        }
         let by_name = |exprs: &[Expr]| {
             let mut sorted = exprs.to_vec();
             sorted.sort_by_cached_key(|e| e.schema_name().to_string());
@@ -82,12 +88,29 @@ impl OptimizerRule for OrderedAggregates {
         let aggregates = by_name(&aggregate.aggr_expr);
         let grouping_set = groups.iter().any(|e| matches!(e, Expr::GroupingSet(_)));
         if grouping_set || (groups == aggregate.group_expr && aggregates == aggregate.aggr_expr) {
-            return Ok(Transformed::no(LogicalPlan::Aggregate(aggregate)));
+            let plan = LogicalPlan::Aggregate(aggregate);
+            return Ok(Transformed::new_transformed(plan, input_changed));
         }
         let columns = all_columns(&aggregate.schema.columns());
         let ordered = Aggregate::try_new(aggregate.input, groups, aggregates)?;
         restore(columns, LogicalPlan::Aggregate(ordered))
     }
+}
+
+/// A projection that only passes columns on, with these in order of their names;
+/// nothing if they are.
+fn ordered_columns(plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
+    let LogicalPlan::Projection(projection) = plan else { return Ok(None) };
+    if !projection.expr.iter().all(|e| matches!(e, Expr::Column(_))) {
+        return Ok(None);
+    }
+    let mut columns = projection.expr.clone();
+    columns.sort_by_cached_key(ToString::to_string);
+    if columns == projection.expr {
+        return Ok(None);
+    }
+    let ordered = Projection::try_new(columns, projection.input.clone())?;
+    Ok(Some(LogicalPlan::Projection(ordered)))
 }
 
 fn all_columns(columns: &[datafusion::common::Column]) -> Vec<Expr> {

@@ -303,7 +303,8 @@ fn output(facts: &Output) -> Expr {
 
 fn aggregate(function: Aggregate, of: Expr) -> Expr {
     match function {
-        Aggregate::Count => count_all(),
+        // The form in which SQL's planner has COUNT(*).
+        Aggregate::Count => count(lit(1_i64)),
         Aggregate::CountColumn { distinct: false } => count(of),
         Aggregate::CountColumn { distinct: true } => count_distinct(of),
         Aggregate::Sum => sum(of),

@@ -32,7 +32,7 @@ use datafusion::logical_expr::{
 
 use super::average::WholeAverage;
 use super::collation::{collation_key, like};
-use crate::catalog::{entity_code, is_entity_name};
+use crate::catalog::{entity_code, is_entity_name, is_label};
 use crate::value::{Value, parse_guid};
 
 /// The plan with Dataverse's meaning of everything it says.
@@ -214,7 +214,9 @@ fn aggregate_function(function: AggregateFunction, schema: &DFSchema) -> Result<
 /// Groups by the key of text and shows the text of the group's oldest row.
 fn group_text(aggregate: Aggregate) -> Result<LogicalPlan> {
     let input = aggregate.input.schema().clone();
-    let grouped = |e: &Expr| is_text(e, &input);
+    // Labels are equal only when they are the same.
+    let label = |e: &Expr| e.to_field(&input).is_ok_and(|(_, field)| is_label(&field));
+    let grouped = |e: &Expr| is_text(e, &input) && !label(e);
     if !aggregate.group_expr.iter().any(grouped)
         || aggregate.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_)))
     {
