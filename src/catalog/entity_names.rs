@@ -92,6 +92,13 @@ pub fn entity_code(name: &str) -> i32 {
     code
 }
 
+/// The object type code of a name in a query: of a name that nobody has met it is
+/// a code that no row has, and nothing is remembered.
+pub fn entity_code_or_none(name: &str) -> i32 {
+    const NONE: i32 = -1;
+    NAMES.read().code.get(&name.to_lowercase()).copied().unwrap_or(NONE)
+}
+
 /// Takes over a derived code that an earlier process wrote down.
 pub fn register_entity_name(name: &str, code: i32) {
     let mut names = NAMES.write();
@@ -128,6 +135,13 @@ fn derived_code(name: &str) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_query_adds_no_names() {
+        assert_eq!(entity_code_or_none("Account"), 1);
+        assert_eq!(entity_code_or_none("new_nobody"), -1);
+        assert_eq!(entity_code_or_none("new_nobody"), -1);
+    }
 
     #[test]
     fn known_and_unknown_names_go_both_ways() {

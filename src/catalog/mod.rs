@@ -20,7 +20,7 @@ use serde::Deserialize;
 pub use self::arrow::{COLUMN_KIND, is_entity_name, is_guid, is_label};
 pub use self::csdl::csdl;
 pub use self::entity_names::{
-    derived_entity_names, entity_code, entity_name, register_entity_name,
+    derived_entity_names, entity_code, entity_code_or_none, entity_name, register_entity_name,
 };
 pub use self::nearest::nearest;
 

@@ -21,7 +21,8 @@ pub fn failure(e: Failure) -> Error {
         DataFusionError::Plan(what) => {
             let state = match what {
                 w if w.contains("(Msg 208)") => "42P01",
-                w if w.contains("(Msg 8169)") || w.contains("(Msg 241)") => "22P02",
+                w if w.contains("(Msg 8169)") => "22P02",
+                w if w.contains("(Msg 241)") => "22007",
                 w if w.contains("Invalid function") => "42883",
                 _ => "42601",
             };
@@ -38,7 +39,14 @@ pub fn failure(e: Failure) -> Error {
             _ => Error::internal(text).caused_by(e),
         },
         DataFusionError::Execution(what) => {
-            Error::invalid(codes::INVALID_ARGUMENT, what.clone()).sqlstate("22000")
+            let state = match what {
+                w if w.contains("Msg 241") => "22007",
+                w if w.contains("Msg 517") || w.contains("Msg 535") => "22003",
+                w if w.contains("Msg 8169") => "22P02",
+                w if w.contains("overflow") => "22003",
+                _ => "22000",
+            };
+            Error::invalid(codes::INVALID_ARGUMENT, what.clone()).sqlstate(state)
         }
         _ => Error::internal(text).caused_by(e),
     }

@@ -32,7 +32,7 @@ use datafusion::logical_expr::{
 
 use super::average::WholeAverage;
 use super::collation::{collation_key, like};
-use crate::catalog::{entity_code, is_entity_name, is_label};
+use crate::catalog::{entity_code_or_none, is_entity_name, is_label};
 use crate::value::{Value, parse_guid};
 
 /// The plan with Dataverse's meaning of everything it says.
@@ -160,7 +160,7 @@ fn literal_for(other: &Expr, literal: Expr, schema: &DFSchema) -> Result<Expr> {
         (DataType::Int32, Some(text)) if is_entity_name(&field) => Some(
             text.trim()
                 .parse()
-                .map_or_else(|_| Value::Int32(entity_code(text.trim())), Value::Int32),
+                .map_or_else(|_| Value::Int32(entity_code_or_none(text.trim())), Value::Int32),
         ),
         (DataType::Boolean, Some(_)) | (DataType::Timestamp(..), Some(_)) => {
             let text = text.unwrap_or_default();

@@ -16,7 +16,7 @@ use pgwire::error::{PgWireError, PgWireResult};
 
 use super::encode::{is_named, wire_type};
 use super::error::{from_datafusion, plain, state, to_wire};
-use crate::catalog::entity_code;
+use crate::catalog::entity_code_or_none;
 use crate::value::Value;
 
 /// The parameters of a statement, `$1` first.
@@ -257,7 +257,7 @@ fn fitted(value: ScalarValue, target: Option<&Field>) -> Result<ScalarValue, Pro
     if let ScalarValue::Utf8(Some(text)) = &value {
         return match data_type {
             DataType::Int32 if is_named(field) => {
-                let code = text.trim().parse().unwrap_or_else(|_| entity_code(text.trim()));
+                let code = text.trim().parse().unwrap_or_else(|_| entity_code_or_none(text.trim()));
                 Ok(ScalarValue::Int32(Some(code)))
             }
             DataType::Utf8 => Ok(value),

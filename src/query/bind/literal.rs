@@ -2,7 +2,7 @@
 
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
 
-use crate::catalog::{Column, ColumnType, entity_code};
+use crate::catalog::{Column, ColumnType, entity_code_or_none};
 use crate::error::{Error, Result, codes};
 use crate::query::{Literal, LiteralKind};
 use crate::value::Value;
@@ -41,7 +41,7 @@ fn table_code(text: &str) -> Option<Value> {
     }
     let is_name = text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    is_name.then(|| Value::Int32(entity_code(text)))
+    is_name.then(|| Value::Int32(entity_code_or_none(text)))
 }
 
 fn misfit(literal: &Literal, name: &str, column: &Column, data_type: &DataType) -> Error {
