@@ -41,6 +41,8 @@ pub enum Event {
     Ended { id: Guid, attempt: u64, outcome: Outcome },
     /// Nothing but time has passed.
     Tick,
+    /// The service stops in order: what runs waits again, and nothing starts.
+    Stop,
 }
 
 /// A change of a job's row.
@@ -115,6 +117,10 @@ impl Core {
             Event::Recovered(job) => self.recover(job, now, &mut step),
             Event::Ended { id, attempt, outcome } => self.end(id, attempt, outcome, now, &mut step),
             Event::Tick => {}
+            Event::Stop => {
+                self.stop(now, &mut step);
+                return step;
+            }
         }
         self.wake(now, &mut step);
         self.pick(now, &mut step);
@@ -168,6 +174,17 @@ impl Core {
         self.running.remove(&id);
         let executed = took + self.jobs.remove(&id).map_or(0.0, |job| job.executed);
         step.changes.push(Change::Ended { id, at: now, outcome, executed });
+    }
+
+    fn stop(&mut self, now: i64, step: &mut Step) {
+        let mut ids: Vec<Guid> = self.running.drain().map(|(id, _)| id).collect();
+        ids.sort_unstable();
+        for id in ids {
+            let job = self.jobs.get_mut(&id).expect("a running job is known");
+            job.status = Status::WaitingForResources;
+            self.ready.insert((job.createdon, job.sequence, id));
+            step.changes.push(Change::Ready { id, at: now, retrycount: job.retrycount });
+        }
     }
 
     fn wake(&mut self, now: i64, step: &mut Step) {

@@ -112,7 +112,9 @@ impl Scheduler {
             round.steps.push(self.core.step(Event::Tick, now));
             self.commit(round).await?;
         }
-        Ok(())
+        let now = self.clock.now();
+        let steps = vec![self.core.step(Event::Stop, now)];
+        self.commit(Round { steps, ..Round::default() }).await
     }
 
     /// How long nothing can happen by itself.

@@ -43,7 +43,8 @@ const ELEMENTS: &[ElementRule] = &[
             ("top", Read),
             ("count", Read),
             ("page", Read),
-            ("paging-cookie", Refused(&[""])),
+            // The page number alone says which rows are wanted.
+            ("paging-cookie", Hint),
             ("returntotalrecordcount", Flag(codes::INVALID_ARGUMENT)),
             ("distinct", Flag(codes::BAD_DISTINCT)),
             ("aggregate", Flag(codes::INVALID_ARGUMENT)),
