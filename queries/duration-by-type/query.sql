@@ -1,7 +1,7 @@
 SELECT operationtypename
       ,COUNT(*) AS jobs
-      ,PERCENTILE_CONT(0.5) WITHIN GROUP (ORDER BY executiontimespan) AS p50_s
-      ,PERCENTILE_CONT(0.95) WITHIN GROUP (ORDER BY executiontimespan) AS p95_s
+      ,ROUND(PERCENTILE_CONT(0.5) WITHIN GROUP (ORDER BY executiontimespan), 3) AS p50_s
+      ,ROUND(PERCENTILE_CONT(0.95) WITHIN GROUP (ORDER BY executiontimespan), 3) AS p95_s
       ,MAX(executiontimespan) AS longest_s
 FROM asyncoperation
 WHERE statecode = 3 AND executiontimespan IS NOT NULL

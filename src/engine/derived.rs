@@ -1,98 +1,187 @@
-//! Columns that are computed when a scan needs them: labels of choices, names
-//! behind lookups, table names behind object type codes.
+//! Columns of the rows that a scan gives out: stored ones as they are, and those
+//! computed from them: labels of choices, names behind lookups, table names
+//! behind object type codes. Texts repeat, so each is kept once.
 
 use std::sync::Arc;
 
 use datafusion::arrow::array::types::Int32Type;
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, StringViewBuilder};
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, StringViewArray, make_view, new_null_array,
+};
+use datafusion::arrow::buffer::{Buffer, NullBuffer, ScalarBuffer};
+use datafusion::arrow::compute::FilterPredicate;
+use datafusion::common::{HashMap, Result};
 
 use crate::catalog::{Column, ColumnKind, entity_name};
 use crate::store::{Chunk, NameIndex, Snapshot, TableSnapshot};
 use crate::value::Guid;
 
-/// Computes the columns of one table of a snapshot.
-pub struct Derived<'a> {
-    snapshot: &'a Snapshot,
-    table: &'a TableSnapshot,
+/// Rows of a chunk: all, or those that a filter leaves.
+pub struct Rows<'a> {
+    pub snapshot: &'a Snapshot,
+    pub table: &'a TableSnapshot,
+    pub chunk: &'a Chunk,
+    pub filter: Option<&'a FilterPredicate>,
 }
 
-impl<'a> Derived<'a> {
-    pub fn new(snapshot: &'a Snapshot, table: &'a TableSnapshot) -> Self {
-        Self { snapshot, table }
+impl Rows<'_> {
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.filter.map_or(self.chunk.rows(), FilterPredicate::count)
     }
 
-    /// A column of a chunk, stored or derived.
-    pub fn array(&self, chunk: &Chunk, index: usize) -> ArrayRef {
+    /// A column, stored or derived.
+    pub fn array(&self, index: usize) -> Result<ArrayRef> {
         let facts = self.table.table();
         match facts.columns[index].kind {
-            ColumnKind::Stored => chunk.array(index, facts.schema()),
-            ColumnKind::ChoiceLabel(of) => labels(chunk, of, &facts.columns[of]),
-            ColumnKind::EntityLabel(of) => entity_labels(chunk, of),
-            ColumnKind::LookupName(of) => self.lookup_names(chunk, index, of),
+            ColumnKind::Stored => Ok(match self.stored(index)? {
+                Some(array) => array,
+                None => new_null_array(facts.schema().field(index).data_type(), self.len()),
+            }),
+            ColumnKind::ChoiceLabel(of) => Ok(self.labels(self.stored(of)?, &facts.columns[of])),
+            ColumnKind::EntityLabel(of) => Ok(self.table_names(self.stored(of)?)),
+            ColumnKind::LookupName(of) => {
+                Ok(self.lookup_names(self.stored(index)?, self.stored(of)?, &facts.columns[of]))
+            }
         }
     }
 
+    /// A stored column; nothing if all its cells are null.
+    fn stored(&self, index: usize) -> Result<Option<ArrayRef>> {
+        Ok(match (self.chunk.column(index), self.filter) {
+            (Some(array), Some(filter)) => Some(filter.filter(array)?),
+            (array, _) => array.clone(),
+        })
+    }
+
+    fn labels(&self, values: Option<ArrayRef>, facts: &Column) -> ArrayRef {
+        let mut texts = Texts::new(self.len());
+        let Some(values) = values else { return texts.nulls(self.len()) };
+        let booleans = values.as_boolean_opt();
+        for row in 0..values.len() {
+            let value = match booleans {
+                _ if values.is_null(row) => None,
+                Some(booleans) => Some(i32::from(booleans.value(row))),
+                None => Some(values.as_primitive::<Int32Type>().value(row)),
+            };
+            texts.push(value, |value| match facts.label(*value) {
+                Some(label) => Some(label.into()),
+                // Yes/no columns without labels of their own.
+                None if booleans.is_some() => Some(if *value == 0 { "No" } else { "Yes" }.into()),
+                None => None,
+            });
+        }
+        texts.finish()
+    }
+
+    fn table_names(&self, codes: Option<ArrayRef>) -> ArrayRef {
+        let mut texts = Texts::new(self.len());
+        let Some(codes) = codes else { return texts.nulls(self.len()) };
+        for code in codes.as_primitive::<Int32Type>() {
+            texts.push(code, |code| entity_name(*code));
+        }
+        texts.finish()
+    }
+
     /// The name from the row pointed to; where it is not stored, the imported one.
-    fn lookup_names(&self, chunk: &Chunk, index: usize, of: usize) -> ArrayRef {
-        let facts = self.table.table();
-        let imported = chunk.column(index).as_ref().map(|a| a.as_string_view());
-        let targets: Vec<&NameIndex> = facts.columns[of]
+    fn lookup_names(
+        &self,
+        imported: Option<ArrayRef>,
+        ids: Option<ArrayRef>,
+        facts: &Column,
+    ) -> ArrayRef {
+        let targets: Vec<&NameIndex> = facts
             .targets
             .iter()
             .filter_map(|target| self.snapshot.table_named(target))
             .filter(|target| target.rows() > 0)
             .map(TableSnapshot::names)
             .collect();
-        let ids = chunk.column(of).as_ref().map(|a| a.as_fixed_size_binary());
-        let mut names = StringViewBuilder::with_capacity(chunk.rows()).with_deduplicate_strings();
-        for row in 0..chunk.rows() {
-            let stored = ids.filter(|ids| ids.is_valid(row)).and_then(|ids| {
-                let id: Guid = ids.value(row).try_into().expect("the type has 16 bytes");
-                targets.iter().find_map(|names| names.get(&id)).map(String::as_str)
-            });
-            let name = stored.or_else(|| {
-                imported.filter(|names| names.is_valid(row)).map(|names| names.value(row))
-            });
-            names.append_option(name);
-        }
-        Arc::new(names.finish())
-    }
-}
-
-/// Labels repeat, so each is made once.
-fn labels(chunk: &Chunk, of: usize, facts: &Column) -> ArrayRef {
-    let mut labels = StringViewBuilder::with_capacity(chunk.rows()).with_deduplicate_strings();
-    match chunk.column(of) {
-        None => (0..chunk.rows()).for_each(|_| labels.append_null()),
-        Some(array) => {
-            for row in 0..chunk.rows() {
-                let value = match array.as_boolean_opt() {
-                    _ if array.is_null(row) => None,
-                    Some(booleans) => Some(i32::from(booleans.value(row))),
-                    None => Some(array.as_primitive::<Int32Type>().value(row)),
-                };
-                let known = value.and_then(|v| facts.label(v));
-                labels.append_option(match (known, value, facts.options.is_empty()) {
-                    // Yes/no columns without labels of their own.
-                    (None, Some(v), true) => Some(if v == 0 { "No" } else { "Yes" }),
-                    (known, ..) => known,
-                });
+        let imported = imported.as_ref().map(|names| names.as_string_view());
+        let ids = ids.as_ref().map(|ids| ids.as_fixed_size_binary());
+        let mut texts = Texts::new(self.len());
+        for row in 0..self.len() {
+            let id: Option<Guid> = ids
+                .filter(|ids| ids.is_valid(row))
+                .map(|ids| ids.value(row).try_into().expect("the type has 16 bytes"));
+            let known =
+                texts.push(id, |id| targets.iter().find_map(|names| names.get(id)).cloned());
+            if !known && let Some(names) = imported.filter(|names| names.is_valid(row)) {
+                texts.replace_last(names.value(row));
             }
         }
+        texts.finish()
     }
-    Arc::new(labels.finish())
 }
 
-fn entity_labels(chunk: &Chunk, of: usize) -> ArrayRef {
-    let mut names = StringViewBuilder::with_capacity(chunk.rows()).with_deduplicate_strings();
-    match chunk.column(of) {
-        None => (0..chunk.rows()).for_each(|_| names.append_null()),
-        Some(codes) => {
-            codes
-                .as_primitive::<Int32Type>()
-                .iter()
-                .for_each(|c| names.append_option(c.and_then(entity_name)));
+/// A text column in the making, whose texts follow from keys that repeat.
+struct Texts<K> {
+    views: Vec<u128>,
+    valid: Vec<bool>,
+    data: Vec<u8>,
+    known: HashMap<K, Option<u128>>,
+    /// Most rows have the key of the row before.
+    last: Option<(K, Option<u128>)>,
+}
+
+impl<K: Copy + Eq + std::hash::Hash> Texts<K> {
+    fn new(rows: usize) -> Self {
+        Self {
+            views: Vec::with_capacity(rows),
+            valid: Vec::with_capacity(rows),
+            data: Vec::new(),
+            known: HashMap::new(),
+            last: None,
         }
     }
-    Arc::new(names.finish())
+
+    fn nulls(self, rows: usize) -> ArrayRef {
+        Arc::new(StringViewArray::new_null(rows))
+    }
+
+    /// Adds the text of a key; whether there is one.
+    fn push(&mut self, key: Option<K>, text: impl FnOnce(&K) -> Option<String>) -> bool {
+        let view = match (key, self.last) {
+            (None, _) => None,
+            (Some(key), Some((last, view))) if key == last => view,
+            (Some(key), _) => {
+                let view = match self.known.get(&key) {
+                    Some(view) => *view,
+                    None => {
+                        let view = text(&key).map(|text| self.keep(&text));
+                        self.known.insert(key, view);
+                        view
+                    }
+                };
+                self.last = Some((key, view));
+                view
+            }
+        };
+        self.views.push(view.unwrap_or(0));
+        self.valid.push(view.is_some());
+        view.is_some()
+    }
+
+    fn replace_last(&mut self, text: &str) {
+        let view = self.keep(text);
+        let row = self.views.len() - 1;
+        self.views[row] = view;
+        self.valid[row] = true;
+    }
+
+    /// The view of a text, whose bytes stay with the column.
+    fn keep(&mut self, text: &str) -> u128 {
+        let offset = self.data.len() as u32;
+        if text.len() > 12 {
+            self.data.extend_from_slice(text.as_bytes());
+        }
+        make_view(text.as_bytes(), 0, offset)
+    }
+
+    fn finish(self) -> ArrayRef {
+        let nulls = NullBuffer::from(self.valid);
+        let nulls = (nulls.null_count() > 0).then_some(nulls);
+        let buffers = vec![Buffer::from_vec(self.data)];
+        Arc::new(StringViewArray::new(ScalarBuffer::from(self.views), buffers, nulls))
+    }
 }

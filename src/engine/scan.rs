@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
-use datafusion::arrow::compute::{and, filter_record_batch, prep_null_mask_filter};
+use datafusion::arrow::compute::{FilterBuilder, FilterPredicate, and, prep_null_mask_filter};
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::catalog::Session;
 use datafusion::common::stats::Precision;
@@ -24,7 +24,7 @@ use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties,
 };
 
-use super::derived::Derived;
+use super::derived::Rows;
 use crate::store::{Chunk, Snapshot, TableSnapshot};
 
 /// The scan of one table.
@@ -111,11 +111,17 @@ impl Work {
         self.snapshot.table(self.table)
     }
 
-    /// Columns of a chunk, all rows, derived ones computed.
-    fn batch(&self, chunk: &Chunk, columns: &[usize], schema: &SchemaRef) -> Result<RecordBatch> {
-        let derived = Derived::new(&self.snapshot, self.table());
-        let arrays = columns.iter().map(|column| derived.array(chunk, *column)).collect();
-        let options = RecordBatchOptions::new().with_row_count(Some(chunk.rows()));
+    /// Columns of rows of a chunk.
+    fn batch(
+        &self,
+        chunk: &Chunk,
+        filter: Option<&FilterPredicate>,
+        columns: &[usize],
+        schema: &SchemaRef,
+    ) -> Result<RecordBatch> {
+        let rows = Rows { snapshot: &self.snapshot, table: self.table(), chunk, filter };
+        let arrays = columns.iter().map(|column| rows.array(*column)).collect::<Result<_>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
         Ok(RecordBatch::try_new_with_options(schema.clone(), arrays, &options)?)
     }
 
@@ -123,7 +129,7 @@ impl Work {
     fn selection(&self, chunk: &Chunk) -> Result<Option<BooleanArray>> {
         let alive = chunk.alive().map(|alive| BooleanArray::new(alive.clone(), None));
         let Some(filter) = &self.filter else { return Ok(alive) };
-        let batch = self.batch(chunk, &filter.columns, &filter.schema)?;
+        let batch = self.batch(chunk, None, &filter.columns, &filter.schema)?;
         let mask = filter.condition.evaluate(&batch)?.into_array(chunk.rows())?;
         let mask = mask.as_boolean();
         let mask = if mask.null_count() > 0 { prep_null_mask_filter(mask) } else { mask.clone() };
@@ -140,16 +146,10 @@ impl Work {
         if selected == 0 {
             return Ok(None);
         }
-        let batch = if self.projection.is_empty() {
-            let options = RecordBatchOptions::new().with_row_count(Some(selected));
-            RecordBatch::try_new_with_options(self.schema.clone(), Vec::new(), &options)?
-        } else {
-            let batch = self.batch(chunk, &self.projection, &self.schema)?;
-            match selection {
-                Some(mask) if selected < chunk.rows() => filter_record_batch(&batch, &mask)?,
-                _ => batch,
-            }
-        };
+        let filter = selection
+            .filter(|_| selected < chunk.rows())
+            .map(|mask| FilterBuilder::new(&mask).optimize().build());
+        let batch = self.batch(chunk, filter.as_ref(), &self.projection, &self.schema)?;
         Ok(Some(match limit {
             Some(limit) if limit < batch.num_rows() => batch.slice(0, limit),
             _ => batch,
