@@ -61,16 +61,15 @@ impl Demo {
         runtime()?.block_on(async {
             let sockets = Sockets::bind(&self.listen).await?;
             let store = Arc::new(Store::open(&folder, Arc::new(Catalog::built_in()))?);
-            let loading = store.clone();
-            let trace = tokio::task::spawn_blocking(move || load(&loading))
+            let (loading, speed) = (store.clone(), self.speed.max(0.001));
+            let trace = tokio::task::spawn_blocking(move || load(&loading, speed))
                 .await
                 .map_err(|e| Error::internal("loading the trace failed").caused_by(e))??;
             let mut running = Running::start(store.clone(), sockets, Some(CAPACITY))?;
             println!("ready");
             let scheduler = running.scheduler.clone();
-            let feeder = scheduler.map(|handle| {
-                tokio::spawn(feed(trace, store.clone(), handle, self.speed.max(0.001)))
-            });
+            let feeder =
+                scheduler.map(|handle| tokio::spawn(feed(trace, store.clone(), handle, speed)));
             diagnosis(&running).await?;
             commands(&running);
             drop(store);
@@ -95,7 +94,7 @@ fn cut(trace: &Trace) -> i64 {
 }
 
 /// Loads the trace's earlier part, unless an earlier demo did.
-fn load(store: &Store) -> Result<Trace> {
+fn load(store: &Store, speed: f64) -> Result<Trace> {
     println!("reading the bundled trace (Google cluster data 2011, CC BY 4.0)");
     let trace = trace::read_bundled()?;
     let columns = JobColumns::of(store.catalog());
@@ -115,7 +114,7 @@ fn load(store: &Store) -> Result<Trace> {
     let mut changes = Vec::new();
     for arrival in trace.unfinished(store.catalog(), cut) {
         if let Some(id) = id_of(&arrival, &columns) {
-            let data = Value::Text(handler(&arrival, 1.0).to_data());
+            let data = Value::Text(handler(&arrival, speed).to_data());
             changes.push(Change::Update {
                 table: columns.table,
                 id,
