@@ -216,7 +216,8 @@ impl Writer {
         let replaced: Vec<u64> = replaced.into_iter().collect();
         tables[table].delete(&replaced);
         tables[table].append(&batch, true)?;
-        Ok(Appended { inserted, replaced: replaced.len() as u64 })
+        // Earlier rows of the batch are replaced too, as in a commit.
+        Ok(Appended { inserted, replaced: u64::from(rows) - inserted })
     }
 
     /// Small chunks fill up one by one; enough of them become one full chunk.
