@@ -100,6 +100,8 @@ pub fn parse_time(text: &str) -> Option<i64> {
             return Some(time.timestamp_micros());
         }
     }
+    let extended = hyphenated(text);
+    let text = extended.as_deref().unwrap_or(text);
     for format in
         ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"]
     {
@@ -109,6 +111,14 @@ pub fn parse_time(text: &str) -> Option<i64> {
     }
     let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
     Some(date.and_hms_opt(0, 0, 0)?.and_utc().timestamp_micros())
+}
+
+/// `20240501` and `20240501 10:00`, which T-SQL writes, with hyphens in the date.
+fn hyphenated(text: &str) -> Option<String> {
+    let (date, time) = text.split_at_checked(8)?;
+    let bare = date.bytes().all(|b| b.is_ascii_digit())
+        && (time.is_empty() || time.starts_with([' ', 'T']));
+    bare.then(|| format!("{}-{}-{}{time}", &date[..4], &date[4..6], &date[6..]))
 }
 
 fn parse_date(text: &str) -> Option<i32> {
@@ -159,6 +169,9 @@ mod tests {
         assert_eq!(parse_time("1970-01-01 00:00:00.000001"), Some(1));
         assert_eq!(parse_time("1970-01-02"), Some(86_400_000_000));
         assert_eq!(parse_time("1970-01-01T00:01Z"), Some(60_000_000));
+        assert_eq!(parse_time("19700102"), Some(86_400_000_000));
+        assert_eq!(parse_time("19700102 00:00:01"), Some(86_401_000_000));
+        assert_eq!(parse_time("19701302"), None);
         assert_eq!(parse_time("yesterday"), None);
     }
 

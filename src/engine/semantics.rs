@@ -21,13 +21,13 @@ use datafusion::common::{Column, DFSchema, Result, ScalarValue, TableReference, 
 use datafusion::functions_aggregate::first_last::first_value_udaf;
 use datafusion::functions_aggregate::min_max::min_udaf;
 use datafusion::logical_expr::expr::{
-    AggregateFunction, AggregateFunctionParams, InList, NullTreatment, Sort as SortExpr,
+    AggregateFunction, AggregateFunctionParams, Case, InList, NullTreatment, Sort as SortExpr,
 };
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
     Aggregate, AggregateUDF, Between, BinaryExpr, Distinct, Expr, ExprSchemable, Like, LogicalPlan,
-    LogicalPlanBuilder, Operator, Projection, Sort, col,
+    LogicalPlanBuilder, Operator, Projection, Sort, Subquery, col,
 };
 
 use super::average::WholeAverage;
@@ -113,8 +113,68 @@ fn rewrite_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             Transformed::yes(if negated { !matches } else { matches })
         }
         Expr::AggregateFunction(function) => aggregate_function(function, schema)?,
+        Expr::Case(case) if case.expr.is_some() => Transformed::yes(searched_case(case, schema)?),
+        Expr::ScalarFunction(function)
+            if function.name() == "nullif" && function.args.len() == 2 =>
+        {
+            Transformed::yes(null_if_equal(function.args, schema)?)
+        }
+        Expr::InSubquery(mut test) => {
+            let text = is_text(&test.expr, schema);
+            if text && list_of_keys(&mut test.subquery)? {
+                *test.expr = collation_key(*test.expr);
+            }
+            Transformed::yes(Expr::InSubquery(test))
+        }
+        Expr::SetComparison(mut test) => {
+            let text = is_text(&test.expr, schema);
+            if text && list_of_keys(&mut test.subquery)? {
+                *test.expr = collation_key(*test.expr);
+            }
+            Transformed::yes(Expr::SetComparison(test))
+        }
         other => Transformed::no(other),
     })
+}
+
+/// `CASE a WHEN b …` as `CASE WHEN a = b …`, where what is compared needs more
+/// than DataFusion's equality.
+fn searched_case(mut case: Case, schema: &DFSchema) -> Result<Expr> {
+    let Some(subject) = case.expr.take() else { return Ok(Expr::Case(case)) };
+    let compared = |when: &Expr| operands((*subject).clone(), when.clone(), schema);
+    let pairs = case.when_then_expr.iter().map(|(when, _)| compared(when));
+    let pairs: Vec<_> = pairs.collect::<Result<_>>()?;
+    let changed = |(left, right): &(Expr, Expr), when: &Expr| left != &*subject || right != when;
+    if !pairs.iter().zip(&case.when_then_expr).any(|(pair, (when, _))| changed(pair, when)) {
+        case.expr = Some(subject);
+        return Ok(Expr::Case(case));
+    }
+    for ((left, right), (when, _)) in pairs.into_iter().zip(&mut case.when_then_expr) {
+        **when = left.eq(right);
+    }
+    Ok(Expr::Case(case))
+}
+
+/// `NULLIF(a, b)`.
+fn null_if_equal(mut args: Vec<Expr>, schema: &DFSchema) -> Result<Expr> {
+    let other = args.remove(1);
+    let value = args.remove(0);
+    let (left, right) = operands(value.clone(), other, schema)?;
+    let null = Expr::Literal(ScalarValue::try_from(&value.get_type(schema)?)?, None);
+    let arms = vec![(Box::new(left.eq(right)), Box::new(null))];
+    Ok(Expr::Case(Case::new(None, arms, Some(Box::new(value)))))
+}
+
+/// Makes a query of one text column one of its keys; whether it is such a query.
+fn list_of_keys(query: &mut Subquery) -> Result<bool> {
+    let (relation, field) = query.subquery.schema().qualified_field(0);
+    let text = Expr::Column(Column::new(relation.cloned(), field.name()));
+    if !is_text(&text, query.subquery.schema()) {
+        return Ok(false);
+    }
+    let keys = Projection::try_new(vec![collation_key(text)], query.subquery.clone())?;
+    query.subquery = Arc::new(LogicalPlan::Projection(keys));
+    Ok(true)
 }
 
 fn is_comparison(op: Operator) -> bool {

@@ -2,6 +2,7 @@
 //! of [`parse`] plans, and gives these rows.
 
 mod bad_input;
+mod comparing;
 mod diagnosing;
 mod documented;
 mod functions;
