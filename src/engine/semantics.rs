@@ -32,6 +32,7 @@ use datafusion::logical_expr::{
 
 use super::average::WholeAverage;
 use super::collation::{collation_key, like};
+use super::functions::table_name;
 use crate::catalog::{entity_code_or_none, is_entity_name, is_label};
 use crate::value::{Value, parse_guid};
 
@@ -82,6 +83,12 @@ fn is_text(expr: &Expr, schema: &DFSchema) -> bool {
     matches!(expr.get_type(schema), Ok(DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8))
 }
 
+/// Whether an expression is a table's object type code.
+fn is_table(expr: &Expr, schema: &DFSchema) -> bool {
+    expr.to_field(schema)
+        .is_ok_and(|(_, field)| is_entity_name(&field) && *field.data_type() == DataType::Int32)
+}
+
 fn rewrite_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     Ok(match expr {
         Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(op) => {
@@ -109,7 +116,8 @@ fn rewrite_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             )))
         }
         Expr::Like(Like { negated, expr, pattern, escape_char, .. }) => {
-            let matches = like(*expr, *pattern, escape_char);
+            let expr = if is_table(&expr, schema) { table_name(*expr) } else { *expr };
+            let matches = like(expr, *pattern, escape_char);
             Transformed::yes(if negated { !matches } else { matches })
         }
         Expr::AggregateFunction(function) => aggregate_function(function, schema)?,
@@ -195,6 +203,13 @@ fn is_comparison(op: Operator) -> bool {
 fn operands(left: Expr, right: Expr, schema: &DFSchema) -> Result<(Expr, Expr)> {
     if is_text(&left, schema) && is_text(&right, schema) {
         return Ok((collation_key(left), collation_key(right)));
+    }
+    let literal = |e: &Expr| matches!(e, Expr::Literal(..));
+    if is_text(&right, schema) && !literal(&right) && is_table(&left, schema) {
+        return Ok((collation_key(table_name(left)), collation_key(right)));
+    }
+    if is_text(&left, schema) && !literal(&left) && is_table(&right, schema) {
+        return Ok((collation_key(left), collation_key(table_name(right))));
     }
     let right = literal_for(&left, right, schema)?;
     let left = literal_for(&right, left, schema)?;
