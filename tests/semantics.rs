@@ -92,9 +92,14 @@ impl World {
     }
 }
 
-/// One condition in three dialects and the jobs it selects. SQL's negative
-/// operators leave out nulls, the other dialects' keep them.
-const CONDITIONS: [(&str, &str, &str, &[u32], &[u32]); 14] = [
+/// Jobs by the seconds of their `createdon`.
+type Selected = &'static [u32];
+
+/// One condition in SQL, FetchXML and OData, and the jobs it selects in SQL and
+/// in the others: SQL's negative operators leave out nulls, theirs keep them.
+type Condition = (&'static str, &'static str, &'static str, Selected, Selected);
+
+const CONDITIONS: [Condition; 14] = [
     (
         "name = 'ALPHA'",
         "<condition attribute='name' operator='eq' value='ALPHA'/>",

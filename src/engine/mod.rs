@@ -52,7 +52,9 @@ impl Default for Engine {
 impl Engine {
     pub fn new() -> Self {
         // Chunk-sized batches: small ones cost twice the time.
-        let config = SessionConfig::new().with_batch_size(ROWS_MAX);
+        let mut config = SessionConfig::new().with_batch_size(ROWS_MAX);
+        // Lookups are mostly null; such rows need not reach an inner join.
+        config.options_mut().optimizer.filter_null_join_keys = true;
         let mut session = SessionStateBuilder::new()
             .with_config(config)
             .with_default_features()

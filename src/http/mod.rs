@@ -20,7 +20,7 @@ use std::io;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Bytes, to_bytes};
 use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn};
@@ -37,6 +37,9 @@ use crate::service::Service;
 
 /// The largest request body.
 const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// So much of the body of a refused request is read; a longer one costs the
+/// client its connection.
+const REFUSED_BYTES_MAX: usize = 64 * 1024;
 /// The longest path with query.
 const URL_BYTES_MAX: usize = 32 * 1024;
 
@@ -111,7 +114,12 @@ async fn handle(service: &Service, request: Request) -> Result<Response> {
             options.extend(decode_options(text.trim())?);
             query::collection(service, &call, &table, options).await
         }
-        _ if !reads => Err(refused_method(&call, &resource)),
+        _ if !reads => {
+            // An unread body would end the connection after the answer, and the
+            // client's next request with it. What is read is of no interest.
+            let _ = to_bytes(body, REFUSED_BYTES_MAX).await;
+            Err(refused_method(&call, &resource))
+        }
         Resource::Query(table) => Err(Failure::method(
             format!(
                 "'{}/$query' takes POST with the query options as its body",

@@ -136,6 +136,9 @@ impl Scheduler {
 
     /// Makes a round durable, answers, and starts what it decided to start.
     async fn commit(&mut self, round: Round) -> Result<()> {
+        // Simulated work takes its time from the start that the row will show;
+        // the wait for the disk is not part of it.
+        let now = self.clock.now();
         let mut changes = round.inserts;
         for step in &round.steps {
             changes.extend(step.changes.iter().map(|change| self.rows.change(change)));
@@ -147,7 +150,6 @@ impl Scheduler {
             // A sender that went away no longer needs the answer.
             let _ = reply.send(Ok(()));
         }
-        let now = self.clock.now();
         for effect in round.steps.into_iter().flat_map(|step| step.effects) {
             let Effect::Start { id, attempt, handler } = effect;
             self.simulations.start(id, attempt, &handler, now);

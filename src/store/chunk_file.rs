@@ -2,9 +2,12 @@
 //!
 //! A file is complete and synced before the journal names it; files the journal
 //! does not name are left over from an import that was cut off and are removed.
+//! The journal also keeps a checksum, because Parquet notices only some damage
+//! and may answer other values for the rest.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,10 +17,20 @@ use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use datafusion::parquet::basic::Compression;
 use datafusion::parquet::file::properties::WriterProperties;
+use flate2::{CrcReader, CrcWriter};
 
 use super::chunk::ROWS_MAX;
 use crate::catalog::{ColumnKind, Table};
 use crate::error::{Error, Result};
+
+/// A chunk file as the journal knows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChunkFile {
+    pub name: String,
+    pub rows: u32,
+    /// CRC-32 of all its bytes.
+    pub checksum: u32,
+}
 
 /// The folder of chunk files.
 pub struct ChunkFiles {
@@ -40,8 +53,8 @@ impl ChunkFiles {
     }
 
     /// Writes the columns of a batch that are stored and not all null; durable
-    /// when it returns the file's name.
-    pub fn write(&self, table: &Table, batch: &RecordBatch) -> Result<String> {
+    /// when it returns.
+    pub fn write(&self, table: &Table, batch: &RecordBatch) -> Result<ChunkFile> {
         let name = format!("{}-{}.parquet", table.logical_name, uuid::Uuid::new_v4());
         let kept: Vec<usize> = (0..batch.num_columns())
             .filter(|i| is_kept(table, *i) && batch.column(*i).null_count() < batch.num_rows())
@@ -52,18 +65,28 @@ impl ChunkFiles {
             .set_compression(Compression::LZ4_RAW)
             .set_max_row_group_row_count(Some(ROWS_MAX))
             .build();
-        let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties))
-            .map_err(failed("written", &name))?;
+        let mut writer =
+            ArrowWriter::try_new(CrcWriter::new(file), batch.schema(), Some(properties))
+                .map_err(failed("written", &name))?;
         writer.write(&batch).map_err(failed("written", &name))?;
         let file = writer.into_inner().map_err(failed("written", &name))?;
-        file.sync_all().map_err(failed("synced", &name))?;
+        let checksum = file.crc().sum();
+        file.get_ref().sync_all().map_err(failed("synced", &name))?;
         File::open(&self.folder).and_then(|f| f.sync_all()).map_err(failed("synced", &name))?;
-        Ok(name)
+        Ok(ChunkFile { name, rows: batch.num_rows() as u32, checksum })
     }
 
     /// The rows of a file with all columns of the table.
-    pub fn read(&self, table: &Table, name: &str) -> Result<RecordBatch> {
+    pub fn read(&self, table: &Table, file: &ChunkFile) -> Result<RecordBatch> {
+        let ChunkFile { name, rows, checksum } = file;
         let file = File::open(self.folder.join(name)).map_err(failed("opened", name))?;
+        let mut bytes = CrcReader::new(&file);
+        io::copy(&mut bytes, &mut io::sink()).map_err(failed("read", name))?;
+        if bytes.crc().sum() != *checksum {
+            return Err(Error::data(format!(
+                "the chunk file '{name}' is damaged: its checksum is not the one in the journal"
+            )));
+        }
         let reader = ParquetRecordBatchReaderBuilder::try_new(file)
             .map_err(failed("read", name))?
             .with_batch_size(ROWS_MAX)
@@ -72,6 +95,12 @@ impl ChunkFiles {
         let schema = reader.schema();
         let batches: Vec<_> = reader.collect::<Result<_, _>>().map_err(failed("read", name))?;
         let batch = concat_batches(&schema, &batches).map_err(failed("read", name))?;
+        if batch.num_rows() != *rows as usize {
+            return Err(Error::data(format!(
+                "the chunk file '{name}' has {} rows, the journal says {rows}",
+                batch.num_rows()
+            )));
+        }
         let columns: Vec<ArrayRef> = table
             .schema()
             .fields()

@@ -6,7 +6,7 @@
 //! | keyspace | key | value |
 //! |---|---|---|
 //! | `meta` | `format`, `names`, `entity/<code>` | format version, [`Numbering`] as JSON, logical name |
-//! | `chunks` | first row | rows (u32) and file name of a bulk-loaded chunk |
+//! | `chunks` | first row | rows (u32), checksum (u32) and file name of a bulk-loaded chunk |
 //! | `rows` | row | all cells that are not null; takes precedence over a chunk file's row |
 //! | `changes` | row | the columns a job's life changes, as they are now |
 //! | `deleted` | row of a chunk file | nothing |
@@ -17,6 +17,7 @@ use std::path::Path;
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
 
+use super::chunk_file::ChunkFile;
 use super::numbering::Numbering;
 use crate::catalog::{self, Catalog};
 use crate::error::{Error, Result};
@@ -27,11 +28,10 @@ const FORMAT: &[u8] = b"1";
 /// A row: table number and row number.
 pub type RowKey = (u16, u64);
 
-/// A bulk-loaded chunk: first row, rows, file name.
+/// A bulk-loaded chunk.
 pub struct ChunkEntry {
     pub first: RowKey,
-    pub rows: u32,
-    pub file: String,
+    pub file: ChunkFile,
 }
 
 pub struct Journal {
@@ -120,12 +120,14 @@ impl Journal {
             .iter()
             .map(|entry| {
                 let (key, value) = entry.into_inner().map_err(failed("be read"))?;
-                let (rows, file) = value
-                    .split_first_chunk::<4>()
-                    .ok_or_else(|| Error::data("a chunk entry in the journal is too short"))?;
-                let file = String::from_utf8(file.to_vec())
+                let short = || Error::data("a chunk entry in the journal is too short");
+                let (rows, rest) = value.split_first_chunk().ok_or_else(short)?;
+                let (checksum, name) = rest.split_first_chunk().ok_or_else(short)?;
+                let name = String::from_utf8(name.to_vec())
                     .map_err(|e| Error::data("a chunk's file name is not UTF-8").caused_by(e))?;
-                Ok(ChunkEntry { first: parse_key(&key)?, rows: u32::from_be_bytes(*rows), file })
+                let (rows, checksum) = (u32::from_be_bytes(*rows), u32::from_be_bytes(*checksum));
+                let file = ChunkFile { name, rows, checksum };
+                Ok(ChunkEntry { first: parse_key(&key)?, file })
             })
             .collect()
     }
@@ -156,8 +158,9 @@ fn for_each(space: &Keyspace, mut see: impl FnMut(RowKey, &[u8]) -> Result<()>) 
 
 impl Batch<'_> {
     pub fn put_chunk(&mut self, entry: &ChunkEntry) {
-        let mut value = entry.rows.to_be_bytes().to_vec();
-        value.extend_from_slice(entry.file.as_bytes());
+        let mut value = entry.file.rows.to_be_bytes().to_vec();
+        value.extend_from_slice(&entry.file.checksum.to_be_bytes());
+        value.extend_from_slice(entry.file.name.as_bytes());
         self.batch.insert(&self.journal.chunks, key(entry.first), value);
     }
 

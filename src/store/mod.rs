@@ -64,7 +64,8 @@ pub enum Change {
     },
 }
 
-/// What a commit or a bulk append added.
+/// What a commit or a bulk append added. A row whose key is already there, be
+/// it in the table or earlier in the same request, counts as replaced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Appended {
     pub inserted: u64,

@@ -30,20 +30,12 @@ pub fn recover(
     let index_of = |number: u16| by_number.get(&number).copied();
 
     let entries = journal.chunk_entries()?;
-    let named: HashSet<String> = entries.iter().map(|e| e.file.clone()).collect();
+    let named: HashSet<String> = entries.iter().map(|e| e.file.name.clone()).collect();
     for entry in entries {
         let Some(index) = index_of(entry.first.0) else { continue };
         let batch = files.read(&catalog.tables()[index], &entry.file)?;
-        if batch.num_rows() != entry.rows as usize {
-            return Err(Error::data(format!(
-                "the chunk file '{}' has {} rows, the journal says {}",
-                entry.file,
-                batch.num_rows(),
-                entry.rows
-            )));
-        }
         tables[index].chunks.push(Chunk::from_batch(entry.first.1, &batch));
-        tables[index].files.push((entry.first.1, u64::from(entry.rows)));
+        tables[index].files.push((entry.first.1, u64::from(entry.file.rows)));
     }
     files.remove_others(&named)?;
 

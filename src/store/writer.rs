@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 use super::chunk::Chunk;
+use super::chunk_file::ChunkFile;
 use super::codec;
 use super::column;
 use super::journal::{ChunkEntry, Journal};
@@ -32,7 +33,7 @@ pub enum Request {
     /// All changes or none.
     Commit(Vec<Change>, Reply),
     /// Rows whose chunk file is written and synced.
-    Append { table: usize, batch: RecordBatch, file: String, reply: Reply },
+    Append { table: usize, batch: RecordBatch, file: ChunkFile, reply: Reply },
 }
 
 pub struct Writer {
@@ -180,7 +181,7 @@ impl Writer {
         outcome
     }
 
-    fn append(&mut self, table: usize, batch: RecordBatch, file: String) -> Result<Appended> {
+    fn append(&mut self, table: usize, batch: RecordBatch, file: ChunkFile) -> Result<Appended> {
         self.usable()?;
         let numbering = self.numbering.table(table);
         let mut replaced = BTreeSet::new();
@@ -198,9 +199,9 @@ impl Writer {
             state.next()
         };
         let inserted = (seen.len() - replaced.len()) as u64;
-        let rows = batch.num_rows() as u32;
+        let rows = file.rows;
         let mut journal = self.journal.batch();
-        journal.put_chunk(&ChunkEntry { first: (numbering.table(), first), rows, file });
+        journal.put_chunk(&ChunkEntry { first: (numbering.table(), first), file });
         {
             let tables = self.tables.lock();
             for number in &replaced {
@@ -216,7 +217,8 @@ impl Writer {
         let replaced: Vec<u64> = replaced.into_iter().collect();
         tables[table].delete(&replaced);
         tables[table].append(&batch, true)?;
-        Ok(Appended { inserted, replaced: replaced.len() as u64 })
+        // Earlier rows of the batch are replaced too, as in a commit.
+        Ok(Appended { inserted, replaced: u64::from(rows) - inserted })
     }
 
     /// Small chunks fill up one by one; enough of them become one full chunk.

@@ -10,14 +10,16 @@ use crate::query::bound::{Column, OrderKey, OrderTarget, OutputRole};
 use crate::query::{ColumnRef, Link, Name, Order, OrderBy, Select, Style};
 
 impl Binder<'_> {
-    /// All sort keys: those of the query, then those inside links. A page needs
-    /// an order without ties, so the primary key ends it.
+    /// All sort keys: those of the query, then those inside links. Where only a
+    /// part of the rows is wanted, which part has to be certain: the primary key,
+    /// Dataverse's default order, ends the sort keys.
     pub(super) fn order(&mut self, select: &Select) -> Result<Vec<OrderKey>> {
         let mut keys = Vec::new();
         self.add_keys(0, &select.order, &mut keys)?;
         let mut source = 0;
         self.add_link_keys(&select.links, &mut source, &mut keys)?;
-        if select.page.is_some() && !self.aggregate && !self.distinct {
+        let part = select.page.is_some() || select.top.is_some();
+        if part && !self.aggregate && !self.distinct {
             let primary = Column { source: 0, column: self.sources[0].table.primary_id_index() };
             let is_primary = |k: &OrderKey| matches!(k.by, OrderTarget::Column(c) if c == primary);
             if !keys.iter().any(is_primary) {
