@@ -21,7 +21,8 @@ use datafusion::common::{Column, DFSchema, Result, ScalarValue, TableReference, 
 use datafusion::functions_aggregate::first_last::first_value_udaf;
 use datafusion::functions_aggregate::min_max::min_udaf;
 use datafusion::logical_expr::expr::{
-    AggregateFunction, AggregateFunctionParams, Case, InList, NullTreatment, Sort as SortExpr,
+    AggregateFunction, AggregateFunctionParams, Case, InList, InSubquery, NullTreatment,
+    SetComparison, SetQuantifier, Sort as SortExpr,
 };
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
@@ -127,12 +128,16 @@ fn rewrite_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         {
             Transformed::yes(null_if_equal(function.args, schema)?)
         }
-        Expr::InSubquery(mut test) => {
-            let text = is_text(&test.expr, schema);
-            if text && list_of_keys(&mut test.subquery)? {
-                *test.expr = collation_key(*test.expr);
-            }
-            Transformed::yes(Expr::InSubquery(test))
+        Expr::InSubquery(test) => Transformed::yes(in_subquery(test, schema)?),
+        // Written `IN`, the list is looked up once and not compared row by row.
+        Expr::SetComparison(SetComparison { expr, subquery, op, quantifier })
+            if matches!(
+                (op, &quantifier),
+                (Operator::Eq, SetQuantifier::Any) | (Operator::NotEq, SetQuantifier::All)
+            ) =>
+        {
+            let list = InSubquery::new(expr, subquery, op == Operator::NotEq);
+            Transformed::yes(in_subquery(list, schema)?)
         }
         Expr::SetComparison(mut test) => {
             let text = is_text(&test.expr, schema);
@@ -161,6 +166,15 @@ fn searched_case(mut case: Case, schema: &DFSchema) -> Result<Expr> {
         **when = left.eq(right);
     }
     Ok(Expr::Case(case))
+}
+
+/// `a IN (SELECT b …)`.
+fn in_subquery(mut test: InSubquery, schema: &DFSchema) -> Result<Expr> {
+    let text = is_text(&test.expr, schema);
+    if text && list_of_keys(&mut test.subquery)? {
+        *test.expr = collation_key(*test.expr);
+    }
+    Ok(Expr::InSubquery(test))
 }
 
 /// `NULLIF(a, b)`.

@@ -30,6 +30,8 @@ fn a_list_from_a_query_compares_as_equality_does() {
     assert_eq!(count(&format!("name IN {names}")), "1");
     assert_eq!(count(&format!("name NOT IN {names}")), "1");
     assert_eq!(count(&format!("name = ANY {names}")), "1");
+    assert_eq!(count(&format!("name <> ALL {names}")), "1");
+    assert_eq!(count(&format!("name > ANY {names}")), "1");
     assert_eq!(count("statecode IN (SELECT 3)"), "2");
 }
 
