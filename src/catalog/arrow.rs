@@ -24,6 +24,12 @@ pub fn is_entity_name(field: &Field) -> bool {
     field.metadata().get(COLUMN_KIND).is_some_and(|k| k == "entityname")
 }
 
+/// Whether SQL answers this table-name column with its code: the documented query
+/// on file attachments reads it so.
+pub fn is_code_in_sql(name: &str) -> bool {
+    name == "objectidtypecode"
+}
+
 /// Whether a field holds labels of a choice: texts from a fixed set, of which no
 /// two differ only in case or accents.
 pub fn is_label(field: &Field) -> bool {

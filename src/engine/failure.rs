@@ -18,6 +18,9 @@ pub fn failure(e: Failure) -> Error {
         },
         DataFusionError::NotImplemented(what) => Error::unsupported(what.clone()).sqlstate("0A000"),
         DataFusionError::SQL(..) => invalid("42601"),
+        DataFusionError::Plan(what) if what.contains(NO_FUNCTION) => {
+            Error::invalid(codes::INVALID_ARGUMENT, wrong_arguments(what)).sqlstate("42883")
+        }
         DataFusionError::Plan(what) => {
             let state = match what {
                 w if w.contains("(Msg 208)") => "42P01",
@@ -34,8 +37,10 @@ pub fn failure(e: Failure) -> Error {
         DataFusionError::ArrowError(inner, _) => match inner.as_ref() {
             datafusion::arrow::error::ArrowError::DivideByZero => invalid("22012"),
             datafusion::arrow::error::ArrowError::ArithmeticOverflow(_) => invalid("22003"),
-            datafusion::arrow::error::ArrowError::CastError(_)
-            | datafusion::arrow::error::ArrowError::ParseError(_) => invalid("22P02"),
+            datafusion::arrow::error::ArrowError::CastError(what) => {
+                Error::invalid(codes::INVALID_ARGUMENT, wrong_text(what)).sqlstate("22P02")
+            }
+            datafusion::arrow::error::ArrowError::ParseError(_) => invalid("22P02"),
             _ => Error::internal(text).caused_by(e),
         },
         DataFusionError::Execution(what) => {
@@ -49,5 +54,60 @@ pub fn failure(e: Failure) -> Error {
             Error::invalid(codes::INVALID_ARGUMENT, what.clone()).sqlstate(state)
         }
         _ => Error::internal(text).caused_by(e),
+    }
+}
+
+/// What DataFusion says when a function does not take the types it is given.
+const NO_FUNCTION: &str = "No function matches the given name and argument types '";
+
+/// Names the function and the types it was given, as SQL calls them.
+fn wrong_arguments(what: &str) -> String {
+    let (own, call) = what.split_once(NO_FUNCTION).unwrap_or(("", what));
+    // One of our functions said it better.
+    if let Some((own, _)) = own.rsplit_once(". ").filter(|(own, _)| own.ends_with(')'))
+        && own.contains("(Msg ")
+        && let Some((_, own)) = own.split_once("Error during planning: ")
+    {
+        return own.to_owned();
+    }
+    let call = call.split('\'').next().unwrap_or(call);
+    let Some((name, types)) = call.split_once('(') else { return what.to_owned() };
+    let types: Vec<_> = types
+        .trim_end_matches(')')
+        .split(", ")
+        .map(|t| sql_type(t.trim_end_matches(')')))
+        .collect();
+    let name = name.trim_start_matches("sql_");
+    format!("The function '{name}' does not take the type {} (Msg 8116)", types.join(", "))
+}
+
+/// Names the text that is no number, as SQL Server does.
+fn wrong_text(what: &str) -> String {
+    let found = what
+        .strip_prefix("Cannot cast string '")
+        .and_then(|rest| rest.rsplit_once("' to value of "))
+        .and_then(|(text, rest)| Some((text, rest.strip_suffix(" type")?)));
+    match found {
+        Some((text, to)) => {
+            let to = sql_type(to);
+            format!("Conversion failed when converting the text '{text}' to {to} (Msg 245)")
+        }
+        None => what.to_owned(),
+    }
+}
+
+/// An Arrow type as SQL Server calls it.
+fn sql_type(arrow: &str) -> &str {
+    match arrow {
+        "Utf8" | "Utf8View" | "LargeUtf8" => "nvarchar",
+        "Int32" => "int",
+        "Int64" => "bigint",
+        "Float64" => "float",
+        "Boolean" => "bit",
+        "Date32" => "date",
+        t if t.starts_with("Timestamp") => "datetime",
+        t if t.starts_with("Decimal") => "decimal",
+        t if t.starts_with("FixedSizeBinary") => "uniqueidentifier",
+        other => other,
     }
 }

@@ -21,7 +21,8 @@ use datafusion::common::{Column, DFSchema, Result, ScalarValue, TableReference, 
 use datafusion::functions_aggregate::first_last::first_value_udaf;
 use datafusion::functions_aggregate::min_max::min_udaf;
 use datafusion::logical_expr::expr::{
-    AggregateFunction, AggregateFunctionParams, Case, InList, NullTreatment, Sort as SortExpr,
+    AggregateFunction, AggregateFunctionParams, Case, InList, InSubquery, NullTreatment,
+    SetComparison, SetQuantifier, Sort as SortExpr,
 };
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
@@ -32,6 +33,7 @@ use datafusion::logical_expr::{
 
 use super::average::WholeAverage;
 use super::collation::{collation_key, like};
+use super::functions::table_name;
 use crate::catalog::{entity_code_or_none, is_entity_name, is_label};
 use crate::value::{Value, parse_guid};
 
@@ -82,6 +84,12 @@ fn is_text(expr: &Expr, schema: &DFSchema) -> bool {
     matches!(expr.get_type(schema), Ok(DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8))
 }
 
+/// Whether an expression is a table's object type code.
+fn is_table(expr: &Expr, schema: &DFSchema) -> bool {
+    expr.to_field(schema)
+        .is_ok_and(|(_, field)| is_entity_name(&field) && *field.data_type() == DataType::Int32)
+}
+
 fn rewrite_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     Ok(match expr {
         Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(op) => {
@@ -109,7 +117,8 @@ fn rewrite_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             )))
         }
         Expr::Like(Like { negated, expr, pattern, escape_char, .. }) => {
-            let matches = like(*expr, *pattern, escape_char);
+            let expr = if is_table(&expr, schema) { table_name(*expr) } else { *expr };
+            let matches = like(expr, *pattern, escape_char);
             Transformed::yes(if negated { !matches } else { matches })
         }
         Expr::AggregateFunction(function) => aggregate_function(function, schema)?,
@@ -119,12 +128,16 @@ fn rewrite_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         {
             Transformed::yes(null_if_equal(function.args, schema)?)
         }
-        Expr::InSubquery(mut test) => {
-            let text = is_text(&test.expr, schema);
-            if text && list_of_keys(&mut test.subquery)? {
-                *test.expr = collation_key(*test.expr);
-            }
-            Transformed::yes(Expr::InSubquery(test))
+        Expr::InSubquery(test) => Transformed::yes(in_subquery(test, schema)?),
+        // Written `IN`, the list is looked up once and not compared row by row.
+        Expr::SetComparison(SetComparison { expr, subquery, op, quantifier })
+            if matches!(
+                (op, &quantifier),
+                (Operator::Eq, SetQuantifier::Any) | (Operator::NotEq, SetQuantifier::All)
+            ) =>
+        {
+            let list = InSubquery::new(expr, subquery, op == Operator::NotEq);
+            Transformed::yes(in_subquery(list, schema)?)
         }
         Expr::SetComparison(mut test) => {
             let text = is_text(&test.expr, schema);
@@ -153,6 +166,15 @@ fn searched_case(mut case: Case, schema: &DFSchema) -> Result<Expr> {
         **when = left.eq(right);
     }
     Ok(Expr::Case(case))
+}
+
+/// `a IN (SELECT b …)`.
+fn in_subquery(mut test: InSubquery, schema: &DFSchema) -> Result<Expr> {
+    let text = is_text(&test.expr, schema);
+    if text && list_of_keys(&mut test.subquery)? {
+        *test.expr = collation_key(*test.expr);
+    }
+    Ok(Expr::InSubquery(test))
 }
 
 /// `NULLIF(a, b)`.
@@ -195,6 +217,13 @@ fn is_comparison(op: Operator) -> bool {
 fn operands(left: Expr, right: Expr, schema: &DFSchema) -> Result<(Expr, Expr)> {
     if is_text(&left, schema) && is_text(&right, schema) {
         return Ok((collation_key(left), collation_key(right)));
+    }
+    let literal = |e: &Expr| matches!(e, Expr::Literal(..));
+    if is_text(&right, schema) && !literal(&right) && is_table(&left, schema) {
+        return Ok((collation_key(table_name(left)), collation_key(right)));
+    }
+    if is_text(&left, schema) && !literal(&left) && is_table(&right, schema) {
+        return Ok((collation_key(left), collation_key(table_name(right))));
     }
     let right = literal_for(&left, right, schema)?;
     let left = literal_for(&right, left, schema)?;

@@ -25,18 +25,12 @@ use pgwire::error::{PgWireError, PgWireResult};
 use pgwire::messages::data::DataRow;
 
 use super::error::{from_datafusion, plain, state, to_wire};
-use crate::catalog::{entity_name, is_entity_name, is_guid};
+use crate::catalog::{entity_name, is_code_in_sql, is_entity_name, is_guid};
 use crate::value::{Guid, guid_text};
-
-/// The table-name column that SQL answers with its number: the documented query
-/// on file attachments reads it so.
-pub fn is_code(field: &Field) -> bool {
-    field.name() == "objectidtypecode"
-}
 
 /// Whether a column of object type codes is answered with table names.
 pub fn is_named(field: &Field) -> bool {
-    is_entity_name(field) && !is_code(field) && *field.data_type() == DataType::Int32
+    is_entity_name(field) && !is_code_in_sql(field.name()) && *field.data_type() == DataType::Int32
 }
 
 /// The PostgreSQL type of a column.

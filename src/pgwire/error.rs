@@ -110,6 +110,9 @@ fn describe(root: &DataFusionError) -> Description {
         DataFusionError::Execution(message) if message.contains("Cast error") => {
             (ErrorKind::Invalid, codes::INVALID_VALUE, None)
         }
+        DataFusionError::Execution(message) if message.contains("(Msg 241)") => {
+            (ErrorKind::Invalid, codes::INVALID_VALUE, Some("22007"))
+        }
         DataFusionError::Execution(_) => {
             (ErrorKind::Invalid, codes::INVALID_ARGUMENT, Some("22000"))
         }
@@ -270,6 +273,7 @@ mod tests {
             (DataFusionError::NotImplemented("x".into()), "0A000"),
             (DataFusionError::Plan("table 'sysjob.public.x' not found".into()), "42P01"),
             (DataFusionError::Plan("x".into()), "42601"),
+            (DataFusionError::Execution("no date (Msg 241)".into()), "22007"),
             (DataFusionError::Internal("x".into()), "XX000"),
             (
                 DataFusionError::External(Box::new(read_only("insert"))).context("somewhere"),

@@ -10,9 +10,8 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use datafusion::catalog::{MemTable, SchemaProvider, TableProvider};
 use datafusion::common::Result;
 
-use super::encode::is_code;
 use super::metadata::{DATABASE, SCHEMA};
-use crate::catalog::{Catalog, Column, Table, is_entity_name, is_guid};
+use crate::catalog::{Catalog, Column, Table, is_code_in_sql, is_entity_name, is_guid};
 
 /// The views of `information_schema`, which never change.
 #[derive(Debug)]
@@ -148,7 +147,7 @@ fn columns(catalog: &Catalog) -> Result<RecordBatch> {
 fn type_names(field: &Field) -> (&'static str, &'static str) {
     match field.data_type() {
         _ if is_guid(field) => ("uuid", "uuid"),
-        _ if is_entity_name(field) && !is_code(field) => ("text", "text"),
+        _ if is_entity_name(field) && !is_code_in_sql(field.name()) => ("text", "text"),
         DataType::Int32 => ("integer", "int4"),
         DataType::Int64 => ("bigint", "int8"),
         DataType::Float64 => ("double precision", "float8"),

@@ -35,12 +35,11 @@ use datafusion_pg_catalog::pg_catalog::{
 use datafusion_pg_catalog::sql::PostgresCompatibilityParser;
 use futures::StreamExt;
 
-use super::encode::is_code;
 use super::functions;
 use super::information_schema::InformationSchema;
 use super::scan;
 use super::settings::Settings;
-use crate::catalog::{Catalog, Table, is_entity_name, is_guid};
+use crate::catalog::{Catalog, Table, is_code_in_sql, is_entity_name, is_guid};
 
 /// The one database.
 pub const DATABASE: &str = "sysjob";
@@ -166,7 +165,7 @@ fn listed_schema(table: &Table) -> SchemaRef {
         let data_type = match field.data_type() {
             // Arrow has no GUID; the only binary columns are made `uuid` below.
             _ if is_guid(field) => DataType::Binary,
-            _ if is_entity_name(field) && !is_code(field) => DataType::Utf8View,
+            _ if is_entity_name(field) && !is_code_in_sql(field.name()) => DataType::Utf8View,
             other => other.clone(),
         };
         Field::new(field.name(), data_type, field.is_nullable())

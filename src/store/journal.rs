@@ -23,7 +23,7 @@ use crate::catalog::{self, Catalog};
 use crate::error::{Error, Result};
 
 /// Version of everything described here; another one is refused.
-const FORMAT: &[u8] = b"1";
+const FORMAT: &[u8] = b"2";
 
 /// A row: table number and row number.
 pub type RowKey = (u16, u64);

@@ -254,6 +254,7 @@ pub(super) fn returns_text(function: &Function) -> bool {
         "sql_replace",
         "sql_right",
         "sql_substring",
+        "sql_table_name",
         "sql_text",
         "string_agg",
         "trim",

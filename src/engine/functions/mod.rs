@@ -14,20 +14,27 @@ mod isnull;
 mod now;
 mod part;
 mod styles;
+mod table_name;
 mod texts;
 
 use std::sync::Arc;
 
-use datafusion::logical_expr::ScalarUDF;
+use datafusion::logical_expr::{Expr, ScalarUDF};
 
 pub use self::part::DatePart;
 pub use self::styles::is_style;
+
+/// The table name behind an object type code.
+pub(super) fn table_name(code: Expr) -> Expr {
+    ScalarUDF::new_from_impl(table_name::TableName::new()).call(vec![code])
+}
 
 /// All functions, for registration in a session.
 pub fn all() -> Vec<Arc<ScalarUDF>> {
     let mut functions = vec![
         ScalarUDF::new_from_impl(isnull::IsNull::new()),
         ScalarUDF::new_from_impl(now::GetDate::new()),
+        ScalarUDF::new_from_impl(table_name::TableName::new()),
     ];
     functions.extend(dates::all().map(ScalarUDF::new_from_impl));
     functions.extend(texts::all().map(ScalarUDF::new_from_impl));

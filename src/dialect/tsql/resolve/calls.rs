@@ -70,7 +70,7 @@ impl Resolver<'_> {
             FunctionArguments::List(list) => {
                 for arg in &mut list.args {
                     match arg {
-                        FunctionArg::Unnamed(FunctionArgExpr::Expr(arg)) => self.expr(arg)?,
+                        FunctionArg::Unnamed(FunctionArgExpr::Expr(arg)) => self.text_of(arg)?,
                         FunctionArg::Unnamed(FunctionArgExpr::Wildcard) => {}
                         other => {
                             return Err(report::unsupported(

@@ -9,7 +9,7 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::tokenizer::Location;
 
 use super::Resolver;
-use super::scope::{self, Found, Scope, Source};
+use super::scope::{self, Found, Holds, Scope, Source};
 use crate::dialect::tsql::{convert, functions, report};
 use crate::error::Result;
 
@@ -37,6 +37,13 @@ impl Resolver<'_> {
             Expr::BinaryOp { left, op, right } => {
                 self.check_operator(op)?;
                 self.expr(right)?;
+                if *op == BinaryOperator::StringConcat {
+                    self.named(right);
+                    if is_name(left) {
+                        self.text_of(left)?;
+                        return Ok(None);
+                    }
+                }
                 Ok(Some(left))
             }
             Expr::IsDistinctFrom(left, right) | Expr::IsNotDistinctFrom(left, right) => {
@@ -96,21 +103,21 @@ impl Resolver<'_> {
             }
             Expr::Interval(interval) => self.expr(&mut interval.value),
             Expr::Cast { expr: inner, .. } => {
-                self.expr(inner)?;
+                self.text_of(inner)?;
                 convert::cast(expr).map_err(|e| report::at(e, self.place_of(expr)))
             }
             Expr::Convert { expr: inner, .. } => {
-                self.expr(inner)?;
+                self.text_of(inner)?;
                 convert::convert(expr).map_err(|e| report::at(e, self.place_of(expr)))
             }
             Expr::Function(_) => self.function(expr),
             Expr::Case { operand, conditions, else_result, .. } => {
                 for operand in operand.iter_mut().chain(else_result) {
-                    self.expr(operand)?;
+                    self.text_of(operand)?;
                 }
                 for when in conditions {
-                    self.expr(&mut when.condition)?;
-                    self.expr(&mut when.result)?;
+                    self.text_of(&mut when.condition)?;
+                    self.text_of(&mut when.result)?;
                 }
                 Ok(())
             }
@@ -128,12 +135,12 @@ impl Resolver<'_> {
             Expr::Position { expr, r#in } => self.boxed(&mut [expr, r#in]),
             Expr::Trim { trim_what, expr, trim_characters: None, .. } => {
                 if let Some(what) = trim_what {
-                    self.expr(what)?;
+                    self.text_of(what)?;
                 }
-                self.expr(expr)
+                self.text_of(expr)
             }
             Expr::Substring { expr: inner, substring_from, substring_for, .. } => {
-                self.expr(inner)?;
+                self.text_of(inner)?;
                 for bound in substring_from.iter_mut().chain(substring_for) {
                     self.expr(bound)?;
                 }
@@ -152,6 +159,21 @@ impl Resolver<'_> {
                 };
                 Err(report::unsupported(what, self.place_of(other)))
             }
+        }
+    }
+
+    /// Resolves an expression of which a table's name is wanted, not its code.
+    pub(super) fn text_of(&mut self, expr: &mut Expr) -> Result<()> {
+        self.expr(expr)?;
+        self.named(expr);
+        Ok(())
+    }
+
+    /// Puts the table's name in place of a resolved column with its code.
+    fn named(&self, expr: &mut Expr) {
+        if holds(expr, &self.scopes) == Holds::TableName {
+            let code = std::mem::replace(expr, nothing());
+            *expr = functions::call("sql_table_name", vec![code]);
         }
     }
 
@@ -196,10 +218,10 @@ impl Resolver<'_> {
             operands.push(*right);
             rest = *left;
         }
-        self.expr(&mut rest)?;
+        self.text_of(&mut rest)?;
         let (mut text, mut null) = (is_text(&rest, &self.scopes), is_null(&rest));
         for mut right in operands.into_iter().rev() {
-            self.expr(&mut right)?;
+            self.text_of(&mut right)?;
             let (right_text, right_null) = (is_text(&right, &self.scopes), is_null(&right));
             text = text && (right_text || right_null) || null && right_text;
             null = null && right_null;
@@ -345,33 +367,42 @@ fn is_null(expr: &Expr) -> bool {
     matches!(expr, Expr::Value(value) if value.value == Value::Null)
 }
 
-/// Whether a resolved expression is known to be text.
-pub(super) fn is_text(expr: &Expr, scopes: &[Scope]) -> bool {
+fn is_name(expr: &Expr) -> bool {
+    matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_))
+}
+
+fn is_text(expr: &Expr, scopes: &[Scope]) -> bool {
+    holds(expr, scopes) == Holds::Text
+}
+
+/// What a resolved expression is known to hold.
+pub(super) fn holds(expr: &Expr, scopes: &[Scope]) -> Holds {
+    let text = |text| if text { Holds::Text } else { Holds::Other };
     match expr {
-        Expr::Nested(inner) => is_text(inner, scopes),
-        Expr::Value(value) => matches!(value.value, Value::SingleQuotedString(_)),
-        Expr::BinaryOp { op, .. } => *op == BinaryOperator::StringConcat,
-        Expr::Cast { data_type, .. } => convert::is_text_type(data_type),
-        Expr::Trim { .. } => true,
-        Expr::Function(function) => functions::returns_text(function),
+        Expr::Nested(inner) => holds(inner, scopes),
+        Expr::Value(value) => text(matches!(value.value, Value::SingleQuotedString(_))),
+        Expr::BinaryOp { op, .. } => text(*op == BinaryOperator::StringConcat),
+        Expr::Cast { data_type, .. } => text(convert::is_text_type(data_type)),
+        Expr::Trim { .. } => Holds::Text,
+        Expr::Function(function) => text(functions::returns_text(function)),
         Expr::Case { conditions, .. } => {
-            conditions.first().is_some_and(|when| is_text(&when.result, scopes))
+            conditions.first().map_or(Holds::Other, |when| holds(&when.result, scopes))
         }
-        Expr::Identifier(ident) => found_text(scopes, |scope| {
+        Expr::Identifier(ident) => held(scopes, |scope| {
             let found = scope.column(ident).ok().flatten();
             found.or_else(|| scope.alias(ident))
         }),
         Expr::CompoundIdentifier(parts) => {
-            let [source, column] = parts.as_slice() else { return false };
-            found_text(scopes, |scope| {
+            let [source, column] = parts.as_slice() else { return Holds::Other };
+            held(scopes, |scope| {
                 let source = scope.source(&source.value, false)?;
                 scope::column_of(source, column).ok()
             })
         }
-        _ => false,
+        _ => Holds::Other,
     }
 }
 
-fn found_text(scopes: &[Scope], find: impl Fn(&Scope) -> Option<Found>) -> bool {
-    scopes.iter().rev().find_map(find).is_some_and(|found| found.text)
+fn held(scopes: &[Scope], find: impl Fn(&Scope) -> Option<Found>) -> Holds {
+    scopes.iter().rev().find_map(find).map_or(Holds::Other, |found| found.holds)
 }

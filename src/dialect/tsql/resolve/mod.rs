@@ -16,7 +16,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 
-use self::scope::{Columns, Output, Scope, Source};
+use self::scope::{Columns, Holds, Output, Scope, Source};
 use super::report;
 use crate::catalog::Catalog;
 use crate::error::Result;
@@ -168,7 +168,7 @@ impl Resolver<'_> {
                     .try_for_each(|value| self.expr(value));
                 self.scopes.pop();
                 resolved?;
-                let name = |i| Output { name: format!("column{i}"), text: false };
+                let name = |i| Output { name: format!("column{i}"), holds: Holds::Other };
                 Ok((1..=width).map(name).collect())
             }
             SetExpr::SetOperation { .. } => self.set_expr(operand),

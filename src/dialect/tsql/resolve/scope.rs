@@ -15,8 +15,17 @@ use crate::error::Result;
 #[derive(Clone, Debug)]
 pub(super) struct Output {
     pub name: String,
-    /// It holds text: `+` between such columns joins them.
-    pub text: bool,
+    pub holds: Holds,
+}
+
+/// What a column or an expression holds, as far as operators depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Holds {
+    /// `+` between such joins them.
+    Text,
+    /// The code of a table; text is wanted of it in most expressions.
+    TableName,
+    Other,
 }
 
 /// The columns behind a name in `FROM`.
@@ -44,10 +53,10 @@ pub(super) struct Scope {
     pub aliases: Vec<Output>,
 }
 
-/// A column found: how to write it, and whether it is text.
+/// A column found: how to write it, and what it holds.
 pub(super) struct Found {
     pub expr: Expr,
-    pub text: bool,
+    pub holds: Holds,
 }
 
 fn find<'a>(outputs: &'a [Output], name: &str) -> Option<&'a Output> {
@@ -61,11 +70,11 @@ pub(super) fn same(a: &str, b: &str) -> bool {
 }
 
 impl Source {
-    /// The exact name of a column, and whether it is text.
-    fn column(&self, ident: &Ident) -> Result<Option<(String, bool)>> {
+    /// The exact name of a column, and what it holds.
+    fn column(&self, ident: &Ident) -> Result<Option<(String, Holds)>> {
         match &self.columns {
             Columns::Listed(outputs) => {
-                Ok(find(outputs, &ident.value).map(|o| (o.name.clone(), o.text)))
+                Ok(find(outputs, &ident.value).map(|o| (o.name.clone(), o.holds)))
             }
             Columns::Table(table) => {
                 let Some(index) = table.column_index_any_case(&ident.value) else {
@@ -79,7 +88,7 @@ impl Source {
                     );
                     return Err(report::unknown_column(message, report::start(ident)));
                 }
-                Ok(Some((column.logical_name.clone(), is_text(column.column_type))))
+                Ok(Some((column.logical_name.clone(), holds(column))))
             }
         }
     }
@@ -92,7 +101,7 @@ impl Source {
                 .columns
                 .iter()
                 .filter(|c| c.read)
-                .map(|c| Output { name: c.logical_name.clone(), text: is_text(c.column_type) })
+                .map(|c| Output { name: c.logical_name.clone(), holds: holds(c) })
                 .collect(),
         }
     }
@@ -128,17 +137,21 @@ impl Source {
     }
 }
 
-fn is_text(column_type: catalog::ColumnType) -> bool {
-    use catalog::ColumnType::{Memo, String, Virtual};
-    matches!(column_type, String | Memo | Virtual)
+fn holds(column: &catalog::Column) -> Holds {
+    use catalog::ColumnType::{EntityName, Memo, String, Virtual};
+    match column.column_type {
+        String | Memo | Virtual => Holds::Text,
+        EntityName if !catalog::is_code_in_sql(&column.logical_name) => Holds::TableName,
+        _ => Holds::Other,
+    }
 }
 
 impl Scope {
     /// An unqualified name, or `None` when this scope does not know it.
     pub fn column(&self, ident: &Ident) -> Result<Option<Found>> {
-        let mut found: Option<(&Source, String, bool)> = None;
+        let mut found: Option<(&Source, String, Holds)> = None;
         for source in &self.sources {
-            let Some((name, text)) = source.column(ident)? else { continue };
+            let Some((name, holds)) = source.column(ident)? else { continue };
             if let Some((other, _, _)) = &found {
                 let qualify = match (&other.name, &source.name) {
                     (Some(a), Some(b)) => format!("; write '{a}.{name}' or '{b}.{name}'"),
@@ -152,16 +165,16 @@ impl Scope {
                 );
                 return Err(report::invalid("42702", message, report::start(ident)));
             }
-            found = Some((source, name, text));
+            found = Some((source, name, holds));
         }
-        Ok(found.map(|(source, name, text)| Found { expr: source.reference(&name, ident), text }))
+        Ok(found.map(|(source, name, holds)| Found { expr: source.reference(&name, ident), holds }))
     }
 
     /// An alias of the select list, while those may be used.
     pub fn alias(&self, ident: &Ident) -> Option<Found> {
         let output = find(&self.aliases, &ident.value)?;
         let ident = Ident { value: output.name.clone(), quote_style: None, span: ident.span };
-        Some(Found { expr: Expr::Identifier(ident), text: output.text })
+        Some(Found { expr: Expr::Identifier(ident), holds: output.holds })
     }
 
     /// The source that a qualifier names.
@@ -176,7 +189,7 @@ impl Scope {
 /// `source.column` where the source is known.
 pub(super) fn column_of(source: &Source, ident: &Ident) -> Result<Found> {
     match source.column(ident)? {
-        Some((name, text)) => Ok(Found { expr: source.reference(&name, ident), text }),
+        Some((name, holds)) => Ok(Found { expr: source.reference(&name, ident), holds }),
         None => Err(unknown(ident, std::slice::from_ref(source), &[])),
     }
 }

@@ -9,8 +9,8 @@ use datafusion::sql::sqlparser::ast::{
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
-use super::expr::is_text;
-use super::scope::{Output, Scope, Source};
+use super::expr::holds;
+use super::scope::{Holds, Output, Scope, Source};
 use super::{Resolver, foreign_clause};
 use crate::dialect::tsql::report;
 use crate::error::Result;
@@ -92,8 +92,8 @@ impl Resolver<'_> {
                 SelectItem::UnnamedExpr(expr) => self.unnamed(expr, &mut list)?,
                 SelectItem::ExprWithAlias { mut expr, alias } => {
                     self.expr(&mut expr)?;
-                    let text = is_text(&expr, &self.scopes);
-                    list.push_alias(expr, alias, text, true);
+                    let holds = holds(&expr, &self.scopes);
+                    list.push_alias(expr, alias, holds, true);
                 }
                 SelectItem::Wildcard(options) => {
                     self.plain_wildcard(&options)?;
@@ -134,20 +134,20 @@ impl Resolver<'_> {
         let column = matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
         let text_as_written = if column { String::new() } else { heading(&expr) };
         self.expr(&mut expr)?;
-        let text = is_text(&expr, &self.scopes);
+        let holds = holds(&expr, &self.scopes);
         match &expr {
             Expr::CompoundIdentifier(parts) => {
                 let [source, name] = parts.as_slice() else {
                     return Err(report::unsupported(expr.to_string(), self.location));
                 };
                 let (source, name) = (source.value.clone(), name.clone());
-                list.push_column(expr, Some(&source), &name, text);
+                list.push_column(expr, Some(&source), &name, holds);
             }
             Expr::Identifier(name) => {
                 let name = name.clone();
-                list.push_column(expr, None, &name, text);
+                list.push_column(expr, None, &name, holds);
             }
-            _ => list.push_alias(expr, Ident::new(text_as_written), text, false),
+            _ => list.push_alias(expr, Ident::new(text_as_written), holds, false),
         }
         Ok(())
     }
@@ -189,21 +189,21 @@ struct List {
 
 impl List {
     /// A column under its own name, unless that is taken.
-    fn push_column(&mut self, expr: Expr, source: Option<&str>, name: &Ident, text: bool) {
+    fn push_column(&mut self, expr: Expr, source: Option<&str>, name: &Ident, holds: Holds) {
         let users = self.taken.entry(name.value.clone()).or_default();
         // Columns of one name from two tables are told apart by the table.
         let free = users.is_empty()
             || source.is_some()
                 && users.iter().all(|user| user.is_some() && user.as_deref() != source);
         if !free {
-            return self.push_alias(expr, name.clone(), text, false);
+            return self.push_alias(expr, name.clone(), holds, false);
         }
         users.push(source.map(str::to_owned));
-        self.outputs.push(Output { name: name.value.clone(), text });
+        self.outputs.push(Output { name: name.value.clone(), holds });
         self.items.push(SelectItem::UnnamedExpr(expr));
     }
 
-    fn push_alias(&mut self, expr: Expr, alias: Ident, text: bool, written: bool) {
+    fn push_alias(&mut self, expr: Expr, alias: Ident, holds: Holds, written: bool) {
         let mut name = alias.value.clone();
         let mut number = 1;
         while self.taken.contains_key(&name) {
@@ -211,7 +211,7 @@ impl List {
             number += 1;
         }
         self.taken.insert(name.clone(), vec![None]);
-        let output = Output { name: name.clone(), text };
+        let output = Output { name: name.clone(), holds };
         if written {
             self.aliases.push(output.clone());
         }
@@ -224,7 +224,7 @@ impl List {
         for output in source.outputs() {
             let name = Ident::with_span(at.span, output.name.clone());
             let expr = source.reference(&output.name, &name);
-            self.push_column(expr, source.name.as_deref(), &name, output.text);
+            self.push_column(expr, source.name.as_deref(), &name, output.holds);
         }
     }
 }

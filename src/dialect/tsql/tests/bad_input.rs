@@ -139,3 +139,26 @@ proptest! {
         let _ = super::super::is_system_query(&fragments.join(" "));
     }
 }
+
+#[test]
+fn wrong_types_are_named_as_sql_calls_them() {
+    for (expression, expected) in [
+        ("SUM(name)", "The function 'sum' does not take the type nvarchar (Msg 8116)"),
+        ("AVG(createdon)", "The function 'avg' does not take the type datetime (Msg 8116)"),
+        (
+            "UPPER(ownerid)",
+            "The function 'upper' does not take the type uniqueidentifier (Msg 8116)",
+        ),
+        (
+            "CAST(createdon AS uniqueidentifier)",
+            "Explicit conversion from Timestamp(µs) to uniqueidentifier is not allowed (Msg 529)",
+        ),
+        (
+            "CAST(name AS int)",
+            "Conversion failed when converting the text 'Send mail' to int (Msg 245)",
+        ),
+    ] {
+        let text = format!("SELECT {expression} FROM asyncoperation");
+        assert_eq!(super::rows(&text), Err(expected.to_owned()), "{text}");
+    }
+}

@@ -30,5 +30,32 @@ fn a_list_from_a_query_compares_as_equality_does() {
     assert_eq!(count(&format!("name IN {names}")), "1");
     assert_eq!(count(&format!("name NOT IN {names}")), "1");
     assert_eq!(count(&format!("name = ANY {names}")), "1");
+    assert_eq!(count(&format!("name <> ALL {names}")), "1");
+    assert_eq!(count(&format!("name > ANY {names}")), "1");
     assert_eq!(count("statecode IN (SELECT 3)"), "2");
+}
+
+/// The table name behind a stored code, wherever text is wanted.
+#[test]
+fn table_names_are_text_in_expressions() {
+    for (expression, expected) in [
+        ("MIN(owneridtype)", "systemuser"),
+        ("MAX(UPPER(owneridtype))", "SYSTEMUSER"),
+        ("MIN('a ' + owneridtype)", "a systemuser"),
+        ("MIN(owneridtype || '!')", "systemuser!"),
+        ("MIN(CASE WHEN 1 = 1 THEN owneridtype ELSE 'none' END)", "systemuser"),
+        ("SUM(CASE owneridtype WHEN 'SystemUser' THEN 1 ELSE 0 END)", "1"),
+        ("MIN(ISNULL(owneridtype, 'none'))", "none"),
+        ("MIN(CAST(j.owneridtype AS varchar(4)))", "syst"),
+        ("COUNT(DISTINCT owneridtype)", "1"),
+    ] {
+        let text = format!("SELECT {expression} AS v FROM asyncoperation j");
+        assert_eq!(rows(&text).map(|lines| lines[1].clone()), Ok(expected.into()), "{text}");
+    }
+    assert_eq!(count("owneridtype LIKE 'SYSTEM%'"), "1");
+    assert_eq!(count("owneridtype NOT LIKE 'SYSTEM%'"), "0");
+    assert_eq!(count("owneridtype = LOWER('SYSTEMUSER') + ' '"), "1");
+    assert_eq!(count("owneridtype = 'systemuser' AND owneridtype = 8"), "1");
+    let derived = "SELECT MIN(t) AS v FROM (SELECT owneridtype AS t FROM asyncoperation) q";
+    assert_eq!(rows(derived).map(|lines| lines[1].clone()), Ok("systemuser".into()));
 }

@@ -29,6 +29,7 @@ const JOBS: &[&[(&str, &str)]] = &[
     &[
         ("asyncoperationid", "00000000-0000-0000-0000-00000000000a"),
         ("name", "Send mail"),
+        ("owneridtype", "8"),
         ("statecode", "3"),
         ("statuscode", "30"),
         ("operationtype", "10"),
