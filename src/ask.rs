@@ -55,7 +55,7 @@ pub fn plans(
 }
 
 fn selected(engine: &Engine, snapshot: &Arc<Snapshot>, select: &Select) -> Result<LogicalPlan> {
-    let bound = bind(select, snapshot.catalog(), BindOptions::default())?;
+    let bound = bind(select, snapshot.catalog(), &BindOptions::default())?;
     let plan = engine.plan(&bound, snapshot)?;
     shown(plan, &bound).map_err(failure)
 }

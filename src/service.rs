@@ -1,12 +1,52 @@
-//! What every surface serves from: the live tables and the query engine.
+//! What every surface serves from: the live tables, the query engine, the
+//! scheduler, and how this service is set up.
 
 use std::sync::Arc;
 
+use chrono_tz::Tz;
+
+use crate::clock::{Clock, SystemClock};
 use crate::engine::Engine;
+use crate::scheduler::Handle;
 use crate::store::Store;
 
 /// The parts of a running service that its surfaces share.
 pub struct Service {
     pub store: Arc<Store>,
     pub engine: Arc<Engine>,
+    /// Nothing when the service runs no jobs.
+    pub scheduler: Option<Handle>,
+    pub clock: Arc<dyn Clock>,
+    pub settings: Settings,
+}
+
+/// How a service is set up.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// The time zone of callers who name none.
+    pub timezone: Tz,
+    /// The limits of Dataverse itself are kept: 50,000 rows to aggregate and so on.
+    pub dataverse_limits: bool,
+    /// `$apply` runs before a `$filter` beside it, as the OData standard has it;
+    /// in Dataverse the filter runs first.
+    pub standard_order: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { timezone: Tz::UTC, dataverse_limits: false, standard_order: false }
+    }
+}
+
+impl Service {
+    /// A service over a store that runs no jobs, set up as by default.
+    pub fn new(store: Arc<Store>) -> Self {
+        Self {
+            store,
+            engine: Arc::new(Engine::new()),
+            scheduler: None,
+            clock: Arc::new(SystemClock),
+            settings: Settings::default(),
+        }
+    }
 }

@@ -67,7 +67,7 @@ impl Demo {
                 .map_err(|e| Error::internal("loading the trace failed").caused_by(e))??;
             let mut running = Running::start(store.clone(), sockets, Some(CAPACITY))?;
             println!("ready");
-            let scheduler = running.scheduler.clone();
+            let scheduler = running.service.scheduler.clone();
             let feeder =
                 scheduler.map(|handle| tokio::spawn(feed(trace, store.clone(), handle, speed)));
             diagnosis(&running).await?;

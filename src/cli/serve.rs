@@ -13,9 +13,8 @@ use tokio::task::JoinHandle;
 use super::runtime;
 use crate::catalog::Catalog;
 use crate::clock::SystemClock;
-use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result, codes};
-use crate::scheduler::{Handle, Scheduler};
+use crate::scheduler::Scheduler;
 use crate::service::Service;
 use crate::store::Store;
 use crate::{http, pgwire};
@@ -100,8 +99,6 @@ async fn bind(name: &str, address: SocketAddr) -> Result<TcpListener> {
 /// A running service.
 pub struct Running {
     pub service: Arc<Service>,
-    /// Nothing when the scheduler is off.
-    pub scheduler: Option<Handle>,
     pub http: SocketAddr,
     pub pg: SocketAddr,
     stop: watch::Sender<bool>,
@@ -115,21 +112,22 @@ impl Running {
         let failed = |e: std::io::Error| Error::internal("a listener has no address").caused_by(e);
         let http_address = sockets.http.local_addr().map_err(failed)?;
         let pg_address = sockets.pg.local_addr().map_err(failed)?;
-        let service = Arc::new(Service { store: store.clone(), engine: Arc::new(Engine::new()) });
         let (stop, stopped) = watch::channel(false);
         let mut tasks = Vec::new();
         let scheduler = capacity.map(|capacity| {
-            let (scheduler, handle) = Scheduler::new(store, Arc::new(SystemClock), capacity);
+            let (scheduler, handle) =
+                Scheduler::new(store.clone(), Arc::new(SystemClock), capacity);
             tasks.push(tokio::spawn(scheduler.run(stopped.clone())));
             handle
         });
+        let service = Arc::new(Service { scheduler, ..Service::new(store) });
         let serving = http::serve(sockets.http, service.clone(), when(stopped.clone()));
         tasks.push(tokio::spawn(async move { serving.await.map_err(listener_failed) }));
         let serving = pgwire::serve(sockets.pg, service.clone(), when(stopped));
         tasks.push(tokio::spawn(async move { serving.await.map_err(listener_failed) }));
         println!("listening http {http_address}");
         println!("listening pg {pg_address}");
-        Ok(Self { service, scheduler, http: http_address, pg: pg_address, stop, tasks })
+        Ok(Self { service, http: http_address, pg: pg_address, stop, tasks })
     }
 
     /// Waits for a part to fail; none ends by itself otherwise.
@@ -143,7 +141,6 @@ impl Running {
     pub async fn stop(self) -> Result<()> {
         // Parts that have ended no longer listen.
         let _ = self.stop.send(true);
-        drop(self.scheduler);
         for task in self.tasks {
             task.await
                 .map_err(|e| Error::internal("a part of the service ended").caused_by(e))??;

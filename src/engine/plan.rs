@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use datafusion::common::{Column as PlanColumn, JoinType, Result};
+use datafusion::common::{Column as PlanColumn, JoinType, Result, plan_err};
 use datafusion::datasource::provider_as_source;
 use datafusion::functions::datetime::expr_fn::date_part;
 use datafusion::functions_aggregate::count::count_all;
@@ -216,7 +216,7 @@ impl Builder<'_> {
             let expr = self.column(facts.column);
             let (list, expr) = match facts.role {
                 OutputRole::Plain | OutputRole::Group(None) => (&mut groups, expr),
-                OutputRole::Group(Some(part)) => (&mut groups, part_of(expr, part)),
+                OutputRole::Group(Some(part)) => (&mut groups, part_of(expr, part.part)?),
                 OutputRole::Aggregate(function) => (&mut aggregates, aggregate(function, expr)),
             };
             let plain = expr.clone().unalias();
@@ -266,7 +266,7 @@ fn join_type(join: &Join) -> JoinType {
     match join.link_type {
         LinkType::Inner => JoinType::Inner,
         LinkType::Outer => JoinType::Left,
-        LinkType::Exists => JoinType::LeftSemi,
+        LinkType::Exists | LinkType::First => JoinType::LeftSemi,
     }
 }
 
@@ -315,13 +315,16 @@ fn aggregate(function: Aggregate, of: Expr) -> Expr {
 }
 
 /// FetchXML `dategrouping`. Weeks start on Sunday; week 1 holds 1 January.
-fn part_of(date: Expr, part: DatePart) -> Expr {
+fn part_of(date: Expr, part: DatePart) -> Result<Expr> {
     let get = |name: &str| date_part(lit(name), date.clone());
     let number = match part {
         DatePart::Day => get("day"),
         DatePart::Month => get("month"),
         DatePart::Quarter => get("quarter"),
         DatePart::Year => get("year"),
+        DatePart::FiscalPeriod | DatePart::FiscalYear => {
+            return plan_err!("grouping by fiscal periods is not supported");
+        }
         DatePart::Week => {
             // Days since the Sunday on or before 1 January, in whole weeks.
             let to_january = get("doy") - lit(1);
@@ -329,5 +332,5 @@ fn part_of(date: Expr, part: DatePart) -> Expr {
             (to_january + first_weekday) / lit(7) + lit(1)
         }
     };
-    cast(number, datafusion::arrow::datatypes::DataType::Int32)
+    Ok(cast(number, datafusion::arrow::datatypes::DataType::Int32))
 }

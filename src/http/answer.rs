@@ -170,7 +170,7 @@ mod tests {
         let users = catalog.table("systemuser").expect("built in");
         let options = [("$select".to_owned(), "fullname".to_owned())];
         let select = odata::parse(users, &options).expect("valid");
-        let mut query = bind(&select, &catalog, BindOptions::default()).expect("valid");
+        let mut query = bind(&select, &catalog, &BindOptions::default()).expect("valid");
         query.outputs.retain(|o| o.name == "fullname");
         let schema = Arc::new(Schema::new(vec![Field::new("fullname", DataType::Utf8View, true)]));
         let batch = |rows: &usize| {

@@ -29,7 +29,7 @@ use axum::routing::{any, get, post};
 
 use self::error::{Failure, REQUEST_ID, Result, new_request_id};
 use self::request::Call;
-use self::resource::Resource;
+use self::resource::{Key, Resource};
 use crate::catalog::Table;
 use crate::dialect::odata::decode_options;
 use crate::error::{Error, ErrorKind, codes};
@@ -129,14 +129,31 @@ async fn handle(service: &Service, request: Request) -> Result<Response> {
         )),
         Resource::ServiceDocument => Ok(service_document::service_document(&call, catalog)),
         Resource::Metadata => Ok(service_document::metadata(catalog)),
-        Resource::WhoAmI => Ok(service_document::who_am_i(&call)),
-        Resource::RetrieveVersion => Ok(service_document::retrieve_version(&call)),
+        Resource::Operation { ref name, bound: None, .. } if name == "WhoAmI" => {
+            Ok(service_document::who_am_i(&call))
+        }
+        Resource::Operation { ref name, bound: None, .. } if name == "RetrieveVersion" => {
+            Ok(service_document::retrieve_version(&call))
+        }
         Resource::Collection(table) => {
             query::collection(service, &call, &table, decode_options(&call.query)?).await
         }
         Resource::Count(table) => query::count(service, &table, decode_options(&call.query)?).await,
-        Resource::Row(table, id) => {
+        Resource::Row(table, Key::Id(id)) => {
             query::row(service, &call, &table, id, decode_options(&call.query)?).await
+        }
+        Resource::Row(_, Key::Alternate(_)) => {
+            Err(Failure::not_implemented("alternate keys are not offered"))
+        }
+        Resource::Property { .. } | Resource::Related { .. } => {
+            Err(Failure::not_implemented("a path into a row is not offered"))
+        }
+        Resource::Batch => Err(Failure::not_implemented("'$batch' is not offered")),
+        Resource::Definitions(segments) => {
+            Err(Failure::not_implemented(format!("'{}' is not offered", segments[0].name)))
+        }
+        Resource::Operation { name, .. } => {
+            Err(Failure::not_implemented(format!("'{name}' is not offered")))
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::error::{Error, ErrorKind, Place, codes};
 use crate::query::bind::{BindOptions, bind};
 use crate::query::{
     ColumnRef, Columns, Condition, Filter, Literal, LiteralKind, Name, Operand, Operator, Page,
-    Path, Select, Style,
+    Path, Select, Style, Test,
 };
 use crate::service::Service;
 use crate::store::Snapshot;
@@ -67,7 +67,7 @@ pub async fn row(
     let context = context_fragment(&select, table);
     select.filter = Some(has_primary_id(table, id));
     let annotations = &call.prefer.annotations;
-    let query = bind(&select, service.store.catalog(), bind_options(annotations))?;
+    let query = bind(&select, service.store.catalog(), &bind_options(annotations))?;
     let encoder = WebApiEncoder::new(&query, annotations);
     let plan = service.engine.plan(&query, &service.store.snapshot())?;
     let mut rows = service.engine.run(plan).await?;
@@ -91,7 +91,7 @@ pub async fn row(
 pub async fn count(service: &Service, table: &Arc<Table>, options: Options) -> Result<Response> {
     only(&options, &["$filter"], "$count")?;
     let select = odata::parse(table, &options)?;
-    let query = bind(&select, service.store.catalog(), BindOptions::default())?;
+    let query = bind(&select, service.store.catalog(), &BindOptions::default())?;
     let count = service.engine.count(&query, &service.store.snapshot()).await?;
     let kind = HeaderValue::from_static("text/plain");
     Ok(([(header::CONTENT_TYPE, kind)], Body::from(count.to_string())).into_response())
@@ -106,7 +106,7 @@ async fn answer(
     options: Options,
 ) -> Result<Collection> {
     let annotations = call.prefer.annotations.clone();
-    let query = bind(&select, service.store.catalog(), bind_options(&annotations))?;
+    let query = bind(&select, service.store.catalog(), &bind_options(&annotations))?;
     // Rows and total are of one moment.
     let snapshot: Arc<Snapshot> = service.store.snapshot();
     let plan = service.engine.plan(&query, &snapshot)?;
@@ -210,7 +210,7 @@ fn only(options: &Options, taken: &[&str], what: &str) -> Result<()> {
 }
 
 fn bind_options(annotations: &Annotations) -> BindOptions {
-    BindOptions { annotations: annotations.wants_values() }
+    BindOptions { annotations: annotations.wants_values(), ..BindOptions::default() }
 }
 
 /// `primarykey eq guid`.
@@ -221,7 +221,7 @@ fn has_primary_id(table: &Table, id: Guid) -> Filter {
             path: Path::Here,
             name: Name { text: table.primary_id.clone(), at: at() },
         },
-        operator: Operator::Eq,
+        test: Test::Compare(Operator::Eq),
         operands: vec![Operand::Value(Literal {
             kind: LiteralKind::Guid,
             text: guid_text(&id),

@@ -7,6 +7,7 @@ use percent_encoding::percent_decode_str;
 use super::error::{Failure, Result};
 use super::prefer::Prefer;
 use crate::error::{Error, codes};
+use crate::identity::Caller;
 
 /// The path all Web API versions live below.
 const ROOT: &str = "/api/data/";
@@ -21,6 +22,7 @@ pub struct Call {
     /// As sent.
     pub query: String,
     pub prefer: Prefer,
+    pub caller: Caller,
 }
 
 impl Call {
@@ -41,6 +43,7 @@ impl Call {
             path: path.into_owned(),
             query: parts.uri.query().unwrap_or_default().to_owned(),
             prefer: Prefer::read(&parts.headers)?,
+            caller: Caller::default(),
         })
     }
 }

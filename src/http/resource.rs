@@ -12,65 +12,217 @@ use crate::value::{Guid, parse_guid};
 pub enum Resource {
     ServiceDocument,
     Metadata,
-    WhoAmI,
-    RetrieveVersion,
+    Batch,
     /// `set`
     Collection(Arc<Table>),
     /// `set/$count`
     Count(Arc<Table>),
     /// `set/$query`
     Query(Arc<Table>),
-    /// `set(guid)`
-    Row(Arc<Table>, Guid),
+    /// `set(key)`
+    Row(Arc<Table>, Key),
+    /// `set(key)/column`, `set(key)/column/$value`
+    Property {
+        table: Arc<Table>,
+        key: Key,
+        column: usize,
+        raw: bool,
+    },
+    /// `set(key)/navigation`, perhaps with a key and a tail of its own
+    Related {
+        table: Arc<Table>,
+        key: Key,
+        navigation: String,
+        member: Option<Guid>,
+        tail: Tail,
+    },
+    /// A path that begins with one of [`DEFINITIONS`], segment by segment.
+    Definitions(Vec<Segment>),
+    /// A function or action, perhaps bound to a set or a row.
+    Operation {
+        name: String,
+        parameters: Option<String>,
+        bound: Option<(Arc<Table>, Option<Key>)>,
+    },
 }
 
-/// Resources of Dataverse that are refused by name rather than as unknown.
-const NOT_OFFERED: &[&str] = &[
-    "$batch",
-    "EntityDefinitions",
-    "RelationshipDefinitions",
-    "GlobalOptionSetDefinitions",
-    "RetrieveMetadataChanges",
+/// How a row is addressed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Key {
+    Id(Guid),
+    /// Columns with their values, quotes taken off.
+    Alternate(Vec<(String, String)>),
+}
+
+/// What follows a navigation property.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tail {
+    Rows,
+    Count,
+    Ref,
+}
+
+/// `name` or `name(argument)`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment {
+    pub name: String,
+    pub argument: Option<String>,
+}
+
+/// Collections of metadata.
+pub const DEFINITIONS: [&str; 3] =
+    ["EntityDefinitions", "RelationshipDefinitions", "GlobalOptionSetDefinitions"];
+
+/// Functions and actions that belong to no set, by name.
+const OPERATIONS: &[&str] = &[
+    "WhoAmI",
+    "RetrieveVersion",
     "RetrieveCurrentOrganization",
     "RetrieveTotalRecordCount",
+    "RetrieveMetadataChanges",
+    "RetrieveAvailableLanguages",
     "BulkDelete",
     "BulkDetectDuplicates",
 ];
 
+/// What bound functions and actions are qualified with.
+const NAMESPACE: &str = "Microsoft.Dynamics.CRM.";
+
 impl Resource {
     /// Reads a decoded path without its leading slash.
     pub fn parse(path: &str, catalog: &Catalog) -> Result<Self> {
-        let mut segments = path.trim_end_matches('/').split('/');
-        let first = segments.next().unwrap_or_default();
-        let rest: Vec<&str> = segments.collect();
-        let (name, key) = match first.strip_suffix(')').and_then(|s| s.split_once('(')) {
-            Some((name, key)) => (name, Some(key)),
-            None => (first, None),
+        let path = path.trim_end_matches('/');
+        let segments: Vec<Segment> = split(path, '/').into_iter().map(Segment::read).collect();
+        let [first, rest @ ..] = segments.as_slice() else {
+            return Ok(Self::ServiceDocument);
         };
-        match (name, key, rest.as_slice()) {
+        match (first.name.as_str(), first.argument.as_deref(), rest) {
             ("", None, []) => return Ok(Self::ServiceDocument),
             ("$metadata", None, []) => return Ok(Self::Metadata),
-            ("WhoAmI", None | Some(""), []) => return Ok(Self::WhoAmI),
-            ("RetrieveVersion", None | Some(""), []) => return Ok(Self::RetrieveVersion),
+            ("$batch", None, []) => return Ok(Self::Batch),
+            (name, _, _) if DEFINITIONS.contains(&name) => return Ok(Self::Definitions(segments)),
+            (name, parameters, []) if OPERATIONS.contains(&name) => {
+                let parameters = parameters.map(str::to_owned);
+                return Ok(Self::Operation { name: name.to_owned(), parameters, bound: None });
+            }
             _ => {}
         }
-        if NOT_OFFERED.contains(&name) {
-            return Err(Failure::not_implemented(format!("'{name}' is not offered")));
-        }
+        let name = first.name.as_str();
         let table = catalog.entity_set(name).ok_or_else(|| unknown(name, catalog))?.clone();
-        match (key, rest.as_slice()) {
-            (None, []) => Ok(Self::Collection(table)),
-            (None, ["$count"]) => Ok(Self::Count(table)),
-            (None, ["$query"]) => Ok(Self::Query(table)),
-            (Some(key), []) => row_key(key, &table).map(|id| Self::Row(table, id)),
-            (Some(_), [member, ..]) if is_member(member, &table) => Err(Failure::not_implemented(
-                format!("the path '{path}' into a row is not offered; use $select or $expand"),
-            )),
-            (_, [segment, ..]) => Err(Failure::segment(format!(
-                "Resource not found for the segment '{segment}' after '{first}'."
-            ))),
+        match &first.argument {
+            None => Self::of_set(table, rest),
+            Some(argument) => {
+                let key = Key::read(argument, &table)?;
+                Self::of_row(table, key, rest)
+            }
         }
     }
+
+    fn of_set(table: Arc<Table>, rest: &[Segment]) -> Result<Self> {
+        let [segment, after @ ..] = rest else { return Ok(Self::Collection(table)) };
+        match (segment.name.as_str(), after) {
+            ("$count", []) => Ok(Self::Count(table)),
+            ("$query", []) => Ok(Self::Query(table)),
+            (name, []) if name.starts_with(NAMESPACE) => Ok(Self::bound(segment, (table, None))),
+            (name, _) => Err(no_segment(name, &table)),
+        }
+    }
+
+    fn of_row(table: Arc<Table>, key: Key, rest: &[Segment]) -> Result<Self> {
+        let [segment, after @ ..] = rest else { return Ok(Self::Row(table, key)) };
+        let name = segment.name.as_str();
+        if name.starts_with(NAMESPACE) && after.is_empty() {
+            return Ok(Self::bound(segment, (table, Some(key))));
+        }
+        let tail: Vec<&str> = after.iter().map(|s| s.name.as_str()).collect();
+        let column = table.columns.iter().position(|c| c.read && c.property_name() == name);
+        if let (Some(column), None) = (column, &segment.argument) {
+            return match tail.as_slice() {
+                [] => Ok(Self::Property { table, key, column, raw: false }),
+                ["$value"] => Ok(Self::Property { table, key, column, raw: true }),
+                [other, ..] => Err(no_segment(other, &table)),
+            };
+        }
+        let single = table.many_to_one.iter().any(|r| r.navigation_property == name);
+        let many = table.one_to_many.iter().any(|r| r.navigation_property == name);
+        if !single && !many {
+            return Err(no_segment(name, &table));
+        }
+        let member = match &segment.argument {
+            None => None,
+            Some(id) => Some(parse_guid(id.trim()).ok_or_else(|| {
+                Error::invalid(codes::ODATA, format!("'{id}' after '{name}' is not a GUID"))
+            })?),
+        };
+        let tail = match tail.as_slice() {
+            [] => Tail::Rows,
+            ["$count"] if many => Tail::Count,
+            ["$ref"] => Tail::Ref,
+            [other, ..] => return Err(no_segment(other, &table)),
+        };
+        Ok(Self::Related { key, navigation: name.to_owned(), member, tail, table })
+    }
+
+    fn bound(segment: &Segment, to: (Arc<Table>, Option<Key>)) -> Self {
+        let name = segment.name.strip_prefix(NAMESPACE).unwrap_or(&segment.name).to_owned();
+        Self::Operation { name, parameters: segment.argument.clone(), bound: Some(to) }
+    }
+}
+
+impl Segment {
+    fn read(text: &str) -> Self {
+        match text.strip_suffix(')').and_then(|t| t.split_once('(')) {
+            Some((name, argument)) => {
+                Self { name: name.to_owned(), argument: Some(argument.to_owned()) }
+            }
+            None => Self { name: text.to_owned(), argument: None },
+        }
+    }
+}
+
+impl Key {
+    /// `guid`, `primarykey=guid`, or `column='value',other=1`.
+    fn read(text: &str, table: &Table) -> Result<Self> {
+        let id = |value: &str| {
+            parse_guid(value.trim()).map(Self::Id).ok_or_else(|| {
+                let set = &table.entity_set_name;
+                let message =
+                    format!("'{text}' is not a GUID; a row is addressed as {set}(<guid>)");
+                Failure::from(Error::invalid(codes::ODATA, message))
+            })
+        };
+        let mut pairs = Vec::new();
+        for part in split(text, ',') {
+            let Some((name, value)) = part.split_once('=') else { return id(text) };
+            pairs.push((name.trim().to_owned(), unquoted(value.trim())));
+        }
+        match pairs.as_slice() {
+            [(name, value)] if *name == table.primary_id => id(value),
+            _ => Ok(Self::Alternate(pairs)),
+        }
+    }
+}
+
+fn unquoted(value: &str) -> String {
+    match value.strip_prefix('\'').and_then(|v| v.strip_suffix('\'')) {
+        Some(text) => text.replace("''", "'"),
+        None => value.to_owned(),
+    }
+}
+
+/// Splits outside quotes and parentheses.
+fn split(text: &str, separator: char) -> Vec<&str> {
+    let (mut quoted, mut depth) = (false, 0_usize);
+    text.split(move |c| {
+        match c {
+            '\'' => quoted = !quoted,
+            '(' if !quoted => depth += 1,
+            ')' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        c == separator && !quoted && depth == 0
+    })
+    .collect()
 }
 
 fn unknown(name: &str, catalog: &Catalog) -> Failure {
@@ -82,32 +234,11 @@ fn unknown(name: &str, catalog: &Catalog) -> Failure {
     Failure::segment(format!("Resource not found for the segment '{name}'.{hint}"))
 }
 
-/// `guid` or `primarykey=guid`.
-fn row_key(key: &str, table: &Table) -> Result<Guid> {
-    let value = match key.split_once('=') {
-        None => key,
-        Some((name, value)) if name.trim() == table.primary_id => value,
-        Some((name, _)) => {
-            let (name, set, id) = (name.trim(), &table.entity_set_name, &table.primary_id);
-            return Err(Failure::not_implemented(format!(
-                "alternate keys are not offered: '{set}' is addressed by '{id}', not by '{name}'"
-            )));
-        }
-    };
-    parse_guid(value.trim()).ok_or_else(|| {
-        let set = &table.entity_set_name;
-        let message = format!("'{key}' is not a GUID; a row is addressed as {set}(<guid>)");
-        Error::invalid(codes::ODATA, message).into()
-    })
-}
-
-/// A property, navigation property or bound operation, as opposed to nonsense.
-fn is_member(segment: &str, table: &Table) -> bool {
-    let name = segment.split('(').next().unwrap_or_default();
-    name.starts_with("Microsoft.Dynamics.CRM.")
-        || table.columns.iter().any(|c| c.read && (c.property_name() == name))
-        || table.many_to_one.iter().any(|r| r.navigation_property == name)
-        || table.one_to_many.iter().any(|r| r.navigation_property == name)
+fn no_segment(segment: &str, table: &Table) -> Failure {
+    Failure::segment(format!(
+        "Resource not found for the segment '{segment}' of '{}'.",
+        table.entity_set_name
+    ))
 }
 
 #[cfg(test)]
@@ -124,15 +255,46 @@ mod tests {
     fn paths_name_resources() {
         let id = "6F9619FF-8B86-D011-B42D-00C04FC964FF";
         assert!(matches!(parse(""), Ok(Resource::ServiceDocument)));
-        assert!(matches!(parse("WhoAmI()"), Ok(Resource::WhoAmI)));
+        let operation = parse("WhoAmI()");
+        assert!(matches!(operation, Ok(Resource::Operation { ref name, .. }) if name == "WhoAmI"));
         assert!(matches!(parse("asyncoperations/"), Ok(Resource::Collection(_))));
         assert!(matches!(parse("asyncoperations/$count"), Ok(Resource::Count(_))));
         for key in [id.to_owned(), id.to_lowercase(), format!("asyncoperationid={id}")] {
             let row = parse(&format!("asyncoperations({key})"));
-            let Ok(Resource::Row(table, guid)) = row else { panic!("{key}: {row:?}") };
+            let Ok(Resource::Row(table, Key::Id(guid))) = row else { panic!("{key}: {row:?}") };
             assert_eq!(table.logical_name, "asyncoperation");
             assert_eq!(crate::value::guid_text(&guid), id.to_lowercase());
         }
+        let Ok(Resource::Row(_, Key::Alternate(pairs))) =
+            parse("accounts(name='a/b, ''c''d',accountnumber=1)")
+        else {
+            panic!("an alternate key");
+        };
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(pairs, [pair("name", "a/b, 'c'd"), pair("accountnumber", "1")]);
+    }
+
+    #[test]
+    fn paths_lead_into_rows() {
+        let row = "asyncoperations(6f9619ff-8b86-d011-b42d-00c04fc964ff)";
+        for (path, raw) in [("/name", false), ("/name/$value", true)] {
+            let property = parse(&format!("{row}{path}"));
+            assert!(matches!(property, Ok(Resource::Property { raw: r, .. }) if r == raw));
+        }
+        for (path, tail) in [
+            ("/ownerid", Tail::Rows),
+            ("/ownerid/$ref", Tail::Ref),
+            ("/AsyncOperation_BulkDeleteOperation", Tail::Rows),
+            ("/AsyncOperation_BulkDeleteOperation/$count", Tail::Count),
+        ] {
+            let related = parse(&format!("{row}{path}"));
+            assert!(
+                matches!(related, Ok(Resource::Related { tail: t, .. }) if t == tail),
+                "{path}: {related:?}"
+            );
+        }
+        let bound = parse(&format!("{row}/Microsoft.Dynamics.CRM.X(a=1)"));
+        assert!(matches!(bound, Ok(Resource::Operation { bound: Some((_, Some(_))), .. })));
     }
 
     #[test]
@@ -143,11 +305,8 @@ mod tests {
             ("AsyncOperations", 404, "Did you mean 'asyncoperations'?"),
             ("asyncoperations/x", 404, "segment 'x'"),
             ("asyncoperations(12)", 400, "'12' is not a GUID"),
-            ("asyncoperations(name='x')", 501, "not by 'name'"),
-            (&format!("asyncoperations{id}/name"), 501, "use $select"),
             (&format!("asyncoperations{id}/nam"), 404, "segment 'nam'"),
-            ("$batch", 501, "'$batch' is not offered"),
-            ("EntityDefinitions(LogicalName='x')/Attributes", 501, "'EntityDefinitions'"),
+            (&format!("asyncoperations{id}/name/x"), 404, "segment 'x'"),
         ] {
             let failure = parse(path).expect_err(path);
             assert!(format!("{failure:?}").contains(part), "{path}: {failure:?}");

@@ -8,7 +8,6 @@ use serde_json::Value as Json;
 use ureq::http::{Request, Response};
 
 use crate::catalog::Catalog;
-use crate::engine::Engine;
 use crate::service::Service;
 use crate::store::{Change, Store};
 use crate::value::{Value, guid_text};
@@ -88,7 +87,7 @@ fn server(jobs: u32) -> Server {
         )
     }));
     store.commit_blocking(changes).expect("durable");
-    let service = Arc::new(Service { store, engine: Arc::new(Engine::new()) });
+    let service = Arc::new(Service::new(store));
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.set_nonblocking(true).expect("a socket option");
     let address = listener.local_addr().expect("bound");

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Aggregate, DatePart, LinkType, Operator, Page, Style};
+use super::{Aggregate, DateGrouping, LinkType, Operator, Page, Style};
 use crate::catalog::{self, Table};
 use crate::value::Value;
 
@@ -70,7 +70,7 @@ pub enum Predicate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutputRole {
     Plain,
-    Group(Option<DatePart>),
+    Group(Option<DateGrouping>),
     Aggregate(Aggregate),
 }
 

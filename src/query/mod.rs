@@ -7,7 +7,14 @@
 
 pub mod bind;
 pub mod bound;
+pub mod context;
+pub mod functions;
+pub mod operators;
 mod text;
+
+pub use self::context::Context;
+pub use self::functions::Function;
+pub use self::operators::{Operator, Test};
 
 use crate::error::Place;
 
@@ -31,10 +38,14 @@ pub struct Select {
     pub style: Style,
     /// Logical name of the root table.
     pub table: Name,
+    pub input: Input,
+    /// Values computed for each row of the input; the rest of the query knows
+    /// them by their alias like columns of the root table.
+    pub compute: Vec<Computed>,
     pub columns: Columns,
     /// FetchXML `link-entity` elements, in document order.
     pub links: Vec<Link>,
-    /// OData `$expand` of single-valued navigation properties.
+    /// OData `$expand`.
     pub expand: Vec<Expand>,
     pub filter: Option<Filter>,
     /// `true`: every column is a group or an aggregate.
@@ -42,12 +53,78 @@ pub struct Select {
     pub distinct: bool,
     /// Root orders first, then those of links, as FetchXML has it.
     pub order: Vec<Order>,
+    /// FetchXML `useraworderby`: choices sort by number, not by label.
+    pub raw_order: bool,
+    /// FetchXML `aggregatelimit`: more rows to aggregate are an error.
+    pub aggregate_limit: Option<u64>,
+    /// Only the rows at the top that together make up a part of a sum.
+    pub share: Option<Share>,
+    /// Rows left out at the start of the order (`$skip`).
+    pub skip: u64,
     /// At most so many rows (`top`).
     pub top: Option<u64>,
     /// Rows a page, and the page from 1.
     pub page: Option<Page>,
     /// The total number of rows is wanted beside the rows.
     pub count: bool,
+}
+
+impl Select {
+    /// A query for all rows and columns of a table.
+    pub fn of(style: Style, table: Name) -> Self {
+        Self {
+            style,
+            table,
+            input: Input::Table,
+            compute: Vec::new(),
+            columns: Columns::All,
+            links: Vec::new(),
+            expand: Vec::new(),
+            filter: None,
+            aggregate: false,
+            distinct: false,
+            order: Vec::new(),
+            raw_order: false,
+            aggregate_limit: None,
+            share: None,
+            skip: 0,
+            top: None,
+            page: None,
+            count: false,
+        }
+    }
+}
+
+/// Where the rows of a query come from.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The root table.
+    Table,
+    /// What earlier `$apply` transformations made of it. The columns are that
+    /// query's outputs.
+    Select(Box<Select>),
+    /// `concat`: the rows of several, one after the other; a column that one of
+    /// them lacks is null there.
+    Concat(Vec<Select>),
+}
+
+/// `expression as alias`.
+#[derive(Clone, Debug)]
+pub struct Computed {
+    pub value: Expression,
+    pub alias: Name,
+}
+
+/// `topsum`, `toppercent` and their `bottom` forms: rows in the order of a value,
+/// as many as are needed for their sum to reach an amount.
+#[derive(Clone, Debug)]
+pub struct Share {
+    pub by: ColumnRef,
+    pub amount: f64,
+    /// The amount is a percentage of the sum of all rows.
+    pub percent: bool,
+    /// From the least value on, not from the greatest.
+    pub bottom: bool,
 }
 
 /// A page of rows.
@@ -78,11 +155,21 @@ pub struct Column {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Role {
     Plain,
-    Group(Option<DatePart>),
+    Group(Option<DateGrouping>),
     Aggregate(Aggregate),
+    /// FetchXML `rowaggregate`: the number of direct children in the hierarchy.
+    CountChildren,
 }
 
-/// FetchXML `dategrouping`: a part of a date, not a truncation.
+/// FetchXML `dategrouping`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DateGrouping {
+    pub part: DatePart,
+    /// In the caller's time zone rather than UTC.
+    pub local: bool,
+}
+
+/// A part of a date, not a truncation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DatePart {
     Day,
@@ -90,6 +177,8 @@ pub enum DatePart {
     Month,
     Quarter,
     Year,
+    FiscalPeriod,
+    FiscalYear,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +210,8 @@ pub enum Path {
     Alias(Name),
     /// OData `nav/nav/column`: single-valued navigation properties.
     Navigation(Vec<Name>),
+    /// OData `o/nav/column` inside a lambda expression, from its variable `o`.
+    Variable { variable: Name, navigation: Vec<Name> },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,6 +220,9 @@ pub enum LinkType {
     Outer,
     /// The parent once if a linked row exists (`exists`, `in`).
     Exists,
+    /// The parent once, with the columns of one matching row
+    /// (`matchfirstrowusingcrossapply`); dropped where there is none.
+    First,
 }
 
 /// A FetchXML `link-entity`.
@@ -151,9 +245,18 @@ pub struct Link {
 /// An OData `$expand` item.
 #[derive(Clone, Debug)]
 pub struct Expand {
+    /// A single-valued navigation property or a collection.
     pub navigation: Name,
     /// `None`: all columns.
     pub select: Option<Vec<Name>>,
+    /// The rest is for collections.
+    pub filter: Option<Filter>,
+    pub order: Vec<Order>,
+    pub top: Option<u64>,
+    pub count: bool,
+    pub expand: Vec<Expand>,
+    /// `nav/$ref`: only the address of the row.
+    pub reference: bool,
 }
 
 /// A condition on rows. Three-valued: only rows where it is true remain.
@@ -163,13 +266,61 @@ pub enum Filter {
     Or(Vec<Filter>),
     Not(Box<Filter>),
     Condition(Condition),
+    /// FetchXML: a `link-entity` inside a `filter`.
+    Related(Box<Related>),
+    /// OData: `collection/any(…)`, `collection/all(…)`.
+    Lambda(Box<Lambda>),
+    /// OData: a yes/no expression that is more than a condition on one column.
+    Expression(Expression),
+}
+
+/// A test for linked rows.
+#[derive(Clone, Debug)]
+pub struct Related {
+    pub quantifier: Quantifier,
+    /// Only its table, join columns, filter, and links inside count.
+    pub link: Link,
+}
+
+/// The link types of FetchXML that stand inside filters. `All` is not what it
+/// says: linked rows exist and none of them satisfies the filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quantifier {
+    Any,
+    NotAny,
+    All,
+    NotAll,
+}
+
+/// A test over the rows of a collection-valued navigation property.
+#[derive(Clone, Debug)]
+pub struct Lambda {
+    /// The variable that the path starts from, inside another lambda.
+    pub from: Option<Name>,
+    /// Single-valued properties, then the collection.
+    pub path: Vec<Name>,
+    /// The row of the collection; nothing for `any()`.
+    pub variable: Option<Name>,
+    /// Every row has to satisfy the filter, rather than one.
+    pub all: bool,
+    pub filter: Option<Filter>,
+    pub at: Place,
+}
+
+/// A value made of columns and literals.
+#[derive(Clone, Debug)]
+pub enum Expression {
+    Column(ColumnRef),
+    Literal(Literal),
+    Null(Place),
+    Call { function: Function, arguments: Vec<Expression>, at: Place },
 }
 
 /// `column operator values`.
 #[derive(Clone, Debug)]
 pub struct Condition {
     pub column: ColumnRef,
-    pub operator: Operator,
+    pub test: Test,
     pub operands: Vec<Operand>,
     pub at: Place,
 }
@@ -205,27 +356,6 @@ pub enum LiteralKind {
     DateTime,
 }
 
-/// Condition operators. Negative ones keep null rows, as Dataverse does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operator {
-    Eq,
-    Ne,
-    Gt,
-    Ge,
-    Lt,
-    Le,
-    /// Operand: a LIKE pattern with `%`, `_`, `[abc]`, `[^abc]`.
-    Like,
-    NotLike,
-    In,
-    NotIn,
-    /// Both ends included.
-    Between,
-    NotBetween,
-    Null,
-    NotNull,
-}
-
 /// One sort key.
 #[derive(Clone, Debug)]
 pub struct Order {
@@ -238,4 +368,6 @@ pub enum OrderBy {
     Column(ColumnRef),
     /// The alias of a group or an aggregate.
     Alias(Name),
+    /// OData: a computed value.
+    Expression(Expression),
 }

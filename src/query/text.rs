@@ -15,6 +15,7 @@ impl Display for BoundQuery {
                 LinkType::Inner => "inner",
                 LinkType::Outer => "outer",
                 LinkType::Exists => "exists",
+                LinkType::First => "first",
             };
             let table = &join.table.logical_name;
             let from = &join.table.columns[join.from].logical_name;
@@ -102,13 +103,15 @@ fn role(role: OutputRole, column: &str) -> String {
     match role {
         OutputRole::Plain => column.to_owned(),
         OutputRole::Group(None) => format!("group {column}"),
-        OutputRole::Group(Some(part)) => {
-            let part = match part {
+        OutputRole::Group(Some(grouping)) => {
+            let part = match grouping.part {
                 DatePart::Day => "day",
                 DatePart::Week => "week",
                 DatePart::Month => "month",
                 DatePart::Quarter => "quarter",
                 DatePart::Year => "year",
+                DatePart::FiscalPeriod => "fiscal-period",
+                DatePart::FiscalYear => "fiscal-year",
             };
             format!("group {part} of {column}")
         }

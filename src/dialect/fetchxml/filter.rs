@@ -1,10 +1,11 @@
 //! `filter` and `condition` elements → [`query::Filter`](crate::query::Filter).
 
-use super::operators::{self, Arguments, ConditionOperator, Meaning};
+use super::operators;
 use super::reader::Element;
 use crate::error::{Error, Result, codes};
+use crate::query::operators::{Arguments, ConditionOperator, Meaning};
 use crate::query::{
-    ColumnRef, Condition, Filter, Literal, LiteralKind, Name, Operand, Operator, Path,
+    ColumnRef, Condition, Filter, Literal, LiteralKind, Name, Operand, Operator, Path, Test,
 };
 
 /// All `filter` elements of an entity or a link; siblings are ANDed.
@@ -64,15 +65,12 @@ fn condition(element: &Element) -> Result<Condition> {
         Some(_) => vec![Operand::Column(other_column(element, operator)?)],
         None => values(element, operator, &name)?,
     };
-    let compare = match operator.meaning {
-        Meaning::Compare(compare) | Meaning::Pattern { operator: compare, .. } => compare,
-        Meaning::Refused(kind) => {
-            let message = format!("the {kind} operator '{}' is not supported", operator.name);
-            return Err(Error::unsupported(message).at(element.at.clone()));
-        }
+    let test = match operator.meaning {
+        Meaning::Test(test) => test,
+        Meaning::Pattern { operator, .. } => Test::Compare(operator),
     };
     let column = ColumnRef { path, name };
-    Ok(Condition { column, operator: compare, operands, at: element.at.clone() })
+    Ok(Condition { column, test, operands, at: element.at.clone() })
 }
 
 /// The column that `valueof` names: `column` or `alias.column`.
@@ -119,7 +117,9 @@ fn values(element: &Element, operator: &ConditionOperator, on: &Name) -> Result<
         on.text, operator.name
     );
     let code = if given == 0 { codes::INVALID_ARGUMENT } else { codes::BAD_CONDITION };
-    if matches!(operator.meaning, Meaning::Compare(Operator::Eq | Operator::Ne)) && given == 0 {
+    if let Meaning::Test(Test::Compare(Operator::Eq | Operator::Ne)) = operator.meaning
+        && given == 0
+    {
         message.push_str("; 'null' and 'not-null' test for missing values");
     }
     Err(Error::invalid(code, message).at(element.at.clone()))

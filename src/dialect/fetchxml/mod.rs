@@ -16,8 +16,8 @@ use self::reader::Element;
 use self::vocabulary::{hint, is_set};
 use crate::error::{Error, Result, codes};
 use crate::query::{
-    Aggregate, Column, ColumnRef, Columns, DatePart, Link, LinkType, Order, OrderBy, Page, Path,
-    Role, Select, Style,
+    Aggregate, Column, ColumnRef, Columns, DateGrouping, DatePart, Link, LinkType, Order, OrderBy,
+    Page, Path, Role, Select, Style,
 };
 
 /// Rows on a page, unless the query says less; more are not given.
@@ -61,11 +61,8 @@ impl Parser {
             order.extend(self.orders(parent)?);
         }
         Ok(Select {
-            style: Style::FetchXml,
-            table: entity.required("name")?,
             columns: self.columns(entity, true)?,
             links: self.links(entity)?,
-            expand: Vec::new(),
             filter: filter::filters(entity)?,
             aggregate: self.aggregate,
             distinct: self.distinct,
@@ -73,6 +70,7 @@ impl Parser {
             top,
             page,
             count,
+            ..Select::of(Style::FetchXml, entity.required("name")?)
         })
     }
 
@@ -288,25 +286,26 @@ fn role(element: &Element) -> Result<Role> {
     }))
 }
 
-fn date_part(element: &Element) -> Result<Option<DatePart>> {
+fn date_part(element: &Element) -> Result<Option<DateGrouping>> {
     let Some(attribute) = element.attribute("dategrouping") else {
         return Ok(None);
     };
-    Ok(Some(match attribute.value.as_str() {
+    // Times are grouped in the caller's zone unless the query says otherwise.
+    let local = element.get("usertimezone").is_none_or(|_| is_set(element, "usertimezone"));
+    let part = match attribute.value.as_str() {
         "day" => DatePart::Day,
         "week" => DatePart::Week,
         "month" => DatePart::Month,
         "quarter" => DatePart::Quarter,
         "year" => DatePart::Year,
-        fiscal @ ("fiscal-period" | "fiscal-year") => {
-            let message = format!("the dategrouping '{fiscal}' is not supported");
-            return Err(Error::unsupported(message).at(attribute.at.clone()));
-        }
+        "fiscal-period" => DatePart::FiscalPeriod,
+        "fiscal-year" => DatePart::FiscalYear,
         other => {
-            let known = ["day", "week", "month", "quarter", "year"];
+            let known = ["day", "week", "month", "quarter", "year", "fiscal-period", "fiscal-year"];
             let hint = hint(other, known.into_iter());
             let message = format!("there is no dategrouping '{other}'{hint}");
             return Err(Error::invalid(codes::BAD_DATEGROUPING, message).at(attribute.at.clone()));
         }
-    }))
+    };
+    Ok(Some(DateGrouping { part, local }))
 }

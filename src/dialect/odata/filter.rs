@@ -10,7 +10,7 @@ use super::lexer::{Token, TokenKind, excerpt};
 use super::query_function;
 use crate::catalog::nearest;
 use crate::error::Result;
-use crate::query::{ColumnRef, Condition, Filter, Literal, LiteralKind, Operand, Operator};
+use crate::query::{ColumnRef, Condition, Filter, Literal, LiteralKind, Operand, Operator, Test};
 
 const COMPARISONS: [(&str, Operator); 6] = [
     ("eq", Operator::Eq),
@@ -94,8 +94,8 @@ fn negation(cursor: &mut Cursor<'_>) -> Result<Filter> {
     }
     Ok(match factor(cursor)? {
         // Dataverse has an operator of its own for this, which keeps null rows.
-        Filter::Condition(condition) if condition.operator == Operator::Like => {
-            Filter::Condition(Condition { operator: Operator::NotLike, ..condition })
+        Filter::Condition(condition) if condition.test == Test::Compare(Operator::Like) => {
+            Filter::Condition(Condition { test: Test::Compare(Operator::NotLike), ..condition })
         }
         other => Filter::Not(Box::new(other)),
     })
@@ -160,7 +160,7 @@ fn text_function(cursor: &mut Cursor<'_>) -> Result<Filter> {
         Literal { kind: LiteralKind::Text, text: pattern, at: cursor.place(text.position) };
     Ok(Filter::Condition(Condition {
         column,
-        operator: Operator::Like,
+        test: Test::Compare(Operator::Like),
         operands: vec![Operand::Value(literal)],
         at: cursor.place(name.position),
     }))
@@ -201,7 +201,8 @@ fn comparison(cursor: &mut Cursor<'_>) -> Result<Filter> {
         }
     };
     let operands = operand.into_iter().collect();
-    Ok(Filter::Condition(Condition { column, operator, operands, at: cursor.place(start) }))
+    let test = Test::Compare(operator);
+    Ok(Filter::Condition(Condition { column, test, operands, at: cursor.place(start) }))
 }
 
 fn side(cursor: &mut Cursor<'_>, expected: &str) -> Result<Side> {
@@ -322,7 +323,8 @@ fn in_list(cursor: &mut Cursor<'_>, start: usize, left: Side) -> Result<Filter> 
     }
     cursor.require_symbol(')')?;
     let at = cursor.place(start);
-    Ok(Filter::Condition(Condition { column, operator: Operator::In, operands, at }))
+    let test = Test::Compare(Operator::In);
+    Ok(Filter::Condition(Condition { column, test, operands, at }))
 }
 
 /// After a condition: a connective in capitals, or a word that is nearly one.

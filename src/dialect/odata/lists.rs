@@ -142,7 +142,16 @@ fn expand_item(table: &Table, cursor: &mut Cursor<'_>) -> Result<Expand> {
         }
         cursor.require_symbol(')')?;
     }
-    Ok(Expand { navigation, select: select.flatten() })
+    Ok(Expand {
+        navigation,
+        select: select.flatten(),
+        filter: None,
+        order: Vec::new(),
+        top: None,
+        count: false,
+        expand: Vec::new(),
+        reference: false,
+    })
 }
 
 /// Takes `$select=`; every other option is refused.

@@ -109,22 +109,17 @@ pub fn parse(table: &Table, options: &[(String, String)]) -> Result<Select> {
         (None, None) => Columns::All,
     };
     let keys = order_by.map(lists::order_by).transpose()?.unwrap_or_default();
+    let root =
+        Name { text: table.logical_name.clone(), at: Place::Part(table.entity_set_name.clone()) };
     Ok(Select {
-        style: Style::OData,
-        table: Name {
-            text: table.logical_name.clone(),
-            at: Place::Part(table.entity_set_name.clone()),
-        },
         order: keys.into_iter().map(|key| order(key, aggregate, &columns)).collect(),
         columns,
-        links: Vec::new(),
         expand: expand.map(|text| lists::expand(table, text)).transpose()?.unwrap_or_default(),
         filter: filter::all_of(filters),
         aggregate,
-        distinct: false,
         top: top.map(lists::top).transpose()?,
-        page: None,
         count: count.map(lists::count).transpose()?.unwrap_or(false),
+        ..Select::of(Style::OData, root)
     })
 }
 

@@ -10,7 +10,7 @@ use super::lexer::{Token, TokenKind, excerpt};
 use crate::catalog::nearest;
 use crate::error::{Error, Result, codes};
 use crate::query::{
-    ColumnRef, Condition, Filter, Literal, LiteralKind, Name, Operand, Operator, Path,
+    ColumnRef, Condition, Filter, Literal, LiteralKind, Name, Operand, Operator, Path, Test,
 };
 
 const PARAMETERS: [&str; 2] = ["PropertyName", "PropertyValues"];
@@ -77,7 +77,7 @@ pub(super) fn condition(cursor: &mut Cursor<'_>, operator: Operator) -> Result<F
         return Err(cursor.error_at(at, message));
     }
     let at = cursor.place(function.position);
-    Ok(Filter::Condition(Condition { column, operator, operands, at }))
+    Ok(Filter::Condition(Condition { column, test: Test::Compare(operator), operands, at }))
 }
 
 fn refuse_alias(cursor: &Cursor<'_>) -> Result<()> {

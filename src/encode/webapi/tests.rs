@@ -10,8 +10,8 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema};
 
 use super::*;
 use crate::catalog::{Catalog, Table};
-use crate::query::DatePart;
 use crate::query::bound;
+use crate::query::{DateGrouping, DatePart};
 
 const ID: Guid = [0x11; 16];
 const USER: Guid = [0x22; 16];
@@ -139,7 +139,10 @@ fn choices_times_and_counts_have_formatted_values_before_them() {
             (o.name, o.role, o.aliased) = ("jobs".into(), count, true);
         })
         .with("createdon", Int32Array::from(vec![2024]), |o| {
-            (o.name, o.role) = ("year".into(), OutputRole::Group(Some(DatePart::Year)));
+            (o.name, o.role) = (
+                "year".into(),
+                OutputRole::Group(Some(DateGrouping { part: DatePart::Year, local: true })),
+            );
         })
         .encode("OData.Community.Display.V1.*");
     assert_eq!(

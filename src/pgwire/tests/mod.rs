@@ -17,7 +17,6 @@ use tokio_postgres::{Client, NoTls};
 
 use super::serve;
 use crate::catalog::{Catalog, entity_code};
-use crate::engine::Engine;
 use crate::service::Service;
 use crate::store::Store;
 use crate::value::Guid;
@@ -39,7 +38,7 @@ impl Server {
         let folder = tempfile::tempdir().expect("a folder");
         let catalog = Arc::new(Catalog::built_in());
         let store = Store::open(folder.path(), catalog.clone()).expect("a store");
-        let service = Arc::new(Service { store: Arc::new(store), engine: Arc::new(Engine::new()) });
+        let service = Arc::new(Service::new(Arc::new(store)));
         add_jobs(&service, &[(1, "first", 0, 0), (2, "Second", 3, 30), (3, "third", 3, 31)]);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("bound").port();

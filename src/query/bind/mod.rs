@@ -16,20 +16,21 @@ mod tests;
 
 use self::sources::Source;
 use super::bound::{BoundQuery, Join, Output};
-use super::{Select, Style};
+use super::{Context, Select, Style};
 use crate::catalog::Catalog;
 use crate::error::{Result, codes};
 
 /// What the answer needs beside the columns asked for.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct BindOptions {
     /// Fetch the names and tables of lookups too, for annotations.
     pub annotations: bool,
+    pub context: Context,
 }
 
 /// Settles every name of a query, or says which one is wrong and where.
-pub fn bind(select: &Select, catalog: &Catalog, options: BindOptions) -> Result<BoundQuery> {
-    let mut binder = Binder::new(select, catalog)?;
+pub fn bind(select: &Select, catalog: &Catalog, options: &BindOptions) -> Result<BoundQuery> {
+    let mut binder = Binder::new(select, catalog, &options.context)?;
     binder.add_links(&select.links)?;
     binder.add_outputs(select)?;
     if options.annotations {
@@ -60,6 +61,7 @@ pub fn bind(select: &Select, catalog: &Catalog, options: BindOptions) -> Result<
 /// What is settled so far.
 struct Binder<'a> {
     catalog: &'a Catalog,
+    context: &'a Context,
     style: Style,
     aggregate: bool,
     distinct: bool,

@@ -48,6 +48,9 @@ impl Binder<'_> {
             let by = match &order.by {
                 OrderBy::Alias(alias) => OrderTarget::Output(self.by_alias(alias)?),
                 OrderBy::Column(column) => self.by_column(here, column)?,
+                OrderBy::Expression(_) => {
+                    return Err(Error::unsupported("ordering by an expression is not supported"));
+                }
             };
             keys.push(OrderKey { by, descending: order.descending });
         }

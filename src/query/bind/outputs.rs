@@ -127,7 +127,7 @@ impl Binder<'_> {
             return bad(codes::BAD_AGGREGATE, message);
         }
         let needs_alias = match column.role {
-            Role::Plain => false,
+            Role::Plain | Role::CountChildren => false,
             Role::Group(_) => self.style == Style::FetchXml,
             Role::Aggregate(_) => true,
         };
@@ -137,6 +137,9 @@ impl Binder<'_> {
         }
         match column.role {
             Role::Plain => Ok(OutputRole::Plain),
+            Role::CountChildren => {
+                Err(Error::unsupported("'rowaggregate' is not supported").at(name.at.clone()))
+            }
             Role::Group(Some(_)) if facts.column_type != ColumnType::DateTime => {
                 let message = format!("'{}' has no date to group by a part of", name.text);
                 bad(codes::BAD_DATEGROUPING, message)

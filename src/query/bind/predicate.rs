@@ -8,7 +8,7 @@ use super::sources::Scope;
 use crate::catalog::{ColumnType, Table};
 use crate::error::{Error, ErrorKind, Result, codes};
 use crate::query::bound::{Column, Predicate};
-use crate::query::{Condition, Filter, Operand, Operator};
+use crate::query::{Condition, Filter, Operand, Operator, Test};
 
 /// Filters inside filters; parsers have bounds of their own, this one guards the stack.
 const DEPTH_MAX: usize = 256;
@@ -38,11 +38,26 @@ impl Binder<'_> {
                 Predicate::Not(Box::new(self.nested_predicate(part, scope, depth + 1)?))
             }
             Filter::Condition(condition) => self.condition(condition, scope)?,
+            Filter::Related(related) => {
+                let message = "a 'link-entity' inside a filter is not supported";
+                return Err(Error::unsupported(message).at(related.link.table.at.clone()));
+            }
+            Filter::Lambda(lambda) => {
+                let message = "a lambda expression is not supported";
+                return Err(Error::unsupported(message).at(lambda.at.clone()));
+            }
+            Filter::Expression(_) => {
+                return Err(Error::unsupported("an expression in a filter is not supported"));
+            }
         })
     }
 
     fn condition(&mut self, condition: &Condition, scope: Scope) -> Result<Predicate> {
-        let Condition { operator, operands, at, .. } = condition;
+        let Condition { test, operands, at, .. } = condition;
+        let Test::Compare(operator) = test else {
+            let message = "the operator is not supported";
+            return Err(Error::unsupported(message).at(at.clone()));
+        };
         let unknown = codes::CONDITION_ALIAS_UNKNOWN;
         let left = self.reference(&condition.column, scope, unknown)?;
         let table = self.sources[left.source].table.clone();

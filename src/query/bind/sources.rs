@@ -7,7 +7,7 @@ use super::Binder;
 use crate::catalog::{Catalog, Table, nearest};
 use crate::error::{Error, Result, codes};
 use crate::query::bound::{Column, Join};
-use crate::query::{Link, LinkType, Name, Path, Select};
+use crate::query::{Context, Link, LinkType, Name, Path, Select};
 
 /// One table of the query.
 pub(super) struct Source {
@@ -34,7 +34,7 @@ pub(super) struct Scope {
 }
 
 impl<'a> Binder<'a> {
-    pub(super) fn new(select: &Select, catalog: &'a Catalog) -> Result<Self> {
+    pub(super) fn new(select: &Select, catalog: &'a Catalog, context: &'a Context) -> Result<Self> {
         let table = table(catalog, &select.table)?;
         let root = Source {
             label: table.logical_name.clone(),
@@ -46,6 +46,7 @@ impl<'a> Binder<'a> {
         };
         Ok(Self {
             catalog,
+            context,
             style: select.style,
             aggregate: select.aggregate,
             distinct: select.distinct,
@@ -154,6 +155,10 @@ impl<'a> Binder<'a> {
                     source = self.navigate(source, name)?;
                 }
                 Ok(source)
+            }
+            Path::Variable { variable, .. } => {
+                let message = format!("the variable '{}' is not known here", variable.text);
+                Err(Error::invalid(codes::ODATA, message).at(variable.at.clone()))
             }
         }
     }

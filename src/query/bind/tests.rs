@@ -24,18 +24,8 @@ fn plain(path: &str) -> Column {
 
 fn select(columns: &[&str]) -> Select {
     Select {
-        style: Style::OData,
-        table: name("asyncoperation"),
         columns: Columns::List(columns.iter().map(|c| plain(c)).collect()),
-        links: Vec::new(),
-        expand: Vec::new(),
-        filter: None,
-        aggregate: false,
-        distinct: false,
-        order: Vec::new(),
-        top: None,
-        page: None,
-        count: false,
+        ..Select::of(Style::OData, name("asyncoperation"))
     }
 }
 
@@ -45,7 +35,7 @@ fn condition(path: &str, operator: Operator, values: &[(LiteralKind, &str)]) -> 
     };
     Filter::Condition(Condition {
         column: reference(path),
-        operator,
+        test: Test::Compare(operator),
         operands: values.iter().map(literal).collect(),
         at: name("").at,
     })
@@ -53,7 +43,16 @@ fn condition(path: &str, operator: Operator, values: &[(LiteralKind, &str)]) -> 
 
 fn expand(navigation: &str, columns: &[&str]) -> Expand {
     let select = Some(columns.iter().map(|c| name(c)).collect());
-    Expand { navigation: name(navigation), select }
+    Expand {
+        navigation: name(navigation),
+        select,
+        filter: None,
+        order: Vec::new(),
+        top: None,
+        count: false,
+        expand: Vec::new(),
+        reference: false,
+    }
 }
 
 fn by(path: &str) -> Order {
@@ -61,11 +60,11 @@ fn by(path: &str) -> Order {
 }
 
 fn bound(select: &Select) -> String {
-    bind(select, &Catalog::built_in(), BindOptions::default()).expect("binds").to_string()
+    bind(select, &Catalog::built_in(), &BindOptions::default()).expect("binds").to_string()
 }
 
 fn refused(select: &Select) -> Error {
-    bind(select, &Catalog::built_in(), BindOptions::default()).expect_err("is refused")
+    bind(select, &Catalog::built_in(), &BindOptions::default()).expect_err("is refused")
 }
 
 /// What is said about a name in `$filter`, after the type's name.
@@ -148,8 +147,8 @@ order createdby/businessunitid.name"
 fn expanded_columns_are_annotated_too() {
     let mut query = select(&["_ownerid_value"]);
     query.expand = vec![expand("owninguser", &["_businessunitid_value"])];
-    let options = BindOptions { annotations: true };
-    let query = bind(&query, &Catalog::built_in(), options).expect("binds");
+    let options = BindOptions { annotations: true, ..BindOptions::default() };
+    let query = bind(&query, &Catalog::built_in(), &options).expect("binds");
     assert_eq!(
         query.to_string(),
         "from asyncoperation
@@ -214,7 +213,7 @@ fn literals_have_the_kind_of_their_column() {
     for (property, kind, text, fits) in table {
         let mut query = select(&["name"]);
         query.filter = Some(condition(property, Operator::Eq, &[(kind, text)]));
-        let result = bind(&query, &Catalog::built_in(), BindOptions::default());
+        let result = bind(&query, &Catalog::built_in(), &BindOptions::default());
         match result {
             Ok(_) => assert!(fits, "{property} eq {text} as {kind:?} was taken"),
             Err(error) => {

@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 
 use super::*;
 use crate::catalog::Catalog;
-use crate::query::{Column, ColumnRef, Filter, Literal, LiteralKind, Operand, Role};
+use crate::query::{Column, ColumnRef, Filter, Literal, LiteralKind, Operand, Role, Test};
 
 static CATALOG: LazyLock<Catalog> = LazyLock::new(Catalog::built_in);
 
@@ -41,7 +41,10 @@ fn show(filter: &Filter) -> String {
         Filter::Or(any) => format!("or({})", list(any)),
         Filter::Not(inner) => format!("not({})", show(inner)),
         Filter::Condition(c) => {
-            let mut text = format!("{} {:?}", path(&c.column), c.operator);
+            let mut text = match c.test {
+                Test::Compare(operator) => format!("{} {operator:?}", path(&c.column)),
+                test => format!("{} {test:?}", path(&c.column)),
+            };
             for operand in &c.operands {
                 text.push(' ');
                 text.push_str(&match operand {
@@ -51,6 +54,7 @@ fn show(filter: &Filter) -> String {
             }
             text
         }
+        other => format!("{other:?}"),
     }
 }
 
@@ -72,6 +76,7 @@ fn path(column: &ColumnRef) -> String {
             let names: Vec<_> = names.iter().map(|n| n.text.as_str()).collect();
             format!("{}/{}", names.join("/"), column.name.text)
         }
+        Path::Variable { variable, .. } => format!("{}:{}", variable.text, column.name.text),
     }
 }
 
@@ -96,6 +101,7 @@ fn column(column: &Column) -> String {
 fn order(select: &Select) -> Vec<String> {
     let key = |key: &Order| {
         let name = match &key.by {
+            OrderBy::Expression(expression) => format!("{expression:?}"),
             OrderBy::Column(column) => path(column),
             OrderBy::Alias(alias) => format!("alias {}", alias.text),
         };
