@@ -102,7 +102,11 @@ impl Client {
                 length = bytes.trim().parse::<u64>().ok();
             }
         }
-        (status, length.map_or_else(|| self.chunks(), |length| self.skip(length)))
+        let bytes = match length {
+            Some(length) => self.skip(length),
+            None => self.chunks(),
+        };
+        (status, bytes)
     }
 
     fn line(&mut self) -> String {
