@@ -8,7 +8,7 @@ use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
-use axum::http::header;
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use clap::ValueEnum;
 use futures::StreamExt;
@@ -16,12 +16,16 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 
 use super::error::{Result, log, new_request_id};
+use super::prefer::Prefer;
 use crate::ask;
 use crate::dialect::Dialect;
 use crate::encode::{Format, RowWriter};
 use crate::engine::failure;
 use crate::error::{Error, codes};
+use crate::identity::Caller;
+use crate::query::Context;
 use crate::service::Service;
+use crate::store::Snapshot;
 
 /// A question.
 #[derive(Deserialize)]
@@ -73,8 +77,15 @@ fn body<T>(body: std::result::Result<Json<T>, JsonRejection>) -> Result<T, Error
     Ok(body)
 }
 
+/// What a question means now to who asks it.
+fn context(service: &Service, snapshot: &Arc<Snapshot>, headers: &HeaderMap) -> Result<Context> {
+    let timezone = Prefer::read(headers)?.timezone;
+    Ok(service.context(snapshot, &Caller::default(), timezone))
+}
+
 pub async fn query(
     State(service): State<Arc<Service>>,
+    headers: HeaderMap,
     question: std::result::Result<Json<Question>, JsonRejection>,
 ) -> Result<Response> {
     let question = body(question)?;
@@ -85,7 +96,8 @@ pub async fn query(
     })?;
     let snapshot = service.store.snapshot();
     let dialect = dialect(&question.dialect)?;
-    let mut plans = ask::plans(&service.engine, &snapshot, dialect, &question.text)?;
+    let context = context(&service, &snapshot, &headers)?;
+    let mut plans = ask::plans(&service.engine, &snapshot, dialect, &question.text, context)?;
     if plans.len() > 1 {
         let message = "the text holds several queries; ask them one at a time";
         return Err(Error::unsupported(message).into());
@@ -123,13 +135,15 @@ pub async fn query(
 
 pub async fn explain(
     State(service): State<Arc<Service>>,
+    headers: HeaderMap,
     question: std::result::Result<Json<Explanation>, JsonRejection>,
 ) -> Result<Response> {
     let question = body(question)?;
     let snapshot = service.store.snapshot();
     let dialect = dialect(&question.dialect)?;
     let mut text = String::new();
-    for plan in ask::plans(&service.engine, &snapshot, dialect, &question.text)? {
+    let context = context(&service, &snapshot, &headers)?;
+    for plan in ask::plans(&service.engine, &snapshot, dialect, &question.text, context)? {
         let plan = service.engine.explain(plan, question.physical, question.analyze).await?;
         text.push_str(plan.trim_end());
         text.push('\n');

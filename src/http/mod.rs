@@ -138,7 +138,9 @@ async fn handle(service: &Service, request: Request) -> Result<Response> {
         Resource::Collection(table) => {
             query::collection(service, &call, &table, decode_options(&call.query)?).await
         }
-        Resource::Count(table) => query::count(service, &table, decode_options(&call.query)?).await,
+        Resource::Count(table) => {
+            query::count(service, &call, &table, decode_options(&call.query)?).await
+        }
         Resource::Row(table, Key::Id(id)) => {
             query::row(service, &call, &table, id, decode_options(&call.query)?).await
         }

@@ -67,9 +67,10 @@ pub async fn row(
     let context = context_fragment(&select, table);
     select.filter = Some(has_primary_id(table, id));
     let annotations = &call.prefer.annotations;
-    let query = bind(&select, service.store.catalog(), &bind_options(annotations))?;
+    let snapshot = service.store.snapshot();
+    let query = bind(&select, snapshot.catalog(), &bind_options(service, &snapshot, call))?;
     let encoder = WebApiEncoder::new(&query, annotations);
-    let plan = service.engine.plan(&query, &service.store.snapshot())?;
+    let plan = service.engine.plan(&query, &snapshot)?;
     let mut rows = service.engine.run(plan).await?;
     let mut body = b"{\"@odata.context\":".to_vec();
     json_text(&format!("{}$metadata#{context}/$entity", call.base), &mut body);
@@ -88,11 +89,17 @@ pub async fn row(
 }
 
 /// `GET set/$count`: the bare number.
-pub async fn count(service: &Service, table: &Arc<Table>, options: Options) -> Result<Response> {
+pub async fn count(
+    service: &Service,
+    call: &Call,
+    table: &Arc<Table>,
+    options: Options,
+) -> Result<Response> {
     only(&options, &["$filter"], "$count")?;
     let select = odata::parse(table, &options)?;
-    let query = bind(&select, service.store.catalog(), &BindOptions::default())?;
-    let count = service.engine.count(&query, &service.store.snapshot()).await?;
+    let snapshot = service.store.snapshot();
+    let query = bind(&select, snapshot.catalog(), &bind_options(service, &snapshot, call))?;
+    let count = service.engine.count(&query, &snapshot).await?;
     let kind = HeaderValue::from_static("text/plain");
     Ok(([(header::CONTENT_TYPE, kind)], Body::from(count.to_string())).into_response())
 }
@@ -106,9 +113,9 @@ async fn answer(
     options: Options,
 ) -> Result<Collection> {
     let annotations = call.prefer.annotations.clone();
-    let query = bind(&select, service.store.catalog(), &bind_options(&annotations))?;
     // Rows and total are of one moment.
     let snapshot: Arc<Snapshot> = service.store.snapshot();
+    let query = bind(&select, snapshot.catalog(), &bind_options(service, &snapshot, call))?;
     let plan = service.engine.plan(&query, &snapshot)?;
     let total =
         if query.count { Some(service.engine.count(&query, &snapshot).await?) } else { None };
@@ -209,8 +216,11 @@ fn only(options: &Options, taken: &[&str], what: &str) -> Result<()> {
     }
 }
 
-fn bind_options(annotations: &Annotations) -> BindOptions {
-    BindOptions { annotations: annotations.wants_values(), ..BindOptions::default() }
+fn bind_options(service: &Service, snapshot: &Arc<Snapshot>, call: &Call) -> BindOptions {
+    BindOptions {
+        annotations: call.prefer.annotations.wants_values(),
+        context: service.context(snapshot, &call.caller, call.prefer.timezone),
+    }
 }
 
 /// `primarykey eq guid`.

@@ -11,6 +11,7 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use super::*;
 use crate::catalog::{Catalog, Table};
 use crate::query::bound;
+use crate::query::context::Calendar;
 use crate::query::{DateGrouping, DatePart};
 
 const ID: Guid = [0x11; 16];
@@ -38,6 +39,8 @@ fn answer(style: Style, root: &str) -> Answer {
         top: None,
         page: None,
         count: false,
+        timezone: chrono_tz::Tz::UTC,
+        calendar: Calendar::default(),
     };
     Answer { query, arrays: vec![] }
 }
