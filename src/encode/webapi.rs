@@ -376,7 +376,7 @@ impl Lookup {
 }
 
 fn is_primary_id(output: &Output) -> bool {
-    output.column.column == output.table.primary_id_index()
+    output.table.primary_key() == Some(output.column.column)
 }
 
 /// Whether an output's values are values of its column.
