@@ -335,3 +335,82 @@ fn every_row_that_stays_is_met_once() {
     runtime.block_on(running).expect("ends").expect("well");
     runtime.block_on(serving).expect("ends").expect("well");
 }
+
+/// GET with status, whatever it is.
+fn status_of(agent: &ureq::Agent, url: &str) -> (u16, Json) {
+    let request = agent.get(url).header("Prefer", "odata.include-annotations=\"*\"");
+    let mut response = request.call().expect("an answer");
+    let text = response.body_mut().read_to_string().expect("a body");
+    let json = serde_json::from_str(&text).unwrap_or(Json::String(text));
+    (response.status().as_u16(), json)
+}
+
+#[test]
+fn limits_of_dataverse_are_kept_only_if_asked_for() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let store = Store::open(folder.path(), Arc::new(Catalog::built_in())).expect("a new store");
+    let store = Arc::new(store);
+    let mut table = Table::new(store.clone());
+    table.insert(5001 - ROWS);
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let agent: ureq::Agent =
+        ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let bases = [false, true].map(|limits| {
+        let listener =
+            runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let mut service = Service::new(store.clone());
+        service.settings.dataverse_limits = limits;
+        let mut shutdown = stopped.clone();
+        runtime.spawn(sysjob::http::serve(listener, Arc::new(service), async move {
+            let _ = shutdown.wait_for(|stop| *stop).await;
+        }));
+        format!("http://{address}/api/data/v9.2/asyncoperations")
+    });
+    let fetch = |base: &str, xml: &str| {
+        let set = percent_encoding::NON_ALPHANUMERIC;
+        let text = percent_encoding::utf8_percent_encode(xml, set);
+        status_of(&agent, &format!("{base}?fetchXml={text}"))
+    };
+    let [free, limited] = &bases;
+    let total = "@Microsoft.Dynamics.CRM.totalrecordcount";
+    let exceeded = "@Microsoft.Dynamics.CRM.totalrecordcountlimitexceeded";
+    for (base, count, more) in [(free, 5001, false), (limited, 5000, true)] {
+        let url = format!("{base}?$select=name&$count=true&$top=1");
+        let (_, answer) = status_of(&agent, &url);
+        assert_eq!((&answer["@odata.count"], &answer[exceeded]), (&count.into(), &more.into()));
+        let xml = "<fetch count='1' returntotalrecordcount='true'><entity name='asyncoperation'><attribute name='name'/></entity></fetch>";
+        let (_, answer) = fetch(base, xml);
+        assert_eq!((&answer[total], &answer[exceeded]), (&count.into(), &more.into()));
+        let (_, answer) = status_of(&agent, &format!("{base}/$count"));
+        assert_eq!(answer, count);
+        let (_, answer) = status_of(&agent, &format!("{base}?$select=name&$top=5001"));
+        assert_eq!(answer["value"].as_array().expect("rows").len(), count as usize);
+        // Beyond 50,000 rows Dataverse wants a cookie.
+        let xml = "<fetch page='11'><entity name='asyncoperation'><attribute name='name'/></entity></fetch>";
+        let (status, answer) = fetch(base, xml);
+        assert_eq!(status, if more { 400 } else { 200 }, "{answer}");
+        if more {
+            assert_eq!(answer["error"]["code"], "0x8004430a");
+        }
+    }
+    // A query's own limit holds everywhere; as many rows as it says are fine.
+    let limit = |limit: u32, more: &str| {
+        let xml = format!(
+            "<fetch aggregate='true' aggregatelimit='{limit}'><entity name='asyncoperation'><attribute name='statecode' alias='n' aggregate='count'/>{more}</entity></fetch>"
+        );
+        fetch(free, &xml)
+    };
+    let (status, answer) = limit(5001, "");
+    assert_eq!((status, &answer["value"][0]["n"]), (200, &5001.into()), "{answer}");
+    let groups = "<attribute name='ownerid' alias='o' groupby='true'/><order alias='n'/>";
+    assert_eq!(limit(5001, groups).1["value"].as_array().expect("groups").len(), USERS.len());
+    for more in ["", groups] {
+        let (status, answer) = limit(5000, more);
+        assert_eq!((status, &answer["error"]["code"]), (400, &"0x8004e023".into()), "{answer}");
+        let message = answer["error"]["message"].as_str().expect("text");
+        assert!(message.starts_with("AggregateQueryRecordLimit exceeded. Cannot perform"));
+    }
+    stop.send(true).expect("they listen");
+}

@@ -3,6 +3,7 @@
 //! its meaning, as it does for plans that come from SQL.
 
 mod after;
+mod limit;
 
 use std::sync::Arc;
 
@@ -234,8 +235,9 @@ impl Builder<'_> {
             };
             outputs.push(named(made, facts, self));
         }
-        let builder =
+        let groups =
             LogicalPlanBuilder::from(plan).aggregate(groups, aggregates)?.project(outputs)?;
+        let builder = LogicalPlanBuilder::from(self.within_aggregate_limit(groups.build()?)?);
         let keys: Vec<_> = self
             .query
             .order

@@ -20,6 +20,7 @@ use crate::encode::{Annotations, WebApiEncoder, json_text, terms};
 use crate::engine::failure;
 use crate::error::{Error, ErrorKind, Place, codes};
 use crate::query::bind::{BindOptions, bind};
+use crate::query::limits::counted;
 use crate::query::{
     After, ColumnRef, Columns, Condition, Filter, Literal, LiteralKind, Name, Operand, Operator,
     Page, Path, Select, Style, Test,
@@ -93,6 +94,7 @@ pub async fn count(service: &Service, table: &Arc<Table>, options: Options) -> R
     let select = odata::parse(table, &options)?;
     let query = bind(&select, service.store.catalog(), &BindOptions::default())?;
     let count = service.engine.count(&query, &service.store.snapshot()).await?;
+    let (count, _) = counted(count, service.settings.dataverse_limits);
     let kind = HeaderValue::from_static("text/plain");
     Ok(([(header::CONTENT_TYPE, kind)], Body::from(count.to_string())).into_response())
 }
@@ -106,12 +108,16 @@ async fn answer(
     options: Options,
 ) -> Result<Collection> {
     let annotations = call.prefer.annotations.clone();
-    let query = bind(&select, service.store.catalog(), &bind_options(&annotations))?;
+    let limits = service.settings.dataverse_limits;
+    let mut bound_by = bind_options(&annotations);
+    bound_by.context.dataverse_limits = limits;
+    let query = bind(&select, service.store.catalog(), &bound_by)?;
     // Rows and total are of one moment.
     let snapshot: Arc<Snapshot> = service.store.snapshot();
     let plan = service.engine.plan(&query, &snapshot)?;
     let total =
         if query.count { Some(service.engine.count(&query, &snapshot).await?) } else { None };
+    let total = total.map(|rows| counted(rows, limits));
     let rows = service.engine.run(plan).await?;
     let context = format!("{}$metadata#{}", call.base, context_fragment(&select, table));
     let address = format!("{}{}", call.base, table.entity_set_name);
@@ -257,18 +263,19 @@ fn context_fragment(select: &Select, table: &Table) -> String {
 }
 
 /// The members before `value`.
-fn head(context: &str, total: Option<u64>, annotations: &Annotations) -> Vec<u8> {
+fn head(context: &str, total: Option<(u64, bool)>, annotations: &Annotations) -> Vec<u8> {
     let mut head = b"{\"@odata.context\":".to_vec();
     json_text(context, &mut head);
-    if let Some(total) = total {
+    if let Some((total, _)) = total {
         head.extend_from_slice(format!(",\"@odata.count\":{total}").as_bytes());
     }
     if annotations.wants(terms::TOTAL_RECORD_COUNT) {
-        let total = total.map_or("-1".to_owned(), |t| t.to_string());
+        let total = total.map_or("-1".to_owned(), |(t, _)| t.to_string());
         annotation(&mut head, terms::TOTAL_RECORD_COUNT, &total);
     }
     if annotations.wants(terms::TOTAL_RECORD_COUNT_LIMIT_EXCEEDED) {
-        annotation(&mut head, terms::TOTAL_RECORD_COUNT_LIMIT_EXCEEDED, "false");
+        let exceeded = total.is_some_and(|(_, exceeded)| exceeded).to_string();
+        annotation(&mut head, terms::TOTAL_RECORD_COUNT_LIMIT_EXCEEDED, &exceeded);
     }
     head.push(b',');
     head

@@ -17,6 +17,8 @@ pub struct BoundQuery {
     pub filter: Option<Predicate>,
     pub aggregate: bool,
     pub distinct: bool,
+    /// More rows to aggregate are an error.
+    pub aggregate_limit: Option<u64>,
     /// The columns of the plan, in order; hidden ones come last.
     pub outputs: Vec<Output>,
     pub order: Vec<OrderKey>,

@@ -10,6 +10,7 @@ pub mod bound;
 pub mod context;
 pub mod cookie;
 pub mod functions;
+pub mod limits;
 pub mod operators;
 mod text;
 
@@ -154,6 +155,8 @@ pub struct After {
 pub enum Columns {
     /// Every readable column.
     All,
+    /// Every readable column, and some once more under names of their own.
+    AllAnd(Vec<Column>),
     List(Vec<Column>),
 }
 

@@ -13,13 +13,13 @@ mod vocabulary;
 #[cfg(test)]
 mod tests;
 
-use self::paging::Rows;
-use self::reader::Element;
+use self::paging::{Rows, positive};
+use self::reader::{Attribute, Element};
 use self::vocabulary::{hint, is_set};
 use crate::error::{Error, Result, codes};
 use crate::query::{
-    Aggregate, Column, ColumnRef, Columns, DateGrouping, DatePart, Link, LinkType, Order, OrderBy,
-    Path, Role, Select, Style,
+    Aggregate, Column, ColumnRef, Columns, DateGrouping, DatePart, Filter, Link, LinkType, Order,
+    OrderBy, Path, Role, Select, Style,
 };
 
 /// Parses one `fetch` element.
@@ -45,6 +45,7 @@ impl Parser {
             return Err(Error::invalid(codes::BAD_MAPPING, message).at(mapping.at.clone()));
         }
         let Rows { top, page, after, count } = paging::rows(fetch)?;
+        let retained = is_retained(fetch)?;
         let entity = only_entity(fetch)?;
         let mut order = Vec::new();
         for parent in [fetch, entity] {
@@ -53,10 +54,12 @@ impl Parser {
         Ok(Select {
             columns: self.columns(entity, true)?,
             links: self.links(entity)?,
-            filter: filter::filters(entity)?,
+            filter: if retained { Some(no_rows()) } else { filter::filters(entity)? },
             aggregate: self.aggregate,
             distinct: self.distinct,
             order,
+            raw_order: is_set(fetch, "useraworderby"),
+            aggregate_limit: positive(fetch, "aggregatelimit")?,
             top,
             page,
             after,
@@ -88,11 +91,10 @@ impl Parser {
                     Error::invalid(codes::PLAIN_ATTRIBUTE_IN_AGGREGATE, message).at(all.at.clone())
                 );
             }
-            if let Some(alias) = attributes.iter().find_map(|a| a.attribute("alias")) {
-                let message = "an alias beside 'all-attributes' is not supported";
-                return Err(Error::unsupported(message).at(alias.at.clone()));
-            }
-            return Ok(Columns::All);
+            // Those without an alias are among all attributes.
+            let listed = attributes.into_iter().map(column).collect::<Result<Vec<_>>>()?;
+            let named: Vec<_> = listed.into_iter().filter(|c| c.alias.is_some()).collect();
+            return Ok(if named.is_empty() { Columns::All } else { Columns::AllAnd(named) });
         }
         if attributes.is_empty() && root && !self.aggregate {
             return Ok(Columns::All);
@@ -158,6 +160,23 @@ impl Parser {
     }
 }
 
+/// Whether only rows under long-term retention are asked for.
+fn is_retained(fetch: &Element) -> Result<bool> {
+    match fetch.attribute("datasource") {
+        None => Ok(false),
+        Some(source) if source.value == "retained" => Ok(true),
+        Some(source) => {
+            let message = format!("'datasource' is 'retained', not '{}'", source.value);
+            Err(Error::invalid(codes::INVALID_ARGUMENT, message).at(source.at.clone()))
+        }
+    }
+}
+
+/// Nothing is moved to long-term retention here.
+fn no_rows() -> Filter {
+    Filter::Or(Vec::new())
+}
+
 fn only_entity(fetch: &Element) -> Result<&Element> {
     let mut entities = fetch.children_named("entity");
     let entity = entities.next().ok_or_else(|| {
@@ -210,6 +229,9 @@ fn column(element: &Element) -> Result<Column> {
 }
 
 fn role(element: &Element) -> Result<Role> {
+    if let Some(function) = element.attribute("rowaggregate") {
+        return row_aggregate(element, function);
+    }
     let group = is_set(element, "groupby");
     let date_part = date_part(element)?;
     if let Some(dategrouping) = element.attribute("dategrouping")
@@ -244,6 +266,21 @@ fn role(element: &Element) -> Result<Role> {
             return Err(Error::invalid(codes::BAD_AGGREGATE, message).at(aggregate.at.clone()));
         }
     }))
+}
+
+fn row_aggregate(element: &Element, function: &Attribute) -> Result<Role> {
+    let bad = |code, message: String| Err(Error::invalid(code, message).at(function.at.clone()));
+    if function.value != "CountChildren" {
+        let message = format!("'rowaggregate' is 'CountChildren', not '{}'", function.value);
+        return bad(codes::BAD_AGGREGATE, message);
+    }
+    if let Some(other) = ["aggregate", "groupby"].into_iter().find(|o| element.get(o).is_some()) {
+        return bad(codes::BAD_AGGREGATE, format!("'rowaggregate' stands beside '{other}'"));
+    }
+    if element.get("alias").is_none_or(|alias| alias.trim().is_empty()) {
+        return bad(codes::MISSING_ATTRIBUTE, "'rowaggregate' needs an alias".into());
+    }
+    Ok(Role::CountChildren)
 }
 
 fn date_part(element: &Element) -> Result<Option<DateGrouping>> {

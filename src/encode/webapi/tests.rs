@@ -34,6 +34,7 @@ fn answer(style: Style, root: &str) -> Answer {
         filter: None,
         aggregate: false,
         distinct: false,
+        aggregate_limit: None,
         outputs: vec![],
         order: vec![],
         top: None,

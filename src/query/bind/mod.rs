@@ -17,7 +17,7 @@ mod tests;
 
 use self::sources::Source;
 use super::bound::{BoundQuery, Join, Output};
-use super::{Context, Select, Style};
+use super::{Context, Select, Style, limits};
 use crate::catalog::Catalog;
 use crate::error::{Result, codes};
 
@@ -31,17 +31,26 @@ pub struct BindOptions {
 
 /// Settles every name of a query, or says which one is wrong and where.
 pub fn bind(select: &Select, catalog: &Catalog, options: &BindOptions) -> Result<BoundQuery> {
+    let limits = options.context.dataverse_limits;
+    if limits {
+        limits::check(select)?;
+    }
+    let cut = |rows: Option<u64>, most| match limits {
+        true => Some(rows.map_or(most, |rows| rows.min(most))),
+        false => rows,
+    };
     let mut binder = Binder::new(select, catalog, &options.context)?;
     binder.add_links(&select.links)?;
-    binder.add_outputs(select)?;
+    let outputs = binder.add_outputs(select);
+    let filter = match &select.filter {
+        Some(filter) => binder.predicate(filter, binder.root_scope()).map(Some),
+        None => Ok(None),
+    };
+    let filter = binder.both(outputs, filter)?;
     if options.annotations {
         binder.add_annotations();
     }
     binder.bind_link_filters(&select.links)?;
-    let filter = match &select.filter {
-        Some(filter) => Some(binder.predicate(filter, binder.root_scope())?),
-        None => None,
-    };
     let mut order = binder.order(select)?;
     let page_keys = binder.page_keys(select, &mut order);
     let after = binder.after(select, &order, &page_keys)?;
@@ -53,9 +62,11 @@ pub fn bind(select: &Select, catalog: &Catalog, options: &BindOptions) -> Result
         filter,
         aggregate: select.aggregate,
         distinct: select.distinct,
+        aggregate_limit: cut(select.aggregate_limit, limits::AGGREGATE_ROWS_MAX)
+            .filter(|_| select.aggregate),
         outputs,
         order,
-        top: select.top,
+        top: select.top.and_then(|top| cut(Some(top), limits::ROWS_MAX)),
         page: select.page,
         page_keys,
         after,
@@ -83,6 +94,15 @@ impl Binder<'_> {
         match self.style {
             Style::FetchXml => fetchxml,
             Style::OData => codes::ODATA,
+        }
+    }
+
+    /// The second of two parts, or what is wrong with both. The OData parser of
+    /// Dataverse stops at the first mistake.
+    fn both<T>(&self, first: Result<()>, second: Result<T>) -> Result<T> {
+        match (first, second) {
+            (Err(first), Err(second)) if self.style == Style::FetchXml => Err(first.and(second)),
+            (first, second) => first.and(second),
         }
     }
 
