@@ -52,6 +52,9 @@ impl Display for BoundQuery {
             };
             write!(f, "\norder {by}{}", if key.descending { " descending" } else { "" })?;
         }
+        if let Some(limit) = self.aggregate_limit {
+            write!(f, "\nat most {limit} rows aggregated")?;
+        }
         if let Some(top) = self.top {
             write!(f, "\ntop {top}")?;
         }
@@ -85,6 +88,7 @@ impl BoundQuery {
             format!("({})", parts.join(word))
         };
         match predicate {
+            Predicate::Or(parts) if parts.is_empty() => "nothing".into(),
             Predicate::And(parts) => list(parts, " and "),
             Predicate::Or(parts) => list(parts, " or "),
             Predicate::Not(part) => format!("not {}", self.predicate(part)),
