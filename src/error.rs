@@ -49,6 +49,9 @@ impl fmt::Display for Place {
     }
 }
 
+/// Of the further mistakes in a text so many are told in full.
+const MORE_SHOWN: usize = 9;
+
 /// An error with everything a surface needs to report it.
 #[derive(Debug)]
 pub struct Error {
@@ -59,6 +62,8 @@ pub struct Error {
     pub sqlstate: Option<&'static str>,
     pub place: Option<Place>,
     pub message: String,
+    /// Further mistakes in the same text.
+    pub more: Vec<Error>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -67,7 +72,15 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     pub fn new(kind: ErrorKind, code: u32, message: impl Into<String>) -> Self {
-        Self { kind, code, sqlstate: None, place: None, message: message.into(), source: None }
+        Self {
+            kind,
+            code,
+            sqlstate: None,
+            place: None,
+            message: message.into(),
+            more: Vec::new(),
+            source: None,
+        }
     }
 
     /// Input that has to be corrected.
@@ -88,6 +101,14 @@ impl Error {
     /// A defect of sysjob.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Internal, codes::UNEXPECTED, message)
+    }
+
+    /// Two mistakes in one text; the first goes in front.
+    pub fn and(mut self, mut other: Self) -> Self {
+        let more = std::mem::take(&mut other.more);
+        self.more.push(other);
+        self.more.extend(more);
+        self
     }
 
     pub fn at(mut self, place: Place) -> Self {
@@ -112,9 +133,21 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
-            Some(place) => write!(f, "{place}: {}", self.message),
-            None => f.write_str(&self.message),
+            Some(place) => write!(f, "{place}: {}", self.message)?,
+            None => f.write_str(&self.message)?,
         }
+        if self.more.is_empty() {
+            return Ok(());
+        }
+        write!(f, " (and {} more", self.more.len())?;
+        for (i, problem) in self.more.iter().take(MORE_SHOWN).enumerate() {
+            f.write_str(if i == 0 { ": " } else { "; " })?;
+            match &problem.place {
+                Some(Place::Line { line, .. }) => write!(f, "line {line}: {}", problem.message)?,
+                _ => problem.fmt(f)?,
+            }
+        }
+        f.write_str(if self.more.len() > MORE_SHOWN { "; …)" } else { ")" })
     }
 }
 
@@ -158,6 +191,10 @@ pub mod codes {
     pub const NO_DOCUMENT_ELEMENT: u32 = 0x8004_1125;
     pub const LINK_FOR_ORDER: u32 = 0x8004_1126;
     pub const ENTITY_MISMATCH: u32 = 0x8004_1128;
+    /// The paging cookie has other sort keys than the query.
+    pub const COOKIE_MISMATCH: u32 = 0x8004_1129;
+    /// The paging cookie holds an invalid page or value.
+    pub const BAD_COOKIE: u32 = 0x8004_112A;
     pub const NO_ATTRS_DISTINCT: u32 = 0x8004_112C;
     pub const BAD_GROUPBY: u32 = 0x8004_112E;
     pub const AGGREGATE_TYPE: u32 = 0x8004_112F;
@@ -174,5 +211,11 @@ pub mod codes {
     pub const UNKNOWN_SEGMENT: u32 = 0x8006_088A;
     /// A condition operator that does not fit the column's type.
     pub const OPERATOR_NOT_VALID: u32 = 0x8004_8415;
+    /// Limits of Dataverse itself.
+    pub const PAGED_TOO_FAR: u32 = 0x8004_430A;
+    pub const TOO_MANY_CONDITIONS: u32 = 0x8004_430C;
+    pub const TOO_MANY_LINKS: u32 = 0x8004_430D;
+    pub const TOO_MANY_VALUES: u32 = 0x8004_430E;
+    pub const AGGREGATE_LIMIT: u32 = 0x8004_E023;
     pub const ACCESS_DENIED: u32 = 0x8004_8405;
 }

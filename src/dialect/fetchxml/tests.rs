@@ -80,6 +80,11 @@ fn aggregates_and_order() {
 }
 
 #[test]
+fn paging_and_fetch_attributes() {
+    check("fetchxml/fetch.txt", &BindOptions::default());
+}
+
+#[test]
 fn annotations() {
     check("fetchxml/annotations.txt", &BindOptions { annotations: true, ..BindOptions::default() });
 }
@@ -102,4 +107,34 @@ fn a_query_cut_short_is_refused() {
             assert!(parse(&record[start..cut]).is_err(), "{}", &record[start..cut]);
         }
     }
+}
+
+/// Nothing a text can hold makes reading it expensive.
+#[test]
+fn hostile_texts_are_refused() {
+    let refused = |text: &str, part: &str| {
+        let error = parse(text).expect_err("hostile").to_string();
+        assert!(error.contains(part), "{error}");
+    };
+    let mut laughs = String::from("<!DOCTYPE fetch [<!ENTITY a0 'ha'>");
+    for i in 1..20 {
+        let _ = write!(laughs, "<!ENTITY a{i} '{}'>", format!("&a{};", i - 1).repeat(10));
+    }
+    laughs.push_str("]><fetch><entity name='&a19;'/></fetch>");
+    refused(&laughs, "DOCTYPE");
+    refused("<!DOCTYPE fetch SYSTEM 'file:///etc/passwd'><fetch/>", "DOCTYPE");
+    for inside in ["filter", "link-entity"] {
+        let open = format!("<{inside}>").repeat(10_000);
+        let close = format!("</{inside}>").repeat(10_000);
+        let text = format!("<fetch><entity name='account'>{open}{close}</entity></fetch>");
+        refused(&text, "deeper than");
+    }
+    refused(&"<fetch>".repeat(100_000), "deeper than");
+    refused(&" ".repeat(2 << 20), "at most");
+    refused("<fetch>\u{0}</fetch>", "holds no text");
+    // Many mistakes are counted, the first ones told.
+    let many = "<atribute/>".repeat(1000);
+    let error = parse(&format!("<fetch><entity name='account'>{many}</entity></fetch>"));
+    let error = error.expect_err("no such element").to_string();
+    assert!(error.contains("(and 999 more: line 1: ") && error.len() < 2000, "{error}");
 }

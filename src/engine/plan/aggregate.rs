@@ -36,8 +36,9 @@ impl Builder<'_> {
             };
             outputs.push(named(made, facts, self));
         }
-        let builder =
+        let groups =
             LogicalPlanBuilder::from(plan).aggregate(groups, aggregates)?.project(outputs)?;
+        let builder = LogicalPlanBuilder::from(self.within_aggregate_limit(groups.build()?)?);
         let keys: Vec<_> = self
             .query
             .order

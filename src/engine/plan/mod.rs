@@ -5,8 +5,10 @@
 //! Parts: [`rows`] the joined and filtered rows, [`predicate`] conditions,
 //! [`outputs`] the columns and the order of plain queries, [`aggregate`] groups, [`dates`] parts of dates.
 
+mod after;
 mod aggregate;
 mod dates;
+mod limit;
 mod outputs;
 mod predicate;
 mod rows;
@@ -26,10 +28,13 @@ use crate::store::Snapshot;
 /// when there are further rows.
 pub fn plan(query: &BoundQuery, snapshot: &Arc<Snapshot>) -> Result<LogicalPlan> {
     let builder = Builder { query, snapshot };
-    let plan = builder.rows()?;
+    let plan = builder.after(builder.rows()?)?;
     let plan = if query.aggregate { builder.aggregate(plan)? } else { builder.project(plan)? };
     let (skip, fetch) = match query.page {
-        Some(page) => ((page.number - 1).saturating_mul(page.size), Some(page.size + 1)),
+        Some(page) => {
+            let from = query.after.as_ref().map_or(0, |after| after.page);
+            ((page.number - 1 - from).saturating_mul(page.size), Some(page.size + 1))
+        }
         None => (0, None),
     };
     // With both, `top` cuts the whole answer and the page is a part of it.

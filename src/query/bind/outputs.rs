@@ -43,8 +43,11 @@ impl Binder<'_> {
 
     fn add_columns(&mut self, source: usize, columns: &Columns, of: &Name) -> Result<()> {
         match columns {
-            Columns::List(list) => list.iter().try_for_each(|c| self.add_column(source, c)),
-            Columns::All if self.aggregate => {
+            Columns::List(list) => list.iter().fold(Ok(()), |so_far, column| {
+                let added = self.add_column(source, column);
+                self.both(so_far, added)
+            }),
+            Columns::All | Columns::AllAnd(_) if self.aggregate => {
                 let message = "an aggregate query has groups and aggregates only";
                 let code = self.code(codes::PLAIN_ATTRIBUTE_IN_AGGREGATE);
                 Err(Error::invalid(code, message).at(of.at.clone()))
@@ -52,6 +55,10 @@ impl Binder<'_> {
             Columns::All => {
                 self.readable(source, self.root_scope(), of)?;
                 self.add_all(source, None, of)
+            }
+            Columns::AllAnd(list) => {
+                self.add_columns(source, &Columns::All, of)?;
+                list.iter().try_for_each(|column| self.add_column(source, column))
             }
         }
     }

@@ -234,7 +234,7 @@ impl Binder<'_> {
 /// Refuses columns and sort keys, which rows that are only tested do not have.
 fn refuse_columns(link: &Link) -> Result<()> {
     let named = match &link.columns {
-        Columns::All => Some(&link.table),
+        Columns::All | Columns::AllAnd(_) => Some(&link.table),
         Columns::List(list) => list.first().map(|c| &c.column.name),
     };
     if let Some(name) = named {
