@@ -64,7 +64,7 @@ fn selected(
     select: &Select,
     context: Context,
 ) -> Result<LogicalPlan> {
-    let options = BindOptions { annotations: false, context };
+    let options = BindOptions { context, ..BindOptions::default() };
     let bound = bind(select, snapshot.catalog(), &options)?;
     let plan = engine.plan(&bound, snapshot)?;
     shown(plan, &bound).map_err(failure)
@@ -72,7 +72,7 @@ fn selected(
 
 /// The rows of the page asked for, without the columns that are only there to
 /// sort or to tell that more rows follow.
-fn shown(plan: LogicalPlan, bound: &BoundQuery) -> datafusion::common::Result<LogicalPlan> {
+pub fn shown(plan: LogicalPlan, bound: &BoundQuery) -> datafusion::common::Result<LogicalPlan> {
     let mut builder = LogicalPlanBuilder::from(plan.clone());
     if let Some(page) = bound.page {
         builder = builder.limit(0, usize::try_from(page.size).ok())?;

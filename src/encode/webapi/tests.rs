@@ -12,7 +12,7 @@ use super::*;
 use crate::catalog::{Catalog, Table};
 use crate::query::bound;
 use crate::query::context::Calendar;
-use crate::query::{DateGrouping, DatePart};
+use crate::query::{Aggregate, DateGrouping, DatePart};
 
 const ID: Guid = [0x11; 16];
 const USER: Guid = [0x22; 16];
@@ -84,7 +84,7 @@ impl Answer {
         let mut encoder = WebApiEncoder::new(&self.query, &Annotations::parse(annotations));
         let mut out = b"[".to_vec();
         for row in 0..batch.num_rows() {
-            encoder.rows_json(&batch.slice(row, 1), &mut out).expect("known types");
+            encoder.rows_json(&batch.slice(row, 1), &[], &mut out).expect("known types");
         }
         out.push(b']');
         let text = String::from_utf8(out).expect("JSON is UTF-8");
@@ -154,6 +154,31 @@ fn choices_times_and_counts_have_formatted_values_before_them() {
             r#"[{"jobs@OData.Community.Display.V1.AttributeName":"asyncoperationid","#,
             r#""jobs@OData.Community.Display.V1.FormattedValue":"4,101","jobs":4101,"#,
             r#""year@OData.Community.Display.V1.FormattedValue":"2024","year":2024}]"#
+        )
+    );
+}
+
+#[test]
+fn times_and_fiscal_parts_are_shown_to_the_caller() {
+    let group = |part| OutputRole::Group(Some(DateGrouping { part, local: true }));
+    let mut shown = answer(Style::FetchXml, "asyncoperation")
+        .with("createdon", TimestampMicrosecondArray::from(vec![0]), |_| ())
+        .with("startedon", Int32Array::from(vec![202_303]), |o| {
+            (o.name, o.role) = ("period".into(), group(DatePart::FiscalPeriod));
+        })
+        .with("startedon", Int32Array::from(vec![2023]), |o| {
+            (o.name, o.role) = ("year".into(), group(DatePart::FiscalYear));
+        });
+    shown.query.timezone = chrono_tz::Tz::America__New_York;
+    let (text, _) = shown.encode("OData.Community.Display.V1.FormattedValue");
+    assert_eq!(
+        text,
+        concat!(
+            r#"[{"createdon@OData.Community.Display.V1.FormattedValue":"12/31/1969 7:00 PM","#,
+            r#""createdon":"1970-01-01T00:00:00Z","#,
+            r#""period@OData.Community.Display.V1.FormattedValue":"Quarter 3 FY2023","#,
+            r#""period":202303,"#,
+            r#""year@OData.Community.Display.V1.FormattedValue":"FY2023","year":2023}]"#
         )
     );
 }
@@ -233,6 +258,5 @@ fn a_plan_with_other_columns_is_an_error() {
     let encoder = WebApiEncoder::new(&query, &Annotations::default());
     let schema = Schema::new(vec![Field::new("a", DataType::Int32, true)]);
     let batch = RecordBatch::try_new(Arc::new(schema), vec![new_null_array(&DataType::Int32, 1)]);
-    let failed = encoder.row_members(&batch.expect("one column"), 0, &mut Vec::new());
-    assert!(failed.is_err());
+    assert!(encoder.prepare(&batch.expect("one column")).is_err());
 }
