@@ -185,6 +185,31 @@ fn choices_times_and_counts_have_formatted_values_before_them() {
 }
 
 #[test]
+fn times_and_fiscal_parts_are_shown_to_the_caller() {
+    let group = |part| OutputRole::Group(Some(DateGrouping { part, local: true }));
+    let mut shown = answer(Style::FetchXml, "asyncoperation")
+        .with("createdon", TimestampMicrosecondArray::from(vec![0]), |_| ())
+        .with("startedon", Int32Array::from(vec![202_303]), |o| {
+            (o.name, o.role) = ("period".into(), group(DatePart::FiscalPeriod));
+        })
+        .with("startedon", Int32Array::from(vec![2023]), |o| {
+            (o.name, o.role) = ("year".into(), group(DatePart::FiscalYear));
+        });
+    shown.query.timezone = chrono_tz::Tz::America__New_York;
+    let (text, _) = shown.encode("OData.Community.Display.V1.FormattedValue");
+    assert_eq!(
+        text,
+        concat!(
+            r#"[{"createdon@OData.Community.Display.V1.FormattedValue":"12/31/1969 7:00 PM","#,
+            r#""createdon":"1970-01-01T00:00:00Z","#,
+            r#""period@OData.Community.Display.V1.FormattedValue":"Quarter 3 FY2023","#,
+            r#""period":202303,"#,
+            r#""year@OData.Community.Display.V1.FormattedValue":"FY2023","year":2023}]"#
+        )
+    );
+}
+
+#[test]
 fn lookups_tell_name_table_and_navigation_property() {
     let (text, _) = answer(Style::OData, "asyncoperation")
         .with("ownerid", guids([Some(USER), None]), |o| {
