@@ -50,7 +50,7 @@ impl fmt::Display for Place {
 }
 
 /// Of the further mistakes in a text so many are told in full.
-const MORE_SHOWN: usize = 9;
+const FURTHER_SHOWN: usize = 9;
 
 /// An error with everything a surface needs to report it.
 #[derive(Debug)]
@@ -62,8 +62,6 @@ pub struct Error {
     pub sqlstate: Option<&'static str>,
     pub place: Option<Place>,
     pub message: String,
-    /// Further mistakes in the same text.
-    pub more: Vec<Error>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -72,15 +70,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     pub fn new(kind: ErrorKind, code: u32, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            code,
-            sqlstate: None,
-            place: None,
-            message: message.into(),
-            more: Vec::new(),
-            source: None,
-        }
+        Self { kind, code, sqlstate: None, place: None, message: message.into(), source: None }
     }
 
     /// Input that has to be corrected.
@@ -103,12 +93,29 @@ impl Error {
         Self::new(ErrorKind::Internal, codes::UNEXPECTED, message)
     }
 
-    /// Two mistakes in one text; the first goes in front.
+    /// Two mistakes in one text; the first goes in front. A mistake in a text has
+    /// no cause but the text, so the further ones stand where a cause would.
     pub fn and(mut self, mut other: Self) -> Self {
-        let more = std::mem::take(&mut other.more);
-        self.more.push(other);
-        self.more.extend(more);
+        let mut further = self.take_further();
+        let more = other.take_further();
+        further.push(other);
+        further.extend(more);
+        self.source = Some(Box::new(Further(further)));
         self
+    }
+
+    fn take_further(&mut self) -> Vec<Self> {
+        if self.further().is_empty() {
+            return Vec::new();
+        }
+        let further = self.source.take().and_then(|source| source.downcast::<Further>().ok());
+        further.map(|further| further.0).unwrap_or_default()
+    }
+
+    /// Further mistakes in the same text.
+    fn further(&self) -> &[Self] {
+        let further = self.source.as_deref().and_then(|source| source.downcast_ref::<Further>());
+        further.map_or(&[], |further| &further.0)
     }
 
     pub fn at(mut self, place: Place) -> Self {
@@ -136,24 +143,37 @@ impl fmt::Display for Error {
             Some(place) => write!(f, "{place}: {}", self.message)?,
             None => f.write_str(&self.message)?,
         }
-        if self.more.is_empty() {
-            return Ok(());
+        match &self.source {
+            Some(source) if source.is::<Further>() => source.fmt(f),
+            _ => Ok(()),
         }
-        write!(f, " (and {} more", self.more.len())?;
-        for (i, problem) in self.more.iter().take(MORE_SHOWN).enumerate() {
+    }
+}
+
+/// What else is wrong with a text.
+#[derive(Debug)]
+struct Further(Vec<Error>);
+
+impl fmt::Display for Further {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, " (and {} more", self.0.len())?;
+        for (i, problem) in self.0.iter().take(FURTHER_SHOWN).enumerate() {
             f.write_str(if i == 0 { ": " } else { "; " })?;
             match &problem.place {
                 Some(Place::Line { line, .. }) => write!(f, "line {line}: {}", problem.message)?,
                 _ => problem.fmt(f)?,
             }
         }
-        f.write_str(if self.more.len() > MORE_SHOWN { "; …)" } else { ")" })
+        f.write_str(if self.0.len() > FURTHER_SHOWN { "; …)" } else { ")" })
     }
 }
 
+impl std::error::Error for Further {}
+
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_deref().map(|s| s as _)
+        let cause = self.source.as_deref().filter(|source| !source.is::<Further>());
+        cause.map(|cause| cause as _)
     }
 }
 
