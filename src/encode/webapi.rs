@@ -62,8 +62,17 @@ struct Nested {
 
 impl WebApiEncoder {
     pub fn new(query: &BoundQuery, annotations: &Annotations) -> Self {
+        let encoder = Self::of(&query.outputs, query.style, query.distinct, annotations);
+        match query.style == Style::OData && !query.aggregate && !query.distinct {
+            true => encoder.with_nulls(),
+            false => encoder,
+        }
+    }
+
+    /// Encodes rows with these columns; nulls are left out.
+    pub fn of(outputs: &[Output], style: Style, distinct: bool, annotations: &Annotations) -> Self {
         let mut members: Vec<Member> = Vec::new();
-        for (i, output) in query.outputs.iter().enumerate() {
+        for (i, output) in outputs.iter().enumerate() {
             let mut here = &mut members;
             if let Some(path) = output.nested.as_deref() {
                 let nested = nested(here, path);
@@ -73,21 +82,21 @@ impl WebApiEncoder {
                 here = &mut nested.members;
             }
             if !output.hidden {
-                here.push(Member::Value(Property::new(i, output, query.style, annotations)));
+                here.push(Member::Value(Property::new(i, output, style, annotations)));
             }
         }
         let root = |test: &dyn Fn(&Output) -> bool| {
-            query.outputs.iter().position(|o| {
+            outputs.iter().position(|o| {
                 o.nested.is_none()
                     && o.column.source == 0
                     && o.role == OutputRole::Plain
-                    && !query.distinct
+                    && !distinct
                     && test(o)
             })
         };
         Self {
-            entity_names: query.outputs.iter().map(holds_entity_name).collect(),
-            nulls: query.style == Style::OData && !query.aggregate && !query.distinct,
+            entity_names: outputs.iter().map(holds_entity_name).collect(),
+            nulls: false,
             version: root(&|o| o.column.column == o.table.version_index()),
             primary_id: root(&is_primary_id),
             identity: None,
@@ -95,6 +104,12 @@ impl WebApiEncoder {
             rows: 0,
             ends: None,
         }
+    }
+
+    /// Shows nulls.
+    pub fn with_nulls(mut self) -> Self {
+        self.nulls = true;
+        self
     }
 
     /// Leaves versions out (`odata.metadata=none`).

@@ -17,6 +17,7 @@ use super::object::Object;
 use super::paging;
 use super::prefer::{PAGE_SIZE_MAX, Prefer};
 use super::request::Call;
+use super::sql;
 use crate::ask;
 use crate::catalog::{Catalog, Table};
 use crate::dialect::{fetchxml, odata};
@@ -63,6 +64,10 @@ pub async fn collection(
 ) -> Result<Response> {
     let table = &target.table;
     let token = take_skip_token(&mut options)?;
+    if let Some((_, text)) = options.iter().find(|(name, _)| name == "sql") {
+        let text = text.clone();
+        return sql::answer(service, call, target, &text, token, options).await;
+    }
     let whole = call.wanted.rows.is_some();
     let mut select = match odata::parse_query(table, &options)? {
         odata::Query::Select(select) if whole => *select,
@@ -279,7 +284,7 @@ pub fn context_fragment(select: &Select, table: &Table) -> String {
 }
 
 /// The members before `value`.
-fn head(mut head: Object, total: Option<u64>, annotations: &Annotations) -> Vec<u8> {
+pub fn head(mut head: Object, total: Option<u64>, annotations: &Annotations) -> Vec<u8> {
     if let Some(total) = total {
         head.raw("@odata.count", total.to_string());
     }
@@ -293,7 +298,8 @@ fn head(mut head: Object, total: Option<u64>, annotations: &Annotations) -> Vec<
     head.open()
 }
 
-fn next_link(
+/// The member that leads to the next page.
+pub fn next_link(
     address: &str,
     mut options: Options,
     page: Page,

@@ -11,7 +11,7 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use super::*;
 use crate::catalog::{Catalog, Table};
 use crate::query::bound;
-use crate::query::{DateGrouping, DatePart};
+use crate::query::{Aggregate, DateGrouping, DatePart};
 
 const ID: Guid = [0x11; 16];
 const USER: Guid = [0x22; 16];
