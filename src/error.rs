@@ -156,6 +156,10 @@ pub mod codes {
     pub const NO_DOCUMENT_ELEMENT: u32 = 0x8004_1125;
     pub const LINK_FOR_ORDER: u32 = 0x8004_1126;
     pub const ENTITY_MISMATCH: u32 = 0x8004_1128;
+    /// The paging cookie has other sort keys than the query.
+    pub const COOKIE_MISMATCH: u32 = 0x8004_1129;
+    /// The paging cookie holds an invalid page or value.
+    pub const BAD_COOKIE: u32 = 0x8004_112A;
     pub const NO_ATTRS_DISTINCT: u32 = 0x8004_112C;
     pub const BAD_GROUPBY: u32 = 0x8004_112E;
     pub const AGGREGATE_TYPE: u32 = 0x8004_112F;

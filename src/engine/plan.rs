@@ -2,6 +2,8 @@
 //! builder. The plan says plainly what was asked; [`super::semantics`] gives it
 //! its meaning, as it does for plans that come from SQL.
 
+mod after;
+
 use std::sync::Arc;
 
 use datafusion::common::{Column as PlanColumn, JoinType, Result, plan_err};
@@ -24,10 +26,13 @@ use crate::value::Value;
 /// when there are further rows.
 pub fn plan(query: &BoundQuery, snapshot: &Arc<Snapshot>) -> Result<LogicalPlan> {
     let builder = Builder { query, snapshot };
-    let plan = builder.rows()?;
+    let plan = builder.after(builder.rows()?)?;
     let plan = if query.aggregate { builder.aggregate(plan)? } else { builder.project(plan)? };
     let (skip, fetch) = match query.page {
-        Some(page) => ((page.number - 1).saturating_mul(page.size), Some(page.size + 1)),
+        Some(page) => {
+            let from = query.after.as_ref().map_or(0, |after| after.page);
+            ((page.number - 1 - from).saturating_mul(page.size), Some(page.size + 1))
+        }
         None => (0, None),
     };
     // With both, `top` cuts the whole answer and the page is a part of it.

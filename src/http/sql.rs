@@ -15,7 +15,7 @@ use crate::encode::WebApiEncoder;
 use crate::engine::failure;
 use crate::error::{Error, Place, codes};
 use crate::query::bound::{self, Output, OutputRole};
-use crate::query::{Page, Style};
+use crate::query::{After, Page, Style};
 use crate::service::Service;
 use axum::response::Response;
 
@@ -25,7 +25,7 @@ pub async fn answer(
     call: &Call,
     target: &Target,
     text: &str,
-    token: Option<Page>,
+    token: Option<(Page, After)>,
     options: Options,
 ) -> Result<Response> {
     only(&options, &["sql"], "sql")?;
@@ -36,7 +36,7 @@ pub async fn answer(
         return Ok(formats::rows(format, service.engine.run(plan).await?)?);
     }
     let size = call.prefer.max_page_size.unwrap_or(PAGE_SIZE_MAX);
-    let page = token.unwrap_or(Page { size, number: 1 });
+    let page = token.map_or(Page { size, number: 1 }, |(page, _)| page);
     let rows = service.engine.run(ask::page(plan, page).map_err(failure)?).await?;
     let outputs: Vec<Output> = select.columns.iter().map(output).collect();
     let annotations = &call.prefer.annotations;
@@ -47,7 +47,7 @@ pub async fn answer(
         encoder = encoder.without_versions();
     }
     let address = format!("{}{}", call.base, target.path);
-    let (primary_id, options) = (select.table.primary_id.clone(), call.for_link(options));
+    let options = call.for_link(options);
     let collection = Collection {
         rows,
         encoder,
@@ -55,7 +55,7 @@ pub async fn answer(
         page_size: Some(page.size),
         head: head(Object::of(call, &format!("#{}", context(&select))), None, annotations),
         tail: Box::new(move |end| match end.more {
-            true => next_link(&address, options, page, end, &primary_id),
+            true => next_link(&address, options, page, end),
             false => Vec::new(),
         }),
     };

@@ -22,6 +22,11 @@ pub struct BoundQuery {
     pub order: Vec<OrderKey>,
     pub top: Option<u64>,
     pub page: Option<Page>,
+    /// For each sort key the output with its values, where pages start after a
+    /// row; empty where they are found by their number.
+    pub page_keys: Vec<PageKey>,
+    /// The row that the page starts after.
+    pub after: Option<After>,
     /// The total number of rows is wanted beside the rows.
     pub count: bool,
 }
@@ -100,6 +105,22 @@ impl Output {
     pub fn facts(&self) -> &catalog::Column {
         &self.table.columns[self.column.column]
     }
+}
+
+/// A sort key as a paging cookie has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageKey {
+    pub name: String,
+    pub output: usize,
+}
+
+/// The last row of an earlier page.
+#[derive(Clone, Debug, PartialEq)]
+pub struct After {
+    /// The number of that page.
+    pub page: u64,
+    /// A value for each sort key.
+    pub values: Vec<Value>,
 }
 
 /// A sort key: an output, or a column that need not be shown.

@@ -8,11 +8,13 @@
 pub mod bind;
 pub mod bound;
 pub mod context;
+pub mod cookie;
 pub mod functions;
 pub mod operators;
 mod text;
 
 pub use self::context::Context;
+pub use self::cookie::Cookie;
 pub use self::functions::Function;
 pub use self::operators::{Operator, Test};
 
@@ -65,6 +67,9 @@ pub struct Select {
     pub top: Option<u64>,
     /// Rows a page, and the page from 1.
     pub page: Option<Page>,
+    /// The page starts after the row that a cookie tells, as far as rows have
+    /// keys; else it is found by its number.
+    pub after: Option<After>,
     /// The total number of rows is wanted beside the rows.
     pub count: bool,
 }
@@ -90,6 +95,7 @@ impl Select {
             skip: 0,
             top: None,
             page: None,
+            after: None,
             count: false,
         }
     }
@@ -133,6 +139,14 @@ pub struct Page {
     pub size: u64,
     /// From 1.
     pub number: u64,
+}
+
+/// Where the page before ended, as a client handed it back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct After {
+    pub cookie: Cookie,
+    /// Where the cookie stands in the query.
+    pub at: Place,
 }
 
 /// The columns asked of the root table or of a link.

@@ -58,6 +58,10 @@ impl Display for BoundQuery {
         if let Some(page) = self.page {
             write!(f, "\npage {} of {} rows", page.number, page.size)?;
         }
+        if let Some(after) = &self.after {
+            let values: Vec<String> = after.values.iter().map(value).collect();
+            write!(f, "\nafter {} on page {}", values.join(", "), after.page)?;
+        }
         if self.count {
             write!(f, "\ncount")?;
         }

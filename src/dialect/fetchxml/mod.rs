@@ -6,22 +6,21 @@
 
 mod filter;
 mod operators;
+mod paging;
 mod reader;
 mod vocabulary;
 
 #[cfg(test)]
 mod tests;
 
+use self::paging::Rows;
 use self::reader::Element;
 use self::vocabulary::{hint, is_set};
 use crate::error::{Error, Result, codes};
 use crate::query::{
     Aggregate, Column, ColumnRef, Columns, DateGrouping, DatePart, Link, LinkType, Order, OrderBy,
-    Page, Path, Role, Select, Style,
+    Path, Role, Select, Style,
 };
-
-/// Rows on a page, unless the query says less; more are not given.
-const PAGE_ROWS_MAX: u64 = 5000;
 
 /// Parses one `fetch` element.
 pub fn parse(text: &str) -> Result<Select> {
@@ -45,16 +44,7 @@ impl Parser {
             let message = format!("'mapping' is 'logical', not '{}'", mapping.value);
             return Err(Error::invalid(codes::BAD_MAPPING, message).at(mapping.at.clone()));
         }
-        let top = positive(fetch, "top")?;
-        let page = page(fetch)?;
-        let count = is_set(fetch, "returntotalrecordcount");
-        if let Some(top) = fetch.attribute("top") {
-            let paging = ["page", "count"].into_iter().find(|name| fetch.get(name).is_some());
-            if let Some(name) = paging.or(count.then_some("returntotalrecordcount")) {
-                let message = format!("'top' cannot be combined with '{name}'");
-                return Err(Error::invalid(codes::INVALID_ARGUMENT, message).at(top.at.clone()));
-            }
-        }
+        let Rows { top, page, after, count } = paging::rows(fetch)?;
         let entity = only_entity(fetch)?;
         let mut order = Vec::new();
         for parent in [fetch, entity] {
@@ -69,6 +59,7 @@ impl Parser {
             order,
             top,
             page,
+            after,
             count,
             ..Select::of(Style::FetchXml, entity.required("name")?)
         })
@@ -179,37 +170,6 @@ fn only_entity(fetch: &Element) -> Result<&Element> {
                 .at(second.at.clone()))
         }
         None => Ok(entity),
-    }
-}
-
-fn page(fetch: &Element) -> Result<Option<Page>> {
-    let (count, number) = (positive(fetch, "count")?, positive(fetch, "page")?);
-    if count.is_none() && number.is_none() {
-        return Ok(None);
-    }
-    let size = count.unwrap_or(PAGE_ROWS_MAX).min(PAGE_ROWS_MAX);
-    Ok(Some(Page { size, number: number.unwrap_or(1) }))
-}
-
-/// A whole number from 1, where the attribute is there.
-fn positive(element: &Element, name: &str) -> Result<Option<u64>> {
-    let Some(attribute) = element.attribute(name) else {
-        return Ok(None);
-    };
-    let text = attribute.value.trim();
-    // Small enough that page times size cannot overflow.
-    match text.parse::<i64>() {
-        Ok(number) if (1..=i64::from(i32::MAX)).contains(&number) => {
-            Ok(Some(number.unsigned_abs()))
-        }
-        Ok(number) if number < 1 => {
-            let message = format!("'{name}' is {number}; it must be greater than 0");
-            Err(Error::invalid(codes::VALUE_MUST_BE_POSITIVE, message).at(attribute.at.clone()))
-        }
-        _ => {
-            let message = format!("'{name}' is '{text}'; it must be a whole number");
-            Err(Error::invalid(codes::INVALID_ARGUMENT, message).at(attribute.at.clone()))
-        }
     }
 }
 

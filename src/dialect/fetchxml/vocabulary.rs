@@ -43,8 +43,7 @@ const ELEMENTS: &[ElementRule] = &[
             ("top", Read),
             ("count", Read),
             ("page", Read),
-            // The page number alone says which rows are wanted.
-            ("paging-cookie", Hint),
+            ("paging-cookie", Read),
             ("returntotalrecordcount", Flag(codes::INVALID_ARGUMENT)),
             ("distinct", Flag(codes::BAD_DISTINCT)),
             ("aggregate", Flag(codes::INVALID_ARGUMENT)),

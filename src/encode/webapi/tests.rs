@@ -12,6 +12,7 @@ use super::*;
 use crate::catalog::{Catalog, Table};
 use crate::query::bound;
 use crate::query::{Aggregate, DateGrouping, DatePart};
+use crate::value::Guid;
 
 const ID: Guid = [0x11; 16];
 const USER: Guid = [0x22; 16];
@@ -37,6 +38,8 @@ fn answer(style: Style, root: &str) -> Answer {
         order: vec![],
         top: None,
         page: None,
+        page_keys: vec![],
+        after: None,
         count: false,
     };
     Answer { query, arrays: vec![] }
@@ -114,12 +117,34 @@ fn nulls_are_printed_for_select_and_left_out_of_fetchxml() {
             r#""asyncoperationid":"22222222-2222-2222-2222-222222222222"}]"#
         )
     );
-    assert_eq!((encoder.rows(), encoder.ends()), (2, Some((ID, USER))));
+    assert_eq!((encoder.rows(), encoder.cookie_keys()), (2, Vec::new()));
     let (text, _) = jobs(Style::FetchXml).encode("");
     assert!(text.contains(r#"},{"statecode":3,"#), "{text}");
     let mut apply = jobs(Style::OData);
     apply.query.aggregate = true;
     assert!(!apply.encode("").0.contains("null"));
+}
+
+#[test]
+fn cookies_carry_the_sort_keys_of_the_first_row_and_the_last() {
+    let mut answer = jobs(Style::FetchXml);
+    let key = |name: &str, output| bound::PageKey { name: name.into(), output };
+    answer.query.page_keys =
+        vec![key("name", 0), key("statecode", 1), key("createdon", 2), key("asyncoperationid", 3)];
+    let (_, encoder) = answer.encode("");
+    let keys = encoder.cookie_keys().into_iter().map(|k| (k.name, k.first, k.last));
+    let text = |t: &str| Some(t.to_owned());
+    let expected = [
+        ("name".to_owned(), text("x"), None),
+        ("statecode".to_owned(), text("0"), text("3")),
+        ("createdon".to_owned(), text("1970-01-01T00:00:01.500000Z"), text("1970-01-01T00:00:00Z")),
+        (
+            "asyncoperationid".to_owned(),
+            text("{11111111-1111-1111-1111-111111111111}"),
+            text("{22222222-2222-2222-2222-222222222222}"),
+        ),
+    ];
+    assert_eq!(keys.collect::<Vec<_>>(), expected);
 }
 
 #[test]

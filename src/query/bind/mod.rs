@@ -2,12 +2,13 @@
 //! step that judges names: what it lets through, the engine can plan.
 //!
 //! Parts: [`sources`] the tables, [`columns`] the names on them, [`predicate`]
-//! and [`literal`] the conditions, [`outputs`] and [`order`] the answer.
+//! and [`literal`] the conditions, [`outputs`], [`order`] and [`page`] the answer.
 
 mod columns;
 mod literal;
 mod order;
 mod outputs;
+mod page;
 mod predicate;
 mod sources;
 
@@ -46,7 +47,9 @@ pub fn bind(select: &Select, catalog: &Catalog, options: &BindOptions) -> Result
         Some(filter) => Some(binder.predicate(filter, binder.root_scope())?),
         None => None,
     };
-    let order = binder.order(select)?;
+    let mut order = binder.order(select)?;
+    let page_keys = binder.page_keys(select, &mut order);
+    let after = binder.after(select, &order, &page_keys)?;
     let Binder { mut sources, joins, outputs, .. } = binder;
     Ok(BoundQuery {
         style: select.style,
@@ -59,6 +62,8 @@ pub fn bind(select: &Select, catalog: &Catalog, options: &BindOptions) -> Result
         order,
         top: select.top,
         page: select.page,
+        page_keys,
+        after,
         count: select.count,
     })
 }
@@ -70,6 +75,7 @@ struct Binder<'a> {
     style: Style,
     aggregate: bool,
     distinct: bool,
+    raw_order: bool,
     /// Source 0 is the root; source `i` is made by join `i - 1`.
     sources: Vec<Source>,
     joins: Vec<Join>,

@@ -1,5 +1,5 @@
 //! Sort keys. Lookups sort by the name of the row they point to; choices by
-//! their label in FetchXML and by their number in OData.
+//! their label in FetchXML (`useraworderby`: number) and by their number in OData.
 
 use super::Binder;
 use super::columns::{hint, label_column, name_column};
@@ -133,7 +133,7 @@ impl Binder<'_> {
         let facts = &table.columns[column];
         if facts.is_lookup() {
             name_column(table, column)
-        } else if facts.is_choice() && self.style == Style::FetchXml {
+        } else if facts.is_choice() && self.style == Style::FetchXml && !self.raw_order {
             label_column(table, column)
         } else {
             None

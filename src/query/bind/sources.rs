@@ -50,6 +50,7 @@ impl<'a> Binder<'a> {
             style: select.style,
             aggregate: select.aggregate,
             distinct: select.distinct,
+            raw_order: select.raw_order,
             sources: vec![root],
             joins: Vec::new(),
             outputs: Vec::new(),
