@@ -17,6 +17,7 @@ use sysjob::catalog::{Catalog, Table};
 use sysjob::diagnose::DOCUMENTED;
 use sysjob::dialect::Dialect;
 use sysjob::engine::Engine;
+use sysjob::query::Context;
 use sysjob::store::{ROWS_MAX, Snapshot, Store};
 
 const JOBS: usize = 1_000_000;
@@ -140,7 +141,8 @@ fn diagnostics(c: &mut Criterion) {
             let Some(text) = text else { continue };
             group.bench_function(name, |bencher| {
                 bencher.to_async(&runtime).iter(|| async {
-                    let plans = ask::plans(&engine, &snapshot, Some(dialect), text);
+                    let plans =
+                        ask::plans(&engine, &snapshot, Some(dialect), text, Context::default());
                     let plan = plans.expect("a plan").remove(0);
                     engine.collect(plan).await.expect("an answer")
                 });

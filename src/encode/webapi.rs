@@ -9,6 +9,7 @@ mod property;
 
 use datafusion::arrow::array::RecordBatch;
 
+pub use self::property::Locale;
 use self::property::{Property, holds_entity_name, key_of, member};
 use super::annotations::Annotations;
 use super::cells::{Cells, Precision, json_text};
@@ -68,7 +69,7 @@ struct Nested {
 
 impl WebApiEncoder {
     pub fn new(query: &BoundQuery, annotations: &Annotations) -> Self {
-        let mut encoder = Self::of(&query.outputs, query.style, query.distinct, annotations);
+        let mut encoder = Self::of(&query.outputs, &Locale::of(query), query.distinct, annotations);
         encoder.page_keys.clone_from(&query.page_keys);
         match query.style == Style::OData && !query.aggregate && !query.distinct {
             true => encoder.with_nulls(),
@@ -77,7 +78,12 @@ impl WebApiEncoder {
     }
 
     /// Encodes rows with these columns; nulls are left out.
-    pub fn of(outputs: &[Output], style: Style, distinct: bool, annotations: &Annotations) -> Self {
+    pub fn of(
+        outputs: &[Output],
+        locale: &Locale,
+        distinct: bool,
+        annotations: &Annotations,
+    ) -> Self {
         let mut members: Vec<Member> = Vec::new();
         for (i, output) in outputs.iter().enumerate() {
             let mut here = &mut members;
@@ -89,7 +95,7 @@ impl WebApiEncoder {
                 here = &mut nested.members;
             }
             if !output.hidden {
-                here.push(Member::Value(Property::new(i, output, style, annotations)));
+                here.push(Member::Value(Property::new(i, output, locale, annotations)));
             }
         }
         let root = |test: &dyn Fn(&Output) -> bool| {

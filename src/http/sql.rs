@@ -11,7 +11,7 @@ use super::request::Call;
 use crate::ask;
 use crate::catalog::Table;
 use crate::dialect::tsql::{self, SelectedColumn, WebApiSelect};
-use crate::encode::WebApiEncoder;
+use crate::encode::{Locale, WebApiEncoder};
 use crate::engine::failure;
 use crate::error::{Error, Place, codes};
 use crate::query::bound::{self, Output, OutputRole};
@@ -31,7 +31,8 @@ pub async fn answer(
     only(&options, &["sql"], "sql")?;
     let select = tsql::parse_web_api(text, service.store.catalog())?;
     same_table(&select.table, target)?;
-    let plan = service.engine.plan_sql(&select.query, &service.store.snapshot())?;
+    let snapshot = service.store.snapshot();
+    let plan = service.engine.plan_sql(&select.query, &snapshot)?;
     if let Some(format) = call.wanted.rows {
         return Ok(formats::rows(format, service.engine.run(plan).await?)?);
     }
@@ -41,8 +42,14 @@ pub async fn answer(
     let outputs: Vec<Output> = select.columns.iter().map(output).collect();
     let annotations = &call.prefer.annotations;
     // The annotations are those of FetchXML, which names columns by aliases too.
+    let context = service.context(&snapshot, &call.caller, call.prefer.timezone);
+    let locale = Locale {
+        style: Style::FetchXml,
+        timezone: context.timezone,
+        fiscal_period: context.calendar.fiscal_period,
+    };
     let mut encoder =
-        WebApiEncoder::of(&outputs, Style::FetchXml, select.distinct, annotations).with_nulls();
+        WebApiEncoder::of(&outputs, &locale, select.distinct, annotations).with_nulls();
     if call.wanted.metadata == Metadata::None {
         encoder = encoder.without_versions();
     }
@@ -53,7 +60,7 @@ pub async fn answer(
         encoder,
         expansions: None,
         page_size: Some(page.size),
-        head: head(Object::of(call, &format!("#{}", context(&select))), None, annotations),
+        head: head(Object::of(call, &format!("#{}", fragment(&select))), None, annotations),
         tail: Box::new(move |end| match end.more {
             true => next_link(&address, options, page, end),
             false => Vec::new(),
@@ -94,7 +101,7 @@ fn output(column: &SelectedColumn) -> Output {
 }
 
 /// The set, and the columns of its table that keep their names.
-fn context(select: &WebApiSelect) -> String {
+fn fragment(select: &WebApiSelect) -> String {
     let set = &select.table.entity_set_name;
     let own = select.columns.iter().filter(|c| c.source == 0 && !c.aliased);
     let names: Vec<&str> = own.map(|c| c.name.as_str()).collect();

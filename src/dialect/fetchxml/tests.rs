@@ -3,12 +3,18 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
+
+use chrono_tz::Tz;
 
 use super::parse;
 use crate::catalog::Catalog;
 use crate::error::{Error, Place};
+use crate::query::Context;
 use crate::query::bind::{BindOptions, bind};
+use crate::query::context::Relations;
+use crate::query::operators::OPERATORS;
+use crate::value::{Guid, parse_time};
 
 static CATALOG: LazyLock<Catalog> = LazyLock::new(Catalog::built_in);
 
@@ -52,6 +58,74 @@ fn check(file: &str, options: &BindOptions) {
         assert_eq!(golden, actual, "\n{actual}\n");
     }
     assert_eq!(golden, actual, "{file} ends differently");
+}
+
+/// A Friday morning in Oslo, with relations that show who was asked for.
+fn in_oslo() -> BindOptions {
+    let context = Context {
+        now: parse_time("2024-03-15T10:34:56Z").expect("a time"),
+        timezone: Tz::Europe__Oslo,
+        relations: Arc::new(Neighbours),
+        ..Context::default()
+    };
+    BindOptions { annotations: false, context }
+}
+
+/// Everyone has one team, one subordinate, one row above and two below.
+#[derive(Debug)]
+struct Neighbours;
+
+fn beside(id: Guid, last: u8) -> Guid {
+    let mut beside = id;
+    beside[15] = last;
+    beside
+}
+
+impl Relations for Neighbours {
+    fn teams_of(&self, users: &[Guid]) -> Vec<Guid> {
+        users.iter().map(|user| beside(*user, user[15] | 0xd0)).collect()
+    }
+
+    fn subordinates(&self, user: Guid) -> Vec<Guid> {
+        vec![beside(user, 0x02)]
+    }
+
+    fn ancestors(&self, _: &str, _: &str, id: Guid) -> Vec<Guid> {
+        vec![beside(id, 0xaa)]
+    }
+
+    fn descendants(&self, _: &str, _: &str, id: Guid) -> Vec<Guid> {
+        vec![beside(id, 0xb1), beside(id, 0xb2)]
+    }
+}
+
+const OPERATOR_FILES: [&str; 4] = [
+    "fetchxml/operators-compare.txt",
+    "fetchxml/operators-dates.txt",
+    "fetchxml/operators-caller.txt",
+    "fetchxml/operators-refused.txt",
+];
+
+#[test]
+fn operators() {
+    for file in OPERATOR_FILES {
+        check(file, &in_oslo());
+    }
+}
+
+#[test]
+fn every_operator_has_a_golden_case() {
+    let read = |file| std::fs::read_to_string(golden_path(file)).expect("a golden file");
+    let text: String = OPERATOR_FILES.map(read).concat();
+    for operator in OPERATORS {
+        let condition = format!("operator='{}'", operator.name);
+        assert!(text.contains(&condition), "no golden file has {condition}");
+    }
+}
+
+#[test]
+fn parts_of_dates() {
+    check("fetchxml/dategrouping.txt", &in_oslo());
 }
 
 #[test]

@@ -11,6 +11,7 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use super::*;
 use crate::catalog::{Catalog, Table};
 use crate::query::bound;
+use crate::query::context::Calendar;
 use crate::query::{Aggregate, DateGrouping, DatePart};
 use crate::value::Guid;
 
@@ -41,6 +42,8 @@ fn answer(style: Style, root: &str) -> Answer {
         page_keys: vec![],
         after: None,
         count: false,
+        timezone: chrono_tz::Tz::UTC,
+        calendar: Calendar::default(),
     };
     Answer { query, arrays: vec![] }
 }

@@ -1,11 +1,13 @@
 //! Names → catalog tables, columns, types and values; all validation. The only
 //! step that judges names: what it lets through, the engine can plan.
 //!
-//! Parts: [`sources`] the tables, [`columns`] the names on them, [`predicate`]
-//! and [`literal`] the conditions, [`outputs`], [`order`] and [`page`] the answer.
+//! Parts: [`sources`] the tables, [`columns`] the names on them, [`predicate`],
+//! [`operators`] and [`literal`] the conditions, [`outputs`], [`order`] and
+//! [`page`] the answer.
 
 mod columns;
 mod literal;
+mod operators;
 mod order;
 mod outputs;
 mod page;
@@ -65,6 +67,8 @@ pub fn bind(select: &Select, catalog: &Catalog, options: &BindOptions) -> Result
         page_keys,
         after,
         count: select.count,
+        timezone: options.context.timezone,
+        calendar: options.context.calendar,
     })
 }
 
