@@ -68,7 +68,7 @@ fn in_oslo() -> BindOptions {
         relations: Arc::new(Neighbours),
         ..Context::default()
     };
-    BindOptions { annotations: false, context }
+    BindOptions { context, ..BindOptions::default() }
 }
 
 /// Everyone has one team, one subordinate, one row above and two below.
