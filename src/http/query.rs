@@ -38,13 +38,21 @@ pub async fn collection(
     mut options: Options,
 ) -> Result<Response> {
     let token = take_skip_token(&mut options)?;
-    let select = match odata::parse_query(table, &options)? {
+    let order = match service.settings.standard_order {
+        true => odata::Order::ApplyFirst,
+        false => odata::Order::FilterFirst,
+    };
+    let select = match odata::parse_query_in(order, table, &options)? {
         odata::Query::Select(select) => odata_page(*select, token, &call.prefer),
         odata::Query::FetchXml { text, count } => {
             let mut select = fetchxml_page(&text, token)?;
             same_table(&select, table, service.store.catalog())?;
             select.count |= count;
             select
+        }
+        odata::Query::Sql(_) => {
+            let message = "option 'sql' is not supported";
+            return Err(Error::unsupported(message).at(Place::Part("OData query".into())).into());
         }
     };
     let paged = select.style == Style::OData && select.page.is_some();

@@ -524,3 +524,9 @@ pub const OPERATORS: &[ConditionOperator] = &[
         Test::Dates(Dates::InOrAfterFiscalPeriodAndYear),
     ),
 ];
+
+/// The operator that a query function of the Web API stands for, by its name
+/// without namespace.
+pub fn query_function(name: &str) -> Option<&'static ConditionOperator> {
+    OPERATORS.iter().find(|operator| operator.query_function == Some(name))
+}
