@@ -6,7 +6,7 @@ use super::lexer::excerpt;
 use super::node::Node;
 use super::path::Steps;
 use super::{expression, filter};
-use crate::error::{Place, Result};
+use crate::error::{Error, Place, Result, codes};
 use crate::query::{Filter, Lambda};
 
 /// Reads what follows the path to a collection; `any` or `all` is next.
@@ -29,7 +29,7 @@ pub(super) fn parse(cursor: &mut Cursor<'_>, steps: Steps, at: Place) -> Result<
         let variable = cursor.require_name("a variable, ':' and a condition")?;
         if cursor.is_variable(&variable.text) {
             let message = format!("the variable '{}' is in use already", excerpt(&variable.text));
-            return Err(cursor.error(message));
+            return Err(Error::invalid(codes::ODATA, message).at(variable.at));
         }
         cursor.require_symbol(':')?;
         let node = cursor.with_variable(&variable.text, |cursor| {
