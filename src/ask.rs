@@ -33,6 +33,9 @@ pub fn plans(
             let select = match odata::parse_request(text, catalog)?.query {
                 odata::Query::Select(select) => *select,
                 odata::Query::FetchXml { text, .. } => fetchxml::parse(&text)?,
+                odata::Query::Sql(text) => {
+                    return plans(engine, snapshot, Some(Dialect::Sql), &text);
+                }
             };
             Ok(vec![selected(engine, snapshot, &select, context)?])
         }

@@ -64,12 +64,12 @@ pub async fn collection(
 ) -> Result<Response> {
     let table = &target.table;
     let token = take_skip_token(&mut options)?;
-    if let Some((_, text)) = options.iter().find(|(name, _)| name == "sql") {
-        let text = text.clone();
-        return sql::answer(service, call, target, &text, token, options).await;
-    }
     let whole = call.wanted.rows.is_some();
-    let mut select = match odata::parse_query(table, &options)? {
+    let order = match service.settings.standard_order {
+        true => odata::Order::ApplyFirst,
+        false => odata::Order::FilterFirst,
+    };
+    let mut select = match odata::parse_query_in(order, table, &options)? {
         odata::Query::Select(select) if whole => *select,
         odata::Query::Select(select) => odata_page(*select, token, &call.prefer),
         odata::Query::FetchXml { text, count } => {
@@ -78,6 +78,9 @@ pub async fn collection(
             same_table(&select, table, service.store.catalog())?;
             select.count |= count;
             select
+        }
+        odata::Query::Sql(text) => {
+            return sql::answer(service, call, target, &text, token, options).await;
         }
     };
     target.restrict(&mut select);
@@ -242,9 +245,12 @@ fn take_skip_token(options: &mut Options) -> Result<Option<(Page, After)>> {
     }
 }
 
-/// Refuses options that a resource does not take.
+/// Refuses options that a resource does not take. A tag is for plug-ins, and
+/// aliases are judged where they are used.
 pub fn only(options: &Options, taken: &[&str], what: &str) -> Result<()> {
-    match options.iter().find(|(name, _)| !taken.contains(&name.as_str())) {
+    let always = |name: &str| name == "tag" || name.starts_with('@');
+    let other = |(name, _): &&(String, String)| !taken.contains(&name.as_str()) && !always(name);
+    match options.iter().find(other) {
         None => Ok(()),
         Some((name, _)) => Err(Failure::from(Error::invalid(
             codes::ODATA,

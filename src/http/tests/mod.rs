@@ -3,6 +3,7 @@
 mod batch;
 mod collections;
 mod documents;
+mod expand;
 mod fetchxml;
 mod forms;
 mod pages;
