@@ -364,7 +364,7 @@ impl Nested {
 }
 
 fn is_primary_id(output: &Output) -> bool {
-    output.column.column == output.table.primary_id_index()
+    output.table.primary_key() == Some(output.column.column)
 }
 
 #[cfg(test)]

@@ -1,17 +1,19 @@
 //! Names → catalog tables, columns, types and values; all validation. The only
 //! step that judges names: what it lets through, the engine can plan.
 //!
-//! Parts: [`sources`] the tables, [`columns`] the names on them, [`predicate`],
-//! [`operators`] and [`literal`] the conditions, [`outputs`], [`order`] and
-//! [`page`] the answer.
+//! Parts: [`sources`] and [`links`] the tables, [`columns`] the names on them,
+//! [`predicate`], [`operators`], [`related`] and [`literal`] the conditions,
+//! [`outputs`], [`order`] and [`page`] the answer.
 
 mod columns;
+mod links;
 mod literal;
 mod operators;
 mod order;
 mod outputs;
 mod page;
 mod predicate;
+mod related;
 mod sources;
 
 #[cfg(test)]
@@ -84,6 +86,10 @@ struct Binder<'a> {
     sources: Vec<Source>,
     joins: Vec<Join>,
     outputs: Vec<Output>,
+    /// The source whose rows the predicate being bound looks at.
+    block: usize,
+    /// The variables of the lambda expressions around it, and their sources.
+    variables: Vec<(String, usize)>,
 }
 
 impl Binder<'_> {
