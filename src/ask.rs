@@ -34,7 +34,7 @@ pub fn plans(
                 odata::Query::Select(select) => *select,
                 odata::Query::FetchXml { text, .. } => fetchxml::parse(&text)?,
                 odata::Query::Sql(text) => {
-                    return plans(engine, snapshot, Some(Dialect::Sql), &text);
+                    return plans(engine, snapshot, Some(Dialect::Sql), &text, context);
                 }
             };
             Ok(vec![selected(engine, snapshot, &select, context)?])
