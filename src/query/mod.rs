@@ -8,6 +8,8 @@
 pub mod bind;
 pub mod bound;
 pub mod context;
+pub mod dates;
+pub mod fiscal;
 pub mod functions;
 pub mod operators;
 mod text;
@@ -91,6 +93,19 @@ impl Select {
             top: None,
             page: None,
             count: false,
+        }
+    }
+
+    /// Leaves out rows of the root table before anything else is done with them.
+    pub fn restrict(&mut self, within: &Filter) {
+        match &mut self.input {
+            Input::Select(inner) => inner.restrict(within),
+            Input::Concat(all) => all.iter_mut().for_each(|inner| inner.restrict(within)),
+            Input::Table => {
+                let asked = self.filter.take();
+                let filters = [Some(within.clone()), asked].into_iter().flatten().collect();
+                self.filter = Some(Filter::And(filters));
+            }
         }
     }
 }

@@ -14,6 +14,7 @@ use sysjob::encode::{Format, RowWriter};
 use sysjob::engine::Engine;
 use sysjob::error::Result;
 use sysjob::import::{Sink, trace};
+use sysjob::query::Context;
 use sysjob::store::{Appended, Snapshot, Store};
 
 use datafusion::arrow::array::RecordBatch;
@@ -46,7 +47,7 @@ pub async fn rows(
     dialect: Dialect,
     text: &str,
 ) -> Result<Rows> {
-    let plan = ask::plans(engine, snapshot, Some(dialect), text)?.remove(0);
+    let plan = ask::plans(engine, snapshot, Some(dialect), text, Context::default())?.remove(0);
     let schema = engine.schema(plan.clone())?;
     let mut writer = RowWriter::new(Format::Json, &schema, Vec::new())?;
     for batch in engine.collect(plan).await? {
@@ -78,7 +79,9 @@ impl Service {
             let line = lines.next().expect("sysjob says ready").expect("text");
             match line.split_once(' ') {
                 Some(("listening", rest)) => match rest.split_once(' ') {
-                    Some(("http", address)) => http = Some(address.to_owned()),
+                    Some((scheme @ ("http" | "https"), address)) => {
+                        http = Some(format!("{scheme}://{address}"));
+                    }
                     Some(("pg", address)) => pg = address.rsplit(':').next().map(str::to_owned),
                     _ => panic!("an unknown listener: {line}"),
                 },
@@ -86,7 +89,7 @@ impl Service {
                 _ => {}
             }
         }
-        let http = format!("http://{}", http.expect("an HTTP listener"));
+        let http = http.expect("an HTTP listener");
         Self { child, http, pg_port: pg.expect("a SQL listener") }
     }
 

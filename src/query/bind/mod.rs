@@ -1,11 +1,12 @@
 //! Names → catalog tables, columns, types and values; all validation. The only
 //! step that judges names: what it lets through, the engine can plan.
 //!
-//! Parts: [`sources`] the tables, [`columns`] the names on them, [`predicate`]
-//! and [`literal`] the conditions, [`outputs`] and [`order`] the answer.
+//! Parts: [`sources`] the tables, [`columns`] the names on them, [`predicate`],
+//! [`operators`] and [`literal`] the conditions, [`outputs`] and [`order`] the answer.
 
 mod columns;
 mod literal;
+mod operators;
 mod order;
 mod outputs;
 mod predicate;
@@ -16,7 +17,7 @@ mod tests;
 
 use self::sources::Source;
 use super::bound::{BoundQuery, Join, Output};
-use super::{Context, Select, Style};
+use super::{Context, Input, Select, Style};
 use crate::catalog::Catalog;
 use crate::error::{Result, codes};
 
@@ -25,6 +26,8 @@ use crate::error::{Result, codes};
 pub struct BindOptions {
     /// Fetch the names and tables of lookups too, for annotations.
     pub annotations: bool,
+    /// Fetch the version of each row of the root table.
+    pub version: bool,
     pub context: Context,
 }
 
@@ -35,6 +38,9 @@ pub fn bind(select: &Select, catalog: &Catalog, options: &BindOptions) -> Result
     binder.add_outputs(select)?;
     if options.annotations {
         binder.add_annotations();
+    }
+    if options.version && matches!(select.input, Input::Table) {
+        binder.add_version();
     }
     binder.bind_link_filters(&select.links)?;
     let filter = match &select.filter {
@@ -55,6 +61,8 @@ pub fn bind(select: &Select, catalog: &Catalog, options: &BindOptions) -> Result
         top: select.top,
         page: select.page,
         count: select.count,
+        timezone: options.context.timezone,
+        calendar: options.context.calendar,
     })
 }
 
