@@ -46,12 +46,10 @@ impl Target {
         Self { path: table.entity_set_name.clone(), table, within: None }
     }
 
-    /// The rows of the collection that a filter lets through.
+    /// The rows of the collection that a query lets through.
     fn restrict(&self, select: &mut Select) {
         if let Some(within) = &self.within {
-            let asked = select.filter.take();
-            select.filter =
-                Some(Filter::And([Some(within.clone()), asked].into_iter().flatten().collect()));
+            select.restrict(within);
         }
     }
 }

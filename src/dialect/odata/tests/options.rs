@@ -191,3 +191,17 @@ fn the_standard_order_filters_results() {
          column count asyncoperationid as n\nwhere n Gt 5\norder n\ncount"
     );
 }
+
+#[test]
+fn a_restriction_comes_before_all_transformations() {
+    let within = select("$filter=retrycount gt 5").filter.expect("has a filter");
+    let mut select =
+        select("$apply=concat(top(1),groupby((name)))/filter(name ne null)&$filter=statecode eq 3");
+    select.restrict(&within);
+    assert_eq!(
+        printed::query(&select),
+        "from each\n    from asyncoperation\n    where and(retrycount Gt 5, statecode Eq 3)\n    \
+         top 1\nfrom each\n    from asyncoperation\n    \
+         where and(retrycount Gt 5, statecode Eq 3)\n    column group name\nwhere name NotNull"
+    );
+}

@@ -344,14 +344,14 @@ fn limits_have_errors_of_their_own() {
     let many = format!("$filter=a eq 0{}", " or a eq 1".repeat(10_000));
     assert!(read(&many).is_ok(), "alternatives stand beside each other");
 
-    let chain = vec!["concat(identity,identity)"; 10].join("/");
+    let chain = ["concat(identity,identity)"; 10].join("/");
     let error = read(&format!("$apply={chain}")).expect_err("too many").to_string();
     assert!(error.ends_with(": the transformations come to more than 64 queries"), "{error}");
-    let chain = vec!["topcount(9,a)"; STAGES_MAX + 1].join("/");
+    let chain = ["topcount(9,a)"; STAGES_MAX + 1].join("/");
     assert_eq!(read(&format!("$apply={chain}")).expect_err("too many").kind, ErrorKind::Limit);
 
     let value = format!("@p='{}'", "x".repeat(OPTION_LENGTH_MAX / 10));
-    let uses = vec!["name eq @p"; 11].join(" or ");
+    let uses = ["name eq @p"; 11].join(" or ");
     let error = read(&format!("{value}&$filter={uses}")).expect_err("too long").to_string();
     assert!(error.ends_with("the values of aliases are longer than 1048576 characters"), "{error}");
 
