@@ -10,6 +10,7 @@ mod arrow;
 mod csdl;
 mod entity_names;
 mod nearest;
+mod relations;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -50,6 +51,7 @@ pub enum ColumnType {
 
 /// One value of a choice.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Choice {
     pub value: i32,
     pub label: String,
@@ -75,6 +77,7 @@ pub enum ColumnKind {
 
 /// A column as Dataverse metadata describes it.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Column {
     pub logical_name: String,
     pub schema_name: String,
@@ -85,6 +88,10 @@ pub struct Column {
     pub max: Option<f64>,
     pub precision: Option<u8>,
     pub format: Option<String>,
+    /// How times are kept and shown, where the column has times.
+    pub date_behavior: Option<String>,
+    /// What people read; made of the schema name where it is not given.
+    pub display_name: Option<String>,
     #[serde(default)]
     pub targets: Vec<String>,
     #[serde(default)]
@@ -140,6 +147,7 @@ impl Column {
 
 /// A lookup on this table and the table it points to.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ManyToOne {
     pub schema_name: String,
     pub column: String,
@@ -150,6 +158,7 @@ pub struct ManyToOne {
 
 /// A lookup on another table that points here.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct OneToMany {
     pub schema_name: String,
     pub column: String,
@@ -160,6 +169,7 @@ pub struct OneToMany {
 
 /// A table as Dataverse metadata describes it.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Table {
     pub logical_name: String,
     pub schema_name: String,
@@ -168,6 +178,13 @@ pub struct Table {
     pub primary_id: String,
     pub primary_name: Option<String>,
     pub ownership: String,
+    /// What people read; made of the schema name where it is not given.
+    pub display_name: Option<String>,
+    #[serde(default)]
+    pub description: String,
+    /// An organization's own table, from a catalog file.
+    #[serde(skip)]
+    pub is_custom: bool,
     pub columns: Vec<Column>,
     pub many_to_one: Vec<ManyToOne>,
     pub one_to_many: Vec<OneToMany>,
@@ -250,6 +267,8 @@ impl Table {
                 max: None,
                 precision: None,
                 format: None,
+                date_behavior: None,
+                display_name: None,
                 targets: Vec::new(),
                 options: Vec::new(),
                 attribute_of: Some(of),
@@ -315,13 +334,15 @@ impl Catalog {
                 let mut table: Table =
                     serde_json::from_str(text).expect("the embedded table metadata is well formed");
                 table.finish();
-                Arc::new(table)
+                table
             })
             .collect();
         Self::new(tables)
     }
 
-    fn new(tables: Vec<Arc<Table>>) -> Self {
+    fn new(mut tables: Vec<Table>) -> Self {
+        relations::complete(&mut tables);
+        let tables: Vec<Arc<Table>> = tables.into_iter().map(Arc::new).collect();
         let by_logical_name =
             tables.iter().enumerate().map(|(i, t)| (t.logical_name.clone(), i)).collect();
         let by_entity_set =

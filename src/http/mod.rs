@@ -4,6 +4,7 @@
 
 mod answer;
 mod ask;
+mod definitions;
 mod error;
 mod paging;
 mod prefer;
@@ -149,8 +150,11 @@ async fn handle(service: &Service, request: Request) -> Result<Response> {
             Err(Failure::not_implemented("a path into a row is not offered"))
         }
         Resource::Batch => Err(Failure::not_implemented("'$batch' is not offered")),
-        Resource::Definitions(segments) => {
-            Err(Failure::not_implemented(format!("'{}' is not offered", segments[0].name)))
+        Resource::Definitions(segments) => definitions::answer(&call, catalog, &segments),
+        Resource::Operation { ref name, ref parameters, bound: None }
+            if name == "RetrieveMetadataChanges" =>
+        {
+            definitions::retrieve_metadata_changes(&call, catalog, parameters.as_deref())
         }
         Resource::Operation { name, .. } => {
             Err(Failure::not_implemented(format!("'{name}' is not offered")))

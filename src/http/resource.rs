@@ -203,7 +203,8 @@ impl Key {
     }
 }
 
-fn unquoted(value: &str) -> String {
+/// A key's value without its quotes.
+pub fn unquoted(value: &str) -> String {
     match value.strip_prefix('\'').and_then(|v| v.strip_suffix('\'')) {
         Some(text) => text.replace("''", "'"),
         None => value.to_owned(),
@@ -211,7 +212,7 @@ fn unquoted(value: &str) -> String {
 }
 
 /// Splits outside quotes and parentheses.
-fn split(text: &str, separator: char) -> Vec<&str> {
+pub fn split(text: &str, separator: char) -> Vec<&str> {
     let (mut quoted, mut depth) = (false, 0_usize);
     text.split(move |c| {
         match c {

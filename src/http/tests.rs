@@ -1,5 +1,7 @@
 //! The surface as clients meet it: a real socket, a real store, plain HTTP.
 
+mod definitions;
+
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -13,8 +13,8 @@ mod lists;
 mod query_function;
 mod request;
 
-pub use self::cursor::DEPTH_MAX;
-pub use self::lexer::OPTION_LENGTH_MAX;
+pub use self::cursor::{Cursor, DEPTH_MAX};
+pub use self::lexer::{OPTION_LENGTH_MAX, Token, TokenKind};
 pub use self::lists::EXPAND_MAX;
 pub use self::request::{Request, decode_options, parse_request};
 
