@@ -7,7 +7,6 @@
 //! binary. Their source is Microsoft's Dataverse table reference.
 
 mod arrow;
-mod csdl;
 mod entity_names;
 mod nearest;
 mod relations;
@@ -19,7 +18,6 @@ use datafusion::arrow::datatypes::SchemaRef;
 use serde::Deserialize;
 
 pub use self::arrow::{COLUMN_KIND, is_code_in_sql, is_entity_name, is_guid, is_label};
-pub use self::csdl::csdl;
 pub use self::entity_names::{
     derived_entity_names, entity_code, entity_code_or_none, entity_name, register_entity_name,
 };

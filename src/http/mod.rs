@@ -4,6 +4,7 @@
 
 mod answer;
 mod ask;
+mod csdl;
 mod definitions;
 mod error;
 mod paging;

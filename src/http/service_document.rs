@@ -5,8 +5,9 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::answer::json;
+use super::csdl::csdl;
 use super::request::Call;
-use crate::catalog::{Catalog, csdl};
+use crate::catalog::Catalog;
 use crate::encode::json_text;
 use crate::identity;
 use crate::value::guid_text;

@@ -41,6 +41,40 @@ pub enum Navigation<'a> {
     Many(Vec<Item<'a>>),
 }
 
+/// A type of definitions as the model of the service declares it.
+pub struct MetadataType {
+    pub name: &'static str,
+    pub base: &'static str,
+    /// Name, type it leads to, whether to many.
+    pub navigations: Vec<(&'static str, &'static str, bool)>,
+}
+
+/// All types of definitions, bases first.
+pub fn metadata_types() -> Vec<MetadataType> {
+    let derived = |of: &'static AttributeType| (Type::AttributeOf(of), "AttributeMetadata");
+    let roots = [
+        (Type::Entity, "MetadataBase"),
+        (Type::Attribute, "MetadataBase"),
+        (Type::Relationship, "MetadataBase"),
+        (Type::OneToMany, "RelationshipMetadataBase"),
+        (Type::ManyToMany, "RelationshipMetadataBase"),
+        (Type::Key, "MetadataBase"),
+        (Type::OptionSetBase, "MetadataBase"),
+        (Type::OptionSet, "OptionSetMetadataBase"),
+        (Type::BooleanOptionSet, "OptionSetMetadataBase"),
+    ];
+    roots
+        .into_iter()
+        .chain(attribute::TYPES.iter().map(derived))
+        .map(|(of, base)| {
+            let many = matches!(of, Type::Entity);
+            let navigations =
+                of.navigations().into_iter().map(|(name, to)| (name, to.name(), many)).collect();
+            MetadataType { name: of.name(), base, navigations }
+        })
+        .collect()
+}
+
 fn names<T>(rows: &'static [(&'static str, T)]) -> impl Iterator<Item = &'static str> {
     rows.iter().map(|(name, _)| *name)
 }

@@ -20,6 +20,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value as Json};
 
 pub use self::changes::retrieve_metadata_changes;
+pub use self::item::{MetadataType, metadata_types};
 
 use self::item::{Item, NAMESPACE, Navigation, Type};
 use self::options::Options;
@@ -31,6 +32,13 @@ use crate::catalog::{Catalog, nearest};
 use crate::dialect::odata::decode_options;
 use crate::error::{Error, ErrorKind, codes};
 use crate::value::{guid_text, parse_guid};
+
+/// The collections, and the types they are of.
+pub const METADATA_SETS: [(&str, &str); 3] = [
+    ("EntityDefinitions", "EntityMetadata"),
+    ("RelationshipDefinitions", "RelationshipMetadataBase"),
+    ("GlobalOptionSetDefinitions", "OptionSetMetadataBase"),
+];
 
 /// Properties a definition is addressed by.
 const KEYS: [&str; 4] = ["MetadataId", "LogicalName", "SchemaName", "Name"];
