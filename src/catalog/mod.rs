@@ -4,22 +4,28 @@
 //! implements that column's behaviour.
 //!
 //! The facts are the JSON files in `tables/`, one a table, embedded in the
-//! binary. Their source is Microsoft's Dataverse table reference.
+//! binary. Their source is Microsoft's Dataverse table reference. An
+//! organization's own tables come from files of the same shape.
 
 mod arrow;
 mod entity_names;
+mod file;
 mod nearest;
 mod relations;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::SchemaRef;
 use serde::Deserialize;
 
+use crate::error::Result;
+
 pub use self::arrow::{COLUMN_KIND, is_code_in_sql, is_entity_name, is_guid, is_label};
 pub use self::entity_names::{
-    derived_entity_names, entity_code, entity_code_or_none, entity_name, register_entity_name,
+    derived_entity_names, entity_code, entity_code_or_none, entity_name, former_entity_codes,
+    register_entity_name,
 };
 pub use self::nearest::nearest;
 
@@ -95,11 +101,16 @@ pub struct Column {
     #[serde(default)]
     pub options: Vec<Choice>,
     pub attribute_of: Option<String>,
+    #[serde(default = "not_required")]
     pub required: String,
+    #[serde(default = "yes")]
     pub create: bool,
     /// `false`: the column exists but cannot be queried.
+    #[serde(default = "yes")]
     pub read: bool,
+    #[serde(default = "yes")]
     pub update: bool,
+    #[serde(default)]
     pub description: String,
     #[serde(skip, default = "stored")]
     pub kind: ColumnKind,
@@ -107,6 +118,14 @@ pub struct Column {
 
 fn stored() -> ColumnKind {
     ColumnKind::Stored
+}
+
+fn not_required() -> String {
+    "None".into()
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl Column {
@@ -184,7 +203,9 @@ pub struct Table {
     #[serde(skip)]
     pub is_custom: bool,
     pub columns: Vec<Column>,
+    #[serde(default)]
     pub many_to_one: Vec<ManyToOne>,
+    #[serde(default)]
     pub one_to_many: Vec<OneToMany>,
     #[serde(skip)]
     by_name: HashMap<String, usize>,
@@ -323,19 +344,25 @@ const TABLES: &[&str] = &[
     include_str!("tables/contact.json"),
 ];
 
+fn built_in_tables() -> Vec<Table> {
+    let table = |text: &&str| {
+        let mut table: Table =
+            serde_json::from_str(text).expect("the embedded table metadata is well formed");
+        table.finish();
+        table
+    };
+    TABLES.iter().map(table).collect()
+}
+
 impl Catalog {
     /// The tables that every sysjob serves.
     pub fn built_in() -> Self {
-        let tables = TABLES
-            .iter()
-            .map(|text| {
-                let mut table: Table =
-                    serde_json::from_str(text).expect("the embedded table metadata is well formed");
-                table.finish();
-                table
-            })
-            .collect();
-        Self::new(tables)
+        Self::new(built_in_tables())
+    }
+
+    /// The tables that every sysjob serves, and an organization's own.
+    pub fn with_files(files: &[PathBuf]) -> Result<Self> {
+        file::with_files(files)
     }
 
     fn new(mut tables: Vec<Table>) -> Self {

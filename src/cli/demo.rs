@@ -10,9 +10,8 @@ use clap::Args;
 
 use super::diagnose::{Local, text};
 use super::import::StoreSink;
-use super::runtime;
 use super::serve::{Listen, Running, Sockets, stop_signal};
-use crate::catalog::Catalog;
+use super::{CatalogFiles, runtime};
 use crate::clock::{Clock, SystemClock};
 use crate::diagnose::findings;
 use crate::engine::Engine;
@@ -29,6 +28,8 @@ pub struct Demo {
     /// Keep the data in this folder and go on there next time
     #[arg(long, env = "SYSJOB_DATA_DIR")]
     data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    catalog: CatalogFiles,
     #[command(flatten)]
     listen: Listen,
     /// How many times faster than once the live part runs
@@ -60,7 +61,7 @@ impl Demo {
         };
         runtime()?.block_on(async {
             let sockets = Sockets::bind(&self.listen).await?;
-            let store = Arc::new(Store::open(&folder, Arc::new(Catalog::built_in()))?);
+            let store = Arc::new(Store::open(&folder, self.catalog.load()?)?);
             let (loading, speed) = (store.clone(), self.speed.max(0.001));
             let trace = tokio::task::spawn_blocking(move || load(&loading, speed))
                 .await

@@ -9,11 +9,13 @@ mod serve;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::catalog::Catalog;
 use crate::dialect::Dialect;
-use crate::error::Error;
+use crate::error::{Error, Result};
 
 /// The Dataverse asynchronous service as a local service: system jobs that run,
 /// and that FetchXML, OData and SQL can ask about.
@@ -40,6 +42,21 @@ enum Command {
     Diagnose(diagnose::Diagnose),
 }
 
+/// An organization's own tables.
+#[derive(Args)]
+struct CatalogFiles {
+    /// A file with the metadata of an organization's own tables; may be repeated
+    #[arg(long, env = "SYSJOB_CATALOG", value_name = "FILE", value_delimiter = ',')]
+    catalog: Vec<PathBuf>,
+}
+
+impl CatalogFiles {
+    /// The built-in tables and those of the files.
+    fn load(&self) -> Result<Arc<Catalog>> {
+        Catalog::with_files(&self.catalog).map(Arc::new)
+    }
+}
+
 /// Where questions go.
 #[derive(Args)]
 struct Target {
@@ -49,6 +66,8 @@ struct Target {
     /// A running service, such as http://127.0.0.1:8080
     #[arg(long, env = "SYSJOB_URL")]
     url: Option<String>,
+    #[command(flatten)]
+    catalog: CatalogFiles,
 }
 
 /// Which language a text is in.
@@ -121,7 +140,7 @@ fn complain(error: &Error) {
 }
 
 /// A runtime for a command that waits for something.
-fn runtime() -> crate::error::Result<tokio::runtime::Runtime> {
+fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

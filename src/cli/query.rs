@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::Args;
 use futures::StreamExt;
@@ -12,7 +11,6 @@ use futures::StreamExt;
 use super::remote::Remote;
 use super::{DialectArgument, Target, runtime};
 use crate::ask;
-use crate::catalog::Catalog;
 use crate::encode::{Format, RowWriter};
 use crate::engine::{Engine, failure};
 use crate::error::{Error, Result, codes};
@@ -91,7 +89,7 @@ pub fn open(target: &Target) -> Result<Store> {
             format!("'{}' is no data folder; name one with --data-dir", target.data_dir.display()),
         ));
     }
-    Store::open(&target.data_dir, Arc::new(Catalog::built_in()))
+    Store::open(&target.data_dir, target.catalog.load()?)
 }
 
 fn write_failed(e: io::Error) -> Error {

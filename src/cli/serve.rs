@@ -10,8 +10,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::runtime;
-use crate::catalog::Catalog;
+use super::{CatalogFiles, runtime};
 use crate::clock::SystemClock;
 use crate::error::{Error, ErrorKind, Result, codes};
 use crate::scheduler::Scheduler;
@@ -24,6 +23,8 @@ pub struct Serve {
     /// The data folder; made if it is missing
     #[arg(long, env = "SYSJOB_DATA_DIR", default_value = "sysjob-data")]
     data_dir: PathBuf,
+    #[command(flatten)]
+    catalog: CatalogFiles,
     #[command(flatten)]
     listen: Listen,
     /// Serve the jobs as they are and run none
@@ -49,7 +50,7 @@ impl Serve {
     pub fn run(self) -> Result<ExitCode> {
         runtime()?.block_on(async {
             let sockets = Sockets::bind(&self.listen).await?;
-            let store = Arc::new(Store::open(&self.data_dir, Arc::new(Catalog::built_in()))?);
+            let store = Arc::new(Store::open(&self.data_dir, self.catalog.load()?)?);
             let capacity = (!self.no_scheduler).then_some(self.capacity);
             let mut running = Running::start(store, sockets, capacity)?;
             println!("ready");
