@@ -17,7 +17,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("identity", &["value"]),
     ("catalog", &["error", "value"]),
     ("job", &["catalog", "error", "value"]),
-    ("query", &["catalog", "error", "value"]),
+    ("query", &["catalog", "error", "identity", "value"]),
     ("store", &["catalog", "error", "job", "value"]),
     ("engine", &["catalog", "error", "query", "store", "value"]),
     ("dialect", &["catalog", "engine::functions", "error", "query", "value"]),
@@ -26,7 +26,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("scheduler", &["catalog", "clock", "error", "job", "store", "value"]),
     ("diagnose", &["error"]),
     ("ask", &["dialect", "engine", "error", "query", "store"]),
-    ("service", &["engine", "store"]),
+    ("service", &["clock", "engine", "scheduler", "store"]),
     (
         "http",
         &[

@@ -52,7 +52,13 @@ pub fn csdl(catalog: &Catalog) -> String {
         entity_set(catalog, table, &mut out);
     }
     for (set, of) in METADATA_SETS {
-        line(&mut out, format_args!("<EntitySet Name=\"{set}\" EntityType=\"mscrm.{of}\" />"));
+        // The service document names sets of rows only.
+        line(
+            &mut out,
+            format_args!(
+                "<EntitySet Name=\"{set}\" EntityType=\"mscrm.{of}\" IncludeInServiceDocument=\"false\" />"
+            ),
+        );
     }
     operations::import(&mut out);
     out.push_str("</EntityContainer>\n</Schema>\n</edmx:DataServices>\n</edmx:Edmx>\n");

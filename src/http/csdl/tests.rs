@@ -213,7 +213,7 @@ fn jobs_have_the_types_clients_expect() {
         r#"<ActionImport Name="BulkDelete" Action="mscrm.BulkDelete" />"#,
         r#"<Function Name="LastXDays">"#,
         r#"<Parameter Name="PropertyValue" Type="Edm.Int64" Nullable="false" />"#,
-        r#"<EntitySet Name="EntityDefinitions" EntityType="mscrm.EntityMetadata" />"#,
+        r#"<EntitySet Name="EntityDefinitions" EntityType="mscrm.EntityMetadata" IncludeInServiceDocument="false" />"#,
         r#"<Member Name="OlderThanXMonths" Value="53" />"#,
         r#"<Member Name="DoesNotContainValues" Value="88" />"#,
     ] {

@@ -13,7 +13,6 @@ use super::options::{Options, unknown_property};
 use super::parts::metadata_id;
 use super::respond;
 use crate::catalog::Catalog;
-use crate::dialect::odata::decode_options;
 use crate::error::{Error, Place, Result, codes};
 use crate::http::csdl::csdl;
 use crate::http::error::Result as HttpResult;
@@ -87,7 +86,7 @@ pub fn retrieve_metadata_changes(
     catalog: &Catalog,
     parameters: Option<&str>,
 ) -> HttpResult<Response> {
-    let options = decode_options(&call.query)?;
+    let options = call.options()?;
     let parameter = |wanted: &str| {
         split(parameters.unwrap_or_default(), ',').into_iter().find_map(|pair| {
             let (name, value) = pair.split_once('=')?;
@@ -115,7 +114,7 @@ pub fn retrieve_metadata_changes(
     members.insert("ServerVersionStamp".into(), stamp.into());
     members.insert("DeletedMetadata".into(), json!({ "Count": 0, "Keys": [], "Values": [] }));
     members.insert("EntityMetadata".into(), found.into());
-    respond(members)
+    respond(call, members)
 }
 
 fn tables(catalog: &Catalog, query: &Query) -> Result<Vec<Json>> {

@@ -26,10 +26,11 @@ use self::item::{Item, NAMESPACE, Navigation, Type};
 use self::options::Options;
 use super::answer::json;
 use super::error::{Failure, Result};
+use super::negotiate::Metadata;
+use super::query::finish;
 use super::request::Call;
 use super::resource::{Segment, unquoted};
 use crate::catalog::{Catalog, nearest};
-use crate::dialect::odata::decode_options;
 use crate::error::{Error, ErrorKind, codes};
 use crate::value::{guid_text, parse_guid};
 
@@ -56,7 +57,7 @@ enum Found<'a> {
 /// `GET` of a path into definitions.
 pub fn answer(call: &Call, catalog: &Catalog, segments: &[Segment]) -> Result<Response> {
     let walk = Walk::along(catalog, segments)?;
-    let options = Options::read(&decode_options(&call.query)?, walk.of)?;
+    let options = Options::read(&call.options()?, walk.of)?;
     let projection = options.projection();
     let context = |tail: &str| -> Json {
         format!("{}$metadata#{}{projection}{tail}", call.base, walk.path).into()
@@ -86,13 +87,18 @@ pub fn answer(call: &Call, catalog: &Catalog, segments: &[Segment]) -> Result<Re
             members.insert("value".into(), rows.into());
         }
     }
-    respond(members)
+    respond(call, members)
 }
 
-fn respond(members: Map<String, Json>) -> Result<Response> {
+fn respond(call: &Call, mut members: Map<String, Json>) -> Result<Response> {
+    if call.wanted.metadata == Metadata::None {
+        members.shift_remove("@odata.context");
+    }
     let body = serde_json::to_vec(&members)
         .map_err(|e| Error::internal("a definition is not JSON").caused_by(e))?;
-    Ok(json(StatusCode::OK, body))
+    let mut response = json(StatusCode::OK, body);
+    finish(call, false, &mut response);
+    Ok(response)
 }
 
 /// A way through definitions, segment by segment.
