@@ -173,3 +173,33 @@ fn a_catalog_that_does_not_fit_the_folder_is_refused() {
     let other_code = text.replace("10042", "10099");
     assert!(with(other_code).contains('2'), "another code for the same name is understood");
 }
+
+/// What dataverse-api asks of every table before it does anything.
+#[test]
+fn messages_say_what_a_table_takes() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let service = Service::start(folder.path(), &["--no-scheduler", "--catalog", CATALOG]);
+    for (table, expected) in [
+        ("new_widget", &["CreateMultiple", "UpdateMultiple", "UpsertMultiple"][..]),
+        ("asyncoperation", &["UpdateMultiple"]),
+        ("nobody", &[]),
+    ] {
+        let filter = format!(
+            "(sdkmessageid/name eq 'CreateMultiple' or sdkmessageid/name eq 'UpdateMultiple' or sdkmessageid/name eq 'UpsertMultiple') and primaryobjecttypecode eq '{table}'"
+        );
+        let (status, answer) = service.get(
+            "sdkmessagefilters",
+            &[
+                ("$select", "sdkmessagefilterid"),
+                ("$expand", "sdkmessageid($select=name)"),
+                ("$filter", &filter),
+            ],
+        );
+        assert_eq!(status, 200, "{answer}");
+        let rows = answer["value"].as_array().expect("rows");
+        let mut names: Vec<_> =
+            rows.iter().filter_map(|r| r["sdkmessageid"]["name"].as_str()).collect();
+        names.sort_unstable();
+        assert_eq!(names, expected, "{table}");
+    }
+}

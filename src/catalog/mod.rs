@@ -249,6 +249,17 @@ impl Table {
         self.many_to_one.iter().find(|r| r.navigation_property == property)
     }
 
+    /// The lookup to the row above in the table's hierarchy, where it has one: a
+    /// lookup to its own table alone that is named as a parent. Other lookups to
+    /// the own table, such as a user's `createdby`, make no hierarchy.
+    pub fn parent_index(&self) -> Option<usize> {
+        self.columns.iter().position(|c| {
+            c.is_lookup()
+                && c.logical_name.contains("parent")
+                && matches!(c.targets.as_slice(), [target] if *target == self.logical_name)
+        })
+    }
+
     /// The column name nearest to a misspelt one, for error messages.
     pub fn nearest_column(&self, name: &str) -> Option<&str> {
         nearest(name, self.columns.iter().filter(|c| c.read).map(|c| c.logical_name.as_str()))
@@ -352,6 +363,8 @@ const TABLES: &[&str] = &[
     include_str!("tables/fileattachment.json"),
     include_str!("tables/workflow.json"),
     include_str!("tables/sdkmessageprocessingstep.json"),
+    include_str!("tables/sdkmessage.json"),
+    include_str!("tables/sdkmessagefilter.json"),
     include_str!("tables/systemuser.json"),
     include_str!("tables/team.json"),
     include_str!("tables/businessunit.json"),
@@ -363,6 +376,7 @@ const TABLES: &[&str] = &[
     include_str!("tables/processsession.json"),
     include_str!("tables/account.json"),
     include_str!("tables/contact.json"),
+    include_str!("tables/teammembership.json"),
 ];
 
 fn built_in_tables() -> Vec<Table> {
@@ -461,6 +475,21 @@ mod tests {
         let steps = catalog.table("sdkmessageprocessingstep").expect("built in");
         assert!(steps.column("modenamE").is_none());
         assert!(steps.column("asyncautodeletename").is_some(), "added by rule");
+    }
+
+    #[test]
+    fn hierarchies_go_along_a_lookup_to_the_own_table() {
+        let catalog = Catalog::built_in();
+        let parent = |table: &str| {
+            let table = catalog.table(table).expect("built in");
+            table.parent_index().map(|i| table.columns[i].logical_name.clone())
+        };
+        assert_eq!(parent("account").as_deref(), Some("parentaccountid"));
+        assert_eq!(parent("businessunit").as_deref(), Some("parentbusinessunitid"));
+        assert_eq!(parent("systemuser").as_deref(), Some("parentsystemuserid"));
+        for flat in ["asyncoperation", "contact", "team", "organization"] {
+            assert_eq!(parent(flat), None, "{flat}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use clap::Args;
 use super::diagnose::{Local, text};
 use super::import::StoreSink;
 use super::serve::{Listen, Running, Sockets, stop_signal};
-use super::{CatalogFiles, runtime};
+use super::{CatalogFiles, Timezone, runtime};
 use crate::clock::{Clock, SystemClock};
 use crate::diagnose::findings;
 use crate::engine::Engine;
@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::import::trace::{self, Arrival, Trace};
 use crate::job::handler::{SimulatedOutcome, Simulation};
 use crate::job::{Handler, JobColumns};
+use crate::messages;
 use crate::scheduler;
 use crate::store::{Change, Store};
 use crate::value::{Guid, Value};
@@ -32,6 +33,8 @@ pub struct Demo {
     catalog: CatalogFiles,
     #[command(flatten)]
     listen: Listen,
+    #[command(flatten)]
+    timezone: Timezone,
     /// How many times faster than once the live part runs
     #[arg(long, env = "SYSJOB_SPEED", default_value_t = 60.0)]
     speed: f64,
@@ -62,11 +65,13 @@ impl Demo {
         runtime()?.block_on(async {
             let sockets = Sockets::bind(&self.listen).await?;
             let store = Arc::new(Store::open(&folder, self.catalog.load()?)?);
+            messages::register(&store)?;
             let (loading, speed) = (store.clone(), self.speed.max(0.001));
             let trace = tokio::task::spawn_blocking(move || load(&loading, speed))
                 .await
                 .map_err(|e| Error::internal("loading the trace failed").caused_by(e))??;
-            let mut running = Running::start(store.clone(), sockets, Some(CAPACITY))?;
+            let mut running =
+                Running::start(store.clone(), sockets, Some(CAPACITY), self.timezone.settings())?;
             println!("ready");
             let scheduler = running.service.scheduler.clone();
             let feeder =

@@ -11,11 +11,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use chrono_tz::Tz;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::catalog::Catalog;
 use crate::dialect::Dialect;
 use crate::error::{Error, Result};
+use crate::query::context::timezone;
+use crate::service::Settings;
 
 /// The Dataverse asynchronous service as a local service: system jobs that run,
 /// and that FetchXML, OData and SQL can ask about.
@@ -68,6 +71,21 @@ struct Target {
     url: Option<String>,
     #[command(flatten)]
     catalog: CatalogFiles,
+}
+
+/// Whose days and months dates are told in.
+#[derive(Args, Clone, Copy)]
+struct Timezone {
+    /// Time zone of FetchXML and OData questions that name none, such as Europe/Oslo; UTC by default
+    #[arg(long, env = "SYSJOB_TIMEZONE", value_parser = timezone)]
+    timezone: Option<Tz>,
+}
+
+impl Timezone {
+    /// How a service is set up with it.
+    fn settings(self) -> Settings {
+        Settings { timezone: self.timezone.unwrap_or(Tz::UTC), ..Settings::default() }
+    }
 }
 
 /// Which language a text is in.

@@ -73,7 +73,7 @@ impl WebApiEncoder {
                 here = &mut nested.members;
             }
             if !output.hidden {
-                here.push(Member::Value(Property::new(i, output, query.style, annotations)));
+                here.push(Member::Value(Property::new(i, output, query, annotations)));
             }
         }
         let root = |test: &dyn Fn(&Output) -> bool| {

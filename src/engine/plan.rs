@@ -4,7 +4,9 @@
 
 use std::sync::Arc;
 
-use datafusion::common::{Column as PlanColumn, JoinType, Result, plan_err};
+use chrono_tz::Tz;
+use datafusion::arrow::datatypes::{DataType, TimeUnit};
+use datafusion::common::{Column as PlanColumn, JoinType, Result};
 use datafusion::datasource::provider_as_source;
 use datafusion::functions::datetime::expr_fn::date_part;
 use datafusion::functions_aggregate::count::count_all;
@@ -12,10 +14,12 @@ use datafusion::functions_aggregate::expr_fn::{avg, count, count_distinct, max, 
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit};
 use datafusion::prelude::{cast, in_list};
 
+use super::functions;
 use super::provider::SnapshotTable;
 use super::semantics::{column, distinct_rows, or_null, sort_key};
 use crate::catalog::Table;
 use crate::query::bound::{BoundQuery, Column, Join, OrderTarget, Output, OutputRole, Predicate};
+use crate::query::context::Calendar;
 use crate::query::{Aggregate, DatePart, LinkType, Operator};
 use crate::store::Snapshot;
 use crate::value::Value;
@@ -119,6 +123,15 @@ impl Builder<'_> {
         column(alias, &table.columns[of.column].logical_name)
     }
 
+    /// A column of times as the caller's clocks have them, or in UTC; a date is
+    /// the same everywhere.
+    fn time(&self, of: Column, local: bool) -> Expr {
+        let (table, _) = self.source(of.source);
+        let is_date = *table.schema().field(of.column).data_type() == DataType::Date32;
+        let zone = if local && !is_date { self.query.timezone } else { Tz::UTC };
+        functions::local_time(self.column(of), zone)
+    }
+
     fn predicate(&self, predicate: &Predicate) -> Result<Expr> {
         Ok(match predicate {
             Predicate::And(parts) => self.all(parts, Expr::and, true)?,
@@ -126,6 +139,10 @@ impl Builder<'_> {
             Predicate::Not(inner) => Expr::Not(Box::new(self.predicate(inner)?)),
             Predicate::Compare { column, operator, operands } => {
                 self.compare(*column, *operator, operands)
+            }
+            Predicate::FiscalPeriod { column, number } => {
+                let time = as_time(self.time(*column, true));
+                functions::fiscal_period_in_year(time, self.query.calendar).eq(lit(*number as i32))
             }
             Predicate::CompareColumns { left, operator, right } => {
                 let (left, right) = (self.column(*left), self.column(*right));
@@ -216,7 +233,10 @@ impl Builder<'_> {
             let expr = self.column(facts.column);
             let (list, expr) = match facts.role {
                 OutputRole::Plain | OutputRole::Group(None) => (&mut groups, expr),
-                OutputRole::Group(Some(part)) => (&mut groups, part_of(expr, part.part)?),
+                OutputRole::Group(Some(part)) => {
+                    let time = self.time(facts.column, part.local);
+                    (&mut groups, part_of(time, part.part, self.query.calendar))
+                }
                 OutputRole::Aggregate(function) => (&mut aggregates, aggregate(function, expr)),
             };
             let plain = expr.clone().unalias();
@@ -315,16 +335,15 @@ fn aggregate(function: Aggregate, of: Expr) -> Expr {
 }
 
 /// FetchXML `dategrouping`. Weeks start on Sunday; week 1 holds 1 January.
-fn part_of(date: Expr, part: DatePart) -> Result<Expr> {
+fn part_of(date: Expr, part: DatePart, calendar: Calendar) -> Expr {
     let get = |name: &str| date_part(lit(name), date.clone());
     let number = match part {
         DatePart::Day => get("day"),
         DatePart::Month => get("month"),
         DatePart::Quarter => get("quarter"),
         DatePart::Year => get("year"),
-        DatePart::FiscalPeriod | DatePart::FiscalYear => {
-            return plan_err!("grouping by fiscal periods is not supported");
-        }
+        DatePart::FiscalPeriod => return functions::fiscal_period(as_time(date), calendar),
+        DatePart::FiscalYear => return functions::fiscal_year(as_time(date), calendar),
         DatePart::Week => {
             // Days since the Sunday on or before 1 January, in whole weeks.
             let to_january = get("doy") - lit(1);
@@ -332,5 +351,10 @@ fn part_of(date: Expr, part: DatePart) -> Result<Expr> {
             (to_january + first_weekday) / lit(7) + lit(1)
         }
     };
-    Ok(cast(number, datafusion::arrow::datatypes::DataType::Int32))
+    cast(number, DataType::Int32)
+}
+
+/// A date as the time at which it begins.
+fn as_time(date: Expr) -> Expr {
+    cast(date, DataType::Timestamp(TimeUnit::Microsecond, None))
 }

@@ -3,6 +3,9 @@
 
 use std::sync::Arc;
 
+use chrono_tz::Tz;
+
+use super::context::Calendar;
 use super::{Aggregate, DateGrouping, LinkType, Operator, Page, Style};
 use crate::catalog::{self, Table};
 use crate::value::Value;
@@ -24,6 +27,9 @@ pub struct BoundQuery {
     pub page: Option<Page>,
     /// The total number of rows is wanted beside the rows.
     pub count: bool,
+    /// Where parts of dates are read.
+    pub timezone: Tz,
+    pub calendar: Calendar,
 }
 
 #[derive(Clone, Debug)]
@@ -57,6 +63,11 @@ pub enum Predicate {
         column: Column,
         operator: Operator,
         operands: Vec<Value>,
+    },
+    /// The time lies in the fiscal period with this number, of any year.
+    FiscalPeriod {
+        column: Column,
+        number: u32,
     },
     /// `Eq` to `Le` between two columns of one type.
     CompareColumns {

@@ -3,6 +3,8 @@
 
 use std::fmt::{self, Display, Formatter};
 
+use chrono_tz::Tz;
+
 use super::bound::{BoundQuery, Column, OrderTarget, OutputRole, Predicate};
 use super::{Aggregate, DatePart, LinkType, Operator};
 use crate::value::{Value, date_text, guid_text, time_text};
@@ -39,6 +41,12 @@ impl Display for BoundQuery {
                 write!(f, "{nested}/")?;
             }
             write!(f, "{}: {}", output.name, role(output.role, &column))?;
+            if let OutputRole::Group(Some(grouping)) = output.role
+                && grouping.local
+                && self.timezone != Tz::UTC
+            {
+                write!(f, " in {}", self.timezone)?;
+            }
             for (word, other) in [("name", output.name_output), ("table", output.type_output)] {
                 if let Some(other) = other {
                     write!(f, ", {word} in {other}")?;
@@ -81,6 +89,8 @@ impl BoundQuery {
             format!("({})", parts.join(word))
         };
         match predicate {
+            Predicate::And(parts) if parts.is_empty() => "true".into(),
+            Predicate::Or(parts) if parts.is_empty() => "false".into(),
             Predicate::And(parts) => list(parts, " and "),
             Predicate::Or(parts) => list(parts, " or "),
             Predicate::Not(part) => format!("not {}", self.predicate(part)),
@@ -91,6 +101,9 @@ impl BoundQuery {
                     text.push_str(&value(operand));
                 }
                 text
+            }
+            Predicate::FiscalPeriod { column, number } => {
+                format!("{} in-fiscal-period {number}", self.named(*column))
             }
             Predicate::CompareColumns { left, operator, right } => {
                 format!("{} {} {}", self.named(*left), operator_word(*operator), self.named(*right))

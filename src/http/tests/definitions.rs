@@ -74,7 +74,7 @@ fn all_tables_come_in_one_answer() {
         assert_eq!(found.len(), all.len(), "{filter}");
     }
     for (filter, expected) in [
-        ("startswith(LogicalName,'team')", &["team"][..]),
+        ("startswith(LogicalName,'plugin')", &["plugintracelog"][..]),
         ("endswith(LogicalName,'operation')", &["asyncoperation", "bulkdeleteoperation"]),
         ("contains(SchemaName,'deUn')", &[]),
         ("LogicalName in ('team','contact')", &["team", "contact"]),

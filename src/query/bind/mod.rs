@@ -1,11 +1,12 @@
 //! Names → catalog tables, columns, types and values; all validation. The only
 //! step that judges names: what it lets through, the engine can plan.
 //!
-//! Parts: [`sources`] the tables, [`columns`] the names on them, [`predicate`]
-//! and [`literal`] the conditions, [`outputs`] and [`order`] the answer.
+//! Parts: [`sources`] the tables, [`columns`] the names on them, [`predicate`],
+//! [`operators`] and [`literal`] the conditions, [`outputs`] and [`order`] the answer.
 
 mod columns;
 mod literal;
+mod operators;
 mod order;
 mod outputs;
 mod predicate;
@@ -60,6 +61,8 @@ pub fn bind(select: &Select, catalog: &Catalog, options: &BindOptions) -> Result
         top: select.top,
         page: select.page,
         count: select.count,
+        timezone: options.context.timezone,
+        calendar: options.context.calendar,
     })
 }
 
