@@ -10,7 +10,8 @@ use crate::query::Name;
 /// How deep parentheses, operators and other parts may be nested.
 pub const DEPTH_MAX: usize = 100;
 
-pub(super) struct Cursor<'a> {
+/// A reading position; see the module.
+pub struct Cursor<'a> {
     option: &'a str,
     tokens: Vec<Token>,
     /// Invariant: at most the index of the last token, which is `End`.
