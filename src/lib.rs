@@ -18,4 +18,5 @@ pub mod query;
 pub mod scheduler;
 pub mod service;
 pub mod store;
+pub mod tls;
 pub mod value;

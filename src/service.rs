@@ -2,6 +2,7 @@
 //! scheduler, and how this service is set up.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono_tz::Tz;
 
@@ -30,11 +31,38 @@ pub struct Settings {
     /// `$apply` runs before a `$filter` beside it, as the OData standard has it;
     /// in Dataverse the filter runs first.
     pub standard_order: bool,
+    pub limits: Limits,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { timezone: Tz::UTC, dataverse_limits: false, standard_order: false }
+        Self {
+            timezone: Tz::UTC,
+            dataverse_limits: false,
+            standard_order: false,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// What a listener lets its clients take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections at once, for each listener.
+    pub connections: usize,
+    /// How long a client may take to send the head of a request, or to set up TLS.
+    pub header_timeout: Duration,
+    /// How long a connection may stay open without a request.
+    pub idle_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 1000,
+            header_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(75),
+        }
     }
 }
 

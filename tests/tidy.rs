@@ -15,9 +15,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("value", &[]),
     ("clock", &[]),
     ("identity", &["value"]),
+    ("tls", &["clock", "error"]),
     ("catalog", &["error", "value"]),
     ("job", &["catalog", "error", "value"]),
-    ("query", &["catalog", "error", "value"]),
+    ("query", &["catalog", "error", "identity", "value"]),
     ("store", &["catalog", "error", "job", "value"]),
     ("engine", &["catalog", "error", "query", "store", "value"]),
     ("dialect", &["catalog", "engine::functions", "error", "query", "value"]),
@@ -26,15 +27,15 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("scheduler", &["catalog", "clock", "error", "job", "store", "value"]),
     ("diagnose", &["error"]),
     ("ask", &["dialect", "engine", "error", "query", "store"]),
-    ("service", &["engine", "store"]),
+    ("service", &["clock", "engine", "scheduler", "store"]),
     (
         "http",
         &[
             "ask", "catalog", "dialect", "encode", "engine", "error", "identity", "query",
-            "service", "store", "value",
+            "service", "store", "tls", "value",
         ],
     ),
-    ("pgwire", &["catalog", "dialect", "engine", "error", "service", "store", "value"]),
+    ("pgwire", &["catalog", "dialect", "engine", "error", "service", "store", "tls", "value"]),
     (
         "cli",
         &[
@@ -53,6 +54,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "scheduler",
             "service",
             "store",
+            "tls",
             "value",
         ],
     ),

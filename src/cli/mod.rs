@@ -5,6 +5,7 @@ mod diagnose;
 mod import;
 mod query;
 mod remote;
+mod security;
 mod serve;
 
 use std::path::PathBuf;
@@ -49,6 +50,20 @@ struct Target {
     /// A running service, such as http://127.0.0.1:8080
     #[arg(long, env = "SYSJOB_URL")]
     url: Option<String>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// How a running service is reached.
+#[derive(Args)]
+struct Connection {
+    /// The certificate of the authority that vouches for an https service, PEM;
+    /// those that the system trusts if not given
+    #[arg(long, env = "SYSJOB_CACERT", value_name = "FILE")]
+    cacert: Option<PathBuf>,
+    /// A bearer token of the service
+    #[arg(long, env = "SYSJOB_TOKEN", hide_env_values = true)]
+    token: Option<String>,
 }
 
 /// Which language a text is in.

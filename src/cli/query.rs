@@ -108,7 +108,11 @@ impl Query {
         match &self.target.url {
             Some(url) => {
                 let dialect = self.text.dialect.word();
-                let mut answer = Remote::new(url).query(dialect, &text, self.format)?;
+                let mut answer = Remote::new(url, &self.target.connection)?.query(
+                    dialect,
+                    &text,
+                    self.format,
+                )?;
                 io::copy(&mut answer, &mut out).map_err(write_failed)?;
                 out.flush().map_err(write_failed)?;
             }
@@ -144,7 +148,12 @@ impl Explain {
         let text = self.text.read()?;
         if let Some(url) = &self.target.url {
             let dialect = self.text.dialect.word();
-            let mut plan = Remote::new(url).explain(dialect, &text, self.physical, self.analyze)?;
+            let mut plan = Remote::new(url, &self.target.connection)?.explain(
+                dialect,
+                &text,
+                self.physical,
+                self.analyze,
+            )?;
             io::copy(&mut plan, &mut io::stdout()).map_err(write_failed)?;
             return Ok(ExitCode::SUCCESS);
         }

@@ -1,7 +1,7 @@
 //! `sysjob serve`: store, scheduler and listeners, started and stopped in order.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -11,12 +11,14 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::runtime;
+use super::security::Tls;
 use crate::catalog::Catalog;
 use crate::clock::SystemClock;
 use crate::error::{Error, ErrorKind, Result, codes};
 use crate::scheduler::Scheduler;
 use crate::service::Service;
 use crate::store::Store;
+use crate::tls::Endpoint;
 use crate::{http, pgwire};
 
 #[derive(Args)]
@@ -43,13 +45,16 @@ pub struct Listen {
     /// Address for SQL clients
     #[arg(long, env = "SYSJOB_PG", default_value = "127.0.0.1:5433")]
     pub pg: SocketAddr,
+    #[command(flatten)]
+    pub tls: Tls,
 }
 
 impl Serve {
     pub fn run(self) -> Result<ExitCode> {
         runtime()?.block_on(async {
-            let sockets = Sockets::bind(&self.listen).await?;
+            let mut sockets = Sockets::bind(&self.listen).await?;
             let store = Arc::new(Store::open(&self.data_dir, Arc::new(Catalog::built_in()))?);
+            sockets.secure(&self.listen, &self.data_dir)?;
             let capacity = (!self.no_scheduler).then_some(self.capacity);
             let mut running = Running::start(store, sockets, capacity)?;
             println!("ready");
@@ -66,13 +71,23 @@ impl Serve {
 /// Bound listeners. They are bound before the store is opened, so that a port
 /// in use is told before a long start.
 pub struct Sockets {
-    http: TcpListener,
-    pg: TcpListener,
+    http: Endpoint,
+    pg: Endpoint,
 }
 
 impl Sockets {
     pub async fn bind(listen: &Listen) -> Result<Self> {
-        Ok(Self { http: bind("http", listen.http).await?, pg: bind("pg", listen.pg).await? })
+        let http = bind("http", listen.http).await?.into();
+        Ok(Self { http, pg: bind("pg", listen.pg).await?.into() })
+    }
+
+    /// Puts TLS on both, if the options say so.
+    pub fn secure(&mut self, listen: &Listen, data_dir: &Path) -> Result<()> {
+        if let Some(files) = listen.tls.certificate(data_dir, &[listen.http, listen.pg])? {
+            self.http.tls = Some(files.server("http/1.1")?);
+            self.pg.tls = Some(files.server("postgresql")?);
+        }
+        Ok(())
     }
 }
 
@@ -99,7 +114,8 @@ async fn bind(name: &str, address: SocketAddr) -> Result<TcpListener> {
 /// A running service.
 pub struct Running {
     pub service: Arc<Service>,
-    pub http: SocketAddr,
+    /// Where the Web API is, with its scheme.
+    pub url: String,
     pub pg: SocketAddr,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<Result<()>>>,
@@ -110,8 +126,9 @@ impl Running {
     /// run at once; without one the scheduler stays off.
     pub fn start(store: Arc<Store>, sockets: Sockets, capacity: Option<usize>) -> Result<Self> {
         let failed = |e: std::io::Error| Error::internal("a listener has no address").caused_by(e);
-        let http_address = sockets.http.local_addr().map_err(failed)?;
-        let pg_address = sockets.pg.local_addr().map_err(failed)?;
+        let http_address = sockets.http.listener.local_addr().map_err(failed)?;
+        let pg_address = sockets.pg.listener.local_addr().map_err(failed)?;
+        let scheme = if sockets.http.tls.is_some() { "https" } else { "http" };
         let (stop, stopped) = watch::channel(false);
         let mut tasks = Vec::new();
         let scheduler = capacity.map(|capacity| {
@@ -125,9 +142,10 @@ impl Running {
         tasks.push(tokio::spawn(async move { serving.await.map_err(listener_failed) }));
         let serving = pgwire::serve(sockets.pg, service.clone(), when(stopped));
         tasks.push(tokio::spawn(async move { serving.await.map_err(listener_failed) }));
-        println!("listening http {http_address}");
+        println!("listening {scheme} {http_address}");
         println!("listening pg {pg_address}");
-        Ok(Self { service, http: http_address, pg: pg_address, stop, tasks })
+        let url = format!("{scheme}://{http_address}");
+        Ok(Self { service, url, pg: pg_address, stop, tasks })
     }
 
     /// Waits for a part to fail; none ends by itself otherwise.

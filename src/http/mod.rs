@@ -5,6 +5,7 @@
 mod answer;
 mod ask;
 mod error;
+mod listener;
 mod paging;
 mod prefer;
 mod query;
@@ -20,20 +21,23 @@ use std::io;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::{Bytes, to_bytes};
-use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
+use axum::body::{Body, Bytes, HttpBody, to_bytes};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequest, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
+use futures::StreamExt;
 
 use self::error::{Failure, REQUEST_ID, Result, new_request_id};
-use self::request::Call;
+use self::listener::{Listener, Peer};
+use self::request::{Call, Scheme};
 use self::resource::{Key, Resource};
 use crate::catalog::Table;
 use crate::dialect::odata::decode_options;
 use crate::error::{Error, ErrorKind, codes};
 use crate::service::Service;
+use crate::tls::Endpoint;
 
 /// The largest request body.
 const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -62,17 +66,33 @@ pub fn router(service: Arc<Service>) -> Router {
 
 /// Serves until `shutdown` completes and the requests under way are answered.
 pub async fn serve(
-    listener: tokio::net::TcpListener,
+    endpoint: impl Into<Endpoint>,
     service: Arc<Service>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    axum::serve(listener, router(service)).with_graceful_shutdown(shutdown).await
+    let listener = Listener::new(endpoint.into(), service.settings.limits);
+    let routes = router(service).into_make_service_with_connect_info::<Peer>();
+    axum::serve(listener, routes).with_graceful_shutdown(shutdown).await
 }
 
 /// What holds for every request and answer.
-async fn around(request: Request, next: Next) -> Response {
+async fn around(
+    ConnectInfo(Peer(traffic)): ConnectInfo<Peer>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let open = traffic.begin();
+    request.extensions_mut().insert(Scheme(if traffic.secure { "https" } else { "http" }));
     let length = request.uri().path_and_query().map_or(0, |p| p.as_str().len());
-    let mut response = if length > URL_BYTES_MAX {
+    let mut response = if traffic.surplus {
+        let message = "too many connections: their number is limited by --max-connections";
+        let error = Error::new(ErrorKind::Limit, codes::UNEXPECTED, message);
+        let mut refused = Failure::new(StatusCode::SERVICE_UNAVAILABLE, error).into_response();
+        let headers = refused.headers_mut();
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        refused
+    } else if length > URL_BYTES_MAX {
         let message = format!(
             "the address is longer than {URL_BYTES_MAX} bytes; send the query options as the body of POST set/$query"
         );
@@ -88,7 +108,20 @@ async fn around(request: Request, next: Next) -> Response {
     {
         headers.insert(REQUEST_ID, id);
     }
-    response
+    held(response, open)
+}
+
+/// The answer, which holds something until its last byte is made.
+fn held(response: Response, guard: impl Send + 'static) -> Response {
+    if response.body().size_hint().exact().is_some() {
+        return response;
+    }
+    response.map(|body| {
+        let pieces = body.into_data_stream();
+        Body::from_stream(pieces.inspect(move |_| {
+            let _ = &guard;
+        }))
+    })
 }
 
 /// Ready: all tables can be read.

@@ -12,10 +12,15 @@ use crate::identity::Caller;
 /// The path all Web API versions live below.
 const ROOT: &str = "/api/data/";
 
+/// How the client reached us, `http` or `https`; an extension of the request.
+/// What headers such as `X-Forwarded-Proto` say is not trusted.
+#[derive(Clone, Copy)]
+pub struct Scheme(pub &'static str);
+
 /// A Web API request without its body.
 pub struct Call {
     pub method: Method,
-    /// `http://host:port/api/data/v9.2/`, as the client sees it.
+    /// `http://host:port/api/data/v9.2/` or with https, as the client sees it.
     pub base: String,
     /// Decoded, without a leading slash.
     pub path: String,
@@ -37,9 +42,10 @@ impl Call {
         let path = percent_decode_str(path).decode_utf8().map_err(|e| {
             Error::invalid(codes::ODATA, "the path is not UTF-8 once decoded").caused_by(e)
         })?;
+        let scheme = parts.extensions.get::<Scheme>().map_or("http", |scheme| scheme.0);
         Ok(Self {
             method: parts.method.clone(),
-            base: format!("http://{}{ROOT}{version}/", host(parts)?),
+            base: format!("{scheme}://{}{ROOT}{version}/", host(parts)?),
             path: path.into_owned(),
             query: parts.uri.query().unwrap_or_default().to_owned(),
             prefer: Prefer::read(&parts.headers)?,

@@ -33,8 +33,9 @@ use pgwire::api::cancel::DefaultCancelHandler;
 use pgwire::api::{ClientInfo, ConnectionManager, NoopHandler, PgWireConnectionState};
 use pgwire::error::ErrorInfo;
 use pgwire::messages::{PgWireBackendMessage, PgWireFrontendMessage};
+use pgwire::tokio::TlsAcceptor;
 use pgwire::tokio::server::{negotiate_tls, process_error, process_message};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -44,6 +45,7 @@ use self::handler::Handler;
 use self::planner::Planner;
 use self::startup::Startup;
 use crate::service::Service;
+use crate::tls::Endpoint;
 
 /// How long a client may take to say who it is.
 const STARTUP_LIMIT: Duration = Duration::from_secs(60);
@@ -52,16 +54,18 @@ const STOP_LIMIT: Duration = Duration::from_secs(5);
 
 /// Serves connections until `shutdown`; queries that run then are finished.
 pub async fn serve(
-    listener: TcpListener,
+    endpoint: impl Into<Endpoint>,
     service: Arc<Service>,
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
+    let Endpoint { listener, tls } = endpoint.into();
     let planner = Arc::new(Planner::new(service).map_err(io::Error::other)?);
     let manager = Arc::new(ConnectionManager::new());
     let server = Arc::new(Server {
         startup: Arc::new(Startup::new(manager.clone())),
         handler: Arc::new(Handler::new(planner)),
         cancel: Arc::new(DefaultCancelHandler::new(manager)),
+        tls: tls.map(TlsAcceptor::from),
     });
     let (stop, stopping) = watch::channel(false);
     let mut connections = JoinSet::new();
@@ -92,6 +96,7 @@ struct Server {
     startup: Arc<Startup>,
     handler: Arc<Handler>,
     cancel: Arc<DefaultCancelHandler>,
+    tls: Option<TlsAcceptor>,
 }
 
 /// Waits until the service stops; the guard that waiting gives must not be held.
@@ -109,7 +114,7 @@ async fn connection(
     let limit = sleep(STARTUP_LIMIT);
     tokio::pin!(limit);
     let socket = tokio::select! {
-        socket = negotiate_tls(socket, None) => socket?,
+        socket = negotiate_tls(socket, server.tls.clone()) => socket?,
         () = &mut limit => return Ok(()),
         () = stopped(&mut stopping) => return Ok(()),
     };
