@@ -4,6 +4,7 @@ pub mod ask;
 pub mod catalog;
 pub mod cli;
 pub mod clock;
+pub mod credentials;
 pub mod diagnose;
 pub mod dialect;
 pub mod encode;

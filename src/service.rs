@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono_tz::Tz;
 
 use crate::clock::{Clock, SystemClock};
+use crate::credentials::Credentials;
 use crate::engine::Engine;
 use crate::scheduler::Handle;
 use crate::store::Store;
@@ -18,6 +19,8 @@ pub struct Service {
     /// Nothing when the service runs no jobs.
     pub scheduler: Option<Handle>,
     pub clock: Arc<dyn Clock>,
+    /// Nothing when anybody who can connect is let in.
+    pub credentials: Option<Arc<Credentials>>,
     pub settings: Settings,
 }
 
@@ -74,6 +77,7 @@ impl Service {
             engine: Arc::new(Engine::new()),
             scheduler: None,
             clock: Arc::new(SystemClock),
+            credentials: None,
             settings: Settings::default(),
         }
     }

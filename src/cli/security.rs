@@ -1,11 +1,13 @@
-//! The options that guard a service: TLS.
+//! The options that guard a service: TLS and credentials.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
-use crate::error::Result;
+use crate::credentials::Credentials;
+use crate::error::{Error, ErrorKind, Result, codes};
 use crate::tls::CertificateFiles;
 
 /// How connections are encrypted.
@@ -20,6 +22,37 @@ pub struct Tls {
     /// auto: make a self-signed certificate and keep it in the data folder
     #[arg(long, env = "SYSJOB_TLS", conflicts_with_all = ["tls_cert", "tls_key"])]
     tls: Option<TlsMode>,
+}
+
+/// Who is let in.
+#[derive(Args, Clone)]
+pub struct Auth {
+    /// The users with their roles, tokens, OAuth clients and SQL passwords, TOML;
+    /// without it anybody on this machine is let in
+    #[arg(long, env = "SYSJOB_AUTH", value_name = "FILE")]
+    auth: Option<PathBuf>,
+}
+
+impl Auth {
+    /// The users, if there is a file of them.
+    pub fn credentials(&self) -> Result<Option<Arc<Credentials>>> {
+        self.auth.as_deref().map(|file| Credentials::read(file).map(Arc::new)).transpose()
+    }
+}
+
+/// Whether a listener may take an address: other machines only get in with
+/// credentials.
+pub fn guarded(name: &str, address: SocketAddr, credentials: bool) -> Result<()> {
+    if address.ip().is_loopback() || credentials {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Invalid,
+        codes::ACCESS_DENIED,
+        format!(
+            "--{name} {address} is not a loopback address, and no credentials are configured to guard it; name a file of users with --auth"
+        ),
+    ))
 }
 
 #[derive(Clone, Copy, ValueEnum)]

@@ -11,9 +11,10 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::runtime;
-use super::security::Tls;
+use super::security::{Auth, Tls, guarded};
 use crate::catalog::Catalog;
 use crate::clock::SystemClock;
+use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Result, codes};
 use crate::scheduler::Scheduler;
 use crate::service::Service;
@@ -47,6 +48,8 @@ pub struct Listen {
     pub pg: SocketAddr,
     #[command(flatten)]
     pub tls: Tls,
+    #[command(flatten)]
+    pub auth: Auth,
 }
 
 impl Serve {
@@ -73,34 +76,32 @@ impl Serve {
 pub struct Sockets {
     http: Endpoint,
     pg: Endpoint,
+    credentials: Option<Arc<Credentials>>,
 }
 
 impl Sockets {
     pub async fn bind(listen: &Listen) -> Result<Self> {
+        let credentials = listen.auth.credentials()?;
+        guarded("http", listen.http, credentials.is_some())?;
+        guarded("pg", listen.pg, credentials.is_some())?;
         let http = bind("http", listen.http).await?.into();
-        Ok(Self { http, pg: bind("pg", listen.pg).await?.into() })
+        Ok(Self { http, pg: bind("pg", listen.pg).await?.into(), credentials })
     }
 
     /// Puts TLS on both, if the options say so.
     pub fn secure(&mut self, listen: &Listen, data_dir: &Path) -> Result<()> {
+        let open = [listen.http, listen.pg].iter().any(|a| !a.ip().is_loopback());
         if let Some(files) = listen.tls.certificate(data_dir, &[listen.http, listen.pg])? {
             self.http.tls = Some(files.server("http/1.1")?);
             self.pg.tls = Some(files.server("postgresql")?);
+        } else if open {
+            eprintln!("warning: tokens and rows travel unencrypted; --tls auto encrypts them");
         }
         Ok(())
     }
 }
 
 async fn bind(name: &str, address: SocketAddr) -> Result<TcpListener> {
-    if !address.ip().is_loopback() {
-        return Err(Error::new(
-            ErrorKind::Invalid,
-            codes::ACCESS_DENIED,
-            format!(
-                "--{name} {address} is not a loopback address, and no credentials are configured to guard it"
-            ),
-        ));
-    }
     TcpListener::bind(address).await.map_err(|e| {
         Error::new(
             ErrorKind::Conflict,
@@ -137,7 +138,11 @@ impl Running {
             tasks.push(tokio::spawn(scheduler.run(stopped.clone())));
             handle
         });
-        let service = Arc::new(Service { scheduler, ..Service::new(store) });
+        let service = Arc::new(Service {
+            scheduler,
+            credentials: sockets.credentials,
+            ..Service::new(store)
+        });
         let serving = http::serve(sockets.http, service.clone(), when(stopped.clone()));
         tasks.push(tokio::spawn(async move { serving.await.map_err(listener_failed) }));
         let serving = pgwire::serve(sockets.pg, service.clone(), when(stopped));

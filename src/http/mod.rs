@@ -2,10 +2,12 @@
 //! health checks. It turns requests into queries and batches into JSON; it has
 //! no rules about jobs, and it names every resource it refuses.
 
+mod access;
 mod answer;
 mod ask;
 mod error;
 mod listener;
+mod oauth;
 mod paging;
 mod prefer;
 mod query;
@@ -24,7 +26,7 @@ use axum::Router;
 use axum::body::{Body, Bytes, HttpBody, to_bytes};
 use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequest, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use futures::StreamExt;
@@ -57,8 +59,13 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/api/data/{version}/{*path}", any(web_api))
         .route("/sysjob/query", post(ask::query))
         .route("/sysjob/explain", post(ask::explain))
+        .route(oauth::TOKEN_PATHS[0], post(oauth::token))
+        .route(oauth::TOKEN_PATHS[1], post(oauth::token))
+        .route(oauth::DISCOVERY_PATHS[0], get(oauth::discovery))
+        .route(oauth::DISCOVERY_PATHS[1], get(oauth::discovery))
         .fallback(unknown_path)
         .method_not_allowed_fallback(method_not_allowed)
+        .layer(from_fn_with_state(service.clone(), access::guard))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(from_fn(around))
         .with_state(service)
@@ -136,9 +143,11 @@ async fn web_api(State(service): State<Arc<Service>>, request: Request) -> Respo
 
 async fn handle(service: &Service, request: Request) -> Result<Response> {
     let (parts, body) = request.into_parts();
-    let call = Call::read(&parts)?;
+    let caller = access::caller(service, &parts)?;
+    let call = Call { caller, ..Call::read(&parts)? };
     let catalog = service.store.catalog();
     let resource = Resource::parse(&call.path, catalog)?;
+    access::check(&call.caller, call.method.as_str(), &resource)?;
     let reads = matches!(call.method, Method::GET | Method::HEAD);
     match resource {
         Resource::Query(table) if call.method == Method::POST => {

@@ -42,16 +42,21 @@ impl Call {
         let path = percent_decode_str(path).decode_utf8().map_err(|e| {
             Error::invalid(codes::ODATA, "the path is not UTF-8 once decoded").caused_by(e)
         })?;
-        let scheme = parts.extensions.get::<Scheme>().map_or("http", |scheme| scheme.0);
         Ok(Self {
             method: parts.method.clone(),
-            base: format!("{scheme}://{}{ROOT}{version}/", host(parts)?),
+            base: format!("{}{ROOT}{version}/", address(parts)?),
             path: path.into_owned(),
             query: parts.uri.query().unwrap_or_default().to_owned(),
             prefer: Prefer::read(&parts.headers)?,
             caller: Caller::default(),
         })
     }
+}
+
+/// `http://host:port`, or with https, as the client named it.
+pub fn address(parts: &Parts) -> Result<String> {
+    let scheme = parts.extensions.get::<Scheme>().map_or("http", |scheme| scheme.0);
+    Ok(format!("{scheme}://{}", host(parts)?))
 }
 
 /// Any `v9.x`.

@@ -40,8 +40,8 @@ pub fn metadata(catalog: &Catalog) -> Response {
 pub fn who_am_i(call: &Call) -> Response {
     let mut body = start(call, "#Microsoft.Dynamics.CRM.WhoAmIResponse");
     for (name, id) in [
-        ("BusinessUnitId", identity::BUSINESS_UNIT),
-        ("UserId", identity::SYSTEM_USER),
+        ("BusinessUnitId", call.caller.business_unit),
+        ("UserId", call.caller.user),
         ("OrganizationId", identity::ORGANIZATION),
     ] {
         body.extend_from_slice(format!(",\"{name}\":\"{}\"", guid_text(&id)).as_bytes());

@@ -24,6 +24,7 @@ pub mod state {
     pub const UNKNOWN_CURSOR: &str = "34000";
     pub const UNKNOWN_SAVEPOINT: &str = "3B001";
     pub const UNKNOWN_DATABASE: &str = "3D000";
+    pub const WRONG_PASSWORD: &str = "28P01";
     pub const SYNTAX: &str = "42601";
     pub const UNKNOWN_OBJECT: &str = "42704";
     pub const CANCELED: &str = "57014";

@@ -31,7 +31,7 @@ use std::time::Duration;
 use futures::{SinkExt, StreamExt};
 use pgwire::api::cancel::DefaultCancelHandler;
 use pgwire::api::{ClientInfo, ConnectionManager, NoopHandler, PgWireConnectionState};
-use pgwire::error::ErrorInfo;
+use pgwire::error::{ErrorInfo, PgWireError};
 use pgwire::messages::{PgWireBackendMessage, PgWireFrontendMessage};
 use pgwire::tokio::TlsAcceptor;
 use pgwire::tokio::server::{negotiate_tls, process_error, process_message};
@@ -43,7 +43,7 @@ use tokio::time::{sleep, timeout};
 use self::error::{fatal, state};
 use self::handler::Handler;
 use self::planner::Planner;
-use self::startup::Startup;
+use self::startup::{Door, Startup};
 use crate::service::Service;
 use crate::tls::Endpoint;
 
@@ -59,10 +59,10 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
     let Endpoint { listener, tls } = endpoint.into();
-    let planner = Arc::new(Planner::new(service).map_err(io::Error::other)?);
+    let planner = Arc::new(Planner::new(service.clone()).map_err(io::Error::other)?);
     let manager = Arc::new(ConnectionManager::new());
     let server = Arc::new(Server {
-        startup: Arc::new(Startup::new(manager.clone())),
+        door: Arc::new(Door::new(manager.clone(), service.credentials.clone())),
         handler: Arc::new(Handler::new(planner)),
         cancel: Arc::new(DefaultCancelHandler::new(manager)),
         tls: tls.map(TlsAcceptor::from),
@@ -93,7 +93,7 @@ pub async fn serve(
 
 /// What all connections share.
 struct Server {
-    startup: Arc<Startup>,
+    door: Arc<Door>,
     handler: Arc<Handler>,
     cancel: Arc<DefaultCancelHandler>,
     tls: Option<TlsAcceptor>,
@@ -120,6 +120,7 @@ async fn connection(
     };
     // A client that speaks TLS without asking first gets no answer it could read.
     let Some(mut socket) = socket else { return Ok(()) };
+    let startup = Arc::new(Startup::new(server.door.clone()));
     loop {
         let starting = matches!(
             socket.state(),
@@ -145,14 +146,21 @@ async fn connection(
         let processed = process_message(
             message,
             &mut socket,
-            server.startup.clone(),
+            startup.clone(),
             server.handler.clone(),
             server.handler.clone(),
             Arc::new(NoopHandler),
             server.cancel.clone(),
         );
         if let Err(error) = processed.await {
+            let error = ErrorInfo::from(error);
+            let ends = error.is_fatal();
+            let error = PgWireError::UserError(Box::new(error));
             process_error(&mut socket, error, extended).await?;
+            // What the client has sent on the heels of a failed login is not for us.
+            if ends {
+                return Ok(());
+            }
         }
     }
 }

@@ -127,7 +127,11 @@ fn fetch_filter(filter: &Filter) -> String {
             let op = fetch_op(*op);
             let op = match op {
                 "contains" => {
-                    return fetch_contains(&format!("{entity} attribute='{name}'"), "like", &values);
+                    return fetch_contains(
+                        &format!("{entity} attribute='{name}'"),
+                        "like",
+                        &values,
+                    );
                 }
                 "not-contains" => {
                     return fetch_contains(
