@@ -173,6 +173,8 @@ pub mod codes {
     /// A condition operator that does not fit the column's type.
     pub const OPERATOR_NOT_VALID: u32 = 0x8004_8415;
     pub const ACCESS_DENIED: u32 = 0x8004_8405;
+    /// A query took too long.
+    pub const SQL_TIMEOUT: u32 = 0x8004_4151;
     /// The caller lacks a privilege.
     pub const PRIVILEGE_DENIED: u32 = 0x8004_0220;
 }

@@ -53,19 +53,30 @@ impl Default for Settings {
 pub struct Limits {
     /// Connections at once, for each listener.
     pub connections: usize,
-    /// How long a client may take to send the head of a request, or to set up TLS.
+    /// Bytes of a request's body.
+    pub body_bytes: usize,
+    /// Bytes of a request's path with its query.
+    pub url_bytes: usize,
+    /// How long a client may take to send the head of a request or a piece of
+    /// its body, or to set up TLS.
     pub header_timeout: Duration,
     /// How long a connection may stay open without a request.
     pub idle_timeout: Duration,
 }
 
+impl Limits {
+    pub const DEFAULT: Self = Self {
+        connections: 1000,
+        body_bytes: 64 * 1024 * 1024,
+        url_bytes: 32 * 1024,
+        header_timeout: Duration::from_secs(30),
+        idle_timeout: Duration::from_secs(75),
+    };
+}
+
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            connections: 1000,
-            header_timeout: Duration::from_secs(30),
-            idle_timeout: Duration::from_secs(75),
-        }
+        Self::DEFAULT
     }
 }
 

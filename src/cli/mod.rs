@@ -3,6 +3,7 @@
 mod demo;
 mod diagnose;
 mod import;
+mod limits;
 mod query;
 mod remote;
 mod security;

@@ -10,14 +10,16 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::limits::LimitOptions;
 use super::runtime;
 use super::security::{Auth, Tls, guarded};
 use crate::catalog::Catalog;
 use crate::clock::SystemClock;
 use crate::credentials::Credentials;
+use crate::engine::{Engine, QueryLimits};
 use crate::error::{Error, ErrorKind, Result, codes};
 use crate::scheduler::Scheduler;
-use crate::service::Service;
+use crate::service::{Service, Settings};
 use crate::store::Store;
 use crate::tls::Endpoint;
 use crate::{http, pgwire};
@@ -50,6 +52,8 @@ pub struct Listen {
     pub tls: Tls,
     #[command(flatten)]
     pub auth: Auth,
+    #[command(flatten)]
+    pub limits: LimitOptions,
 }
 
 impl Serve {
@@ -77,6 +81,8 @@ pub struct Sockets {
     http: Endpoint,
     pg: Endpoint,
     credentials: Option<Arc<Credentials>>,
+    settings: Settings,
+    queries: QueryLimits,
 }
 
 impl Sockets {
@@ -85,7 +91,9 @@ impl Sockets {
         guarded("http", listen.http, credentials.is_some())?;
         guarded("pg", listen.pg, credentials.is_some())?;
         let http = bind("http", listen.http).await?.into();
-        Ok(Self { http, pg: bind("pg", listen.pg).await?.into(), credentials })
+        let pg = bind("pg", listen.pg).await?.into();
+        let (settings, queries) = (listen.limits.settings(), listen.limits.queries());
+        Ok(Self { http, pg, credentials, settings, queries })
     }
 
     /// Puts TLS on both, if the options say so.
@@ -141,6 +149,8 @@ impl Running {
         let service = Arc::new(Service {
             scheduler,
             credentials: sockets.credentials,
+            settings: sockets.settings,
+            engine: Arc::new(Engine::limited(sockets.queries)?),
             ..Service::new(store)
         });
         let serving = http::serve(sockets.http, service.clone(), when(stopped.clone()));

@@ -91,9 +91,12 @@ pub async fn query(
         return Err(Error::unsupported(message).into());
     }
     let plan = plans.pop().ok_or_else(|| Error::internal("a text without a query"))?;
-    let rows = service.engine.run(plan).await?;
+    let mut rows = service.engine.run(plan).await?;
     let buffer = Buffer::default();
     let writer = RowWriter::new(format, &rows.schema(), buffer.clone())?;
+    // A query that fails at once still gets a status of its own.
+    let first = rows.next().await.transpose().map_err(failure)?;
+    let rows = futures::stream::iter(first.map(Ok)).chain(rows);
     let pieces = futures::stream::try_unfold(Some((rows, writer, buffer)), |state| async move {
         let Some((mut rows, mut writer, buffer)) = state else { return Ok(None) };
         let written = match rows.next().await {

@@ -69,6 +69,10 @@ impl From<Error> for Failure {
                 StatusCode::PRECONDITION_FAILED
             }
             ErrorKind::Conflict => StatusCode::CONFLICT,
+            // As a server's failure: the same request may do another time.
+            ErrorKind::Limit if error.code == codes::SQL_TIMEOUT => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
             ErrorKind::Limit if THROTTLED.contains(&error.code) => StatusCode::TOO_MANY_REQUESTS,
             ErrorKind::Limit => StatusCode::BAD_REQUEST,
             ErrorKind::Closed => StatusCode::SERVICE_UNAVAILABLE,

@@ -14,6 +14,7 @@ mod query;
 mod request;
 mod resource;
 mod service_document;
+mod throttle;
 
 #[cfg(test)]
 mod tests;
@@ -21,37 +22,37 @@ mod tests;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody, to_bytes};
 use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequest, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use futures::StreamExt;
+use tokio::time::timeout;
 
 use self::error::{Failure, REQUEST_ID, Result, new_request_id};
 use self::listener::{Listener, Peer};
 use self::request::{Call, Scheme};
 use self::resource::{Key, Resource};
+use self::throttle::Throttle;
 use crate::catalog::Table;
 use crate::dialect::odata::decode_options;
 use crate::error::{Error, ErrorKind, codes};
-use crate::service::Service;
+use crate::service::{Limits, Service};
 use crate::tls::Endpoint;
 
-/// The largest request body.
-const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// So much of the body of a refused request is read; a longer one costs the
 /// client its connection.
 const REFUSED_BYTES_MAX: usize = 64 * 1024;
-/// The longest path with query.
-const URL_BYTES_MAX: usize = 32 * 1024;
 
 /// All routes.
 pub fn router(service: Arc<Service>) -> Router {
-    Router::new()
+    let limits = service.settings.limits;
+    let routes = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/api/data/{version}", any(web_api))
@@ -66,9 +67,14 @@ pub fn router(service: Arc<Service>) -> Router {
         .fallback(unknown_path)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(service.clone(), access::guard))
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .layer(from_fn(around))
-        .with_state(service)
+        .layer(DefaultBodyLimit::max(limits.body_bytes));
+    let routes = if service.settings.dataverse_limits {
+        let throttle = Arc::new(Throttle::default());
+        routes.layer(from_fn_with_state((service.clone(), throttle), throttle::limit))
+    } else {
+        routes
+    };
+    routes.layer(from_fn_with_state(limits, around)).with_state(service)
 }
 
 /// Serves until `shutdown` completes and the requests under way are answered.
@@ -84,11 +90,13 @@ pub async fn serve(
 
 /// What holds for every request and answer.
 async fn around(
+    State(limits): State<Limits>,
     ConnectInfo(Peer(traffic)): ConnectInfo<Peer>,
-    mut request: Request,
+    request: Request,
     next: Next,
 ) -> Response {
     let open = traffic.begin();
+    let mut request = steady(request, limits.header_timeout);
     request.extensions_mut().insert(Scheme(if traffic.secure { "https" } else { "http" }));
     let length = request.uri().path_and_query().map_or(0, |p| p.as_str().len());
     let mut response = if traffic.surplus {
@@ -99,9 +107,10 @@ async fn around(
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         refused
-    } else if length > URL_BYTES_MAX {
+    } else if length > limits.url_bytes {
         let message = format!(
-            "the address is longer than {URL_BYTES_MAX} bytes; send the query options as the body of POST set/$query"
+            "the address is longer than {} bytes, which --max-url-bytes sets; send the query options as the body of POST set/$query",
+            limits.url_bytes
         );
         let error = Error::new(ErrorKind::Limit, codes::INVALID_ARGUMENT, message);
         Failure::new(StatusCode::URI_TOO_LONG, error).into_response()
@@ -116,6 +125,23 @@ async fn around(
         headers.insert(REQUEST_ID, id);
     }
     held(response, open)
+}
+
+/// A request whose body ends in an error when the client stops sending it.
+fn steady(request: Request, limit: Duration) -> Request {
+    if request.body().size_hint().exact() == Some(0) {
+        return request;
+    }
+    request.map(|body| {
+        let pieces = body.into_data_stream();
+        Body::from_stream(futures::stream::try_unfold(pieces, move |mut pieces| async move {
+            match timeout(limit, pieces.next()).await {
+                Ok(Some(piece)) => piece.map(|piece| Some((piece, pieces))),
+                Ok(None) => Ok(None),
+                Err(late) => Err(axum::Error::new(late)),
+            }
+        }))
+    })
 }
 
 /// The answer, which holds something until its last byte is made.
@@ -151,7 +177,9 @@ async fn handle(service: &Service, request: Request) -> Result<Response> {
     let reads = matches!(call.method, Method::GET | Method::HEAD);
     match resource {
         Resource::Query(table) if call.method == Method::POST => {
-            let text = query_body(Request::from_parts(parts, body)).await?;
+            let text =
+                query_body(Request::from_parts(parts, body), service.settings.limits.body_bytes)
+                    .await?;
             let mut options = decode_options(&call.query)?;
             options.extend(decode_options(text.trim())?);
             query::collection(service, &call, &table, options).await
@@ -201,7 +229,7 @@ async fn handle(service: &Service, request: Request) -> Result<Response> {
 }
 
 /// The options in the body of `$query`.
-async fn query_body(request: Request) -> Result<String> {
+async fn query_body(request: Request, limit: usize) -> Result<String> {
     let kind = request
         .headers()
         .get(header::CONTENT_TYPE)
@@ -217,7 +245,8 @@ async fn query_body(request: Request) -> Result<String> {
     let bytes = Bytes::from_request(request, &()).await.map_err(|rejection| {
         let (status, text) = (rejection.status(), rejection.body_text());
         let error = if status == StatusCode::PAYLOAD_TOO_LARGE {
-            let message = format!("the body is longer than {BODY_BYTES_MAX} bytes");
+            let message =
+                format!("the body is longer than {limit} bytes, which --max-body-bytes sets");
             Error::new(ErrorKind::Limit, codes::INVALID_ARGUMENT, message)
         } else {
             Error::invalid(codes::INVALID_ARGUMENT, text)

@@ -36,7 +36,7 @@ use pgwire::messages::{PgWireBackendMessage, PgWireFrontendMessage};
 use pgwire::tokio::TlsAcceptor;
 use pgwire::tokio::server::{negotiate_tls, process_error, process_message};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -49,6 +49,8 @@ use crate::tls::Endpoint;
 
 /// How long a client may take to say who it is.
 const STARTUP_LIMIT: Duration = Duration::from_secs(60);
+/// Connections beyond the limit that are told so; others are closed at once.
+const REFUSALS_MAX: usize = 64;
 /// How long running queries may go on after the service was asked to stop.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 
@@ -67,6 +69,8 @@ pub async fn serve(
         cancel: Arc::new(DefaultCancelHandler::new(manager)),
         tls: tls.map(TlsAcceptor::from),
     });
+    let places = Arc::new(Semaphore::new(service.settings.limits.connections));
+    let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
     let (stop, stopping) = watch::channel(false);
     let mut connections = JoinSet::new();
     tokio::pin!(shutdown);
@@ -75,7 +79,17 @@ pub async fn serve(
             () = &mut shutdown => break,
             accepted = listener.accept() => match accepted {
                 Ok((socket, _)) => {
-                    connections.spawn(connection(socket, server.clone(), stopping.clone()));
+                    let (place, surplus) = match places.clone().try_acquire_owned() {
+                        Ok(place) => (Ok(place), false),
+                        Err(_) => (refusals.clone().try_acquire_owned(), true),
+                    };
+                    let Ok(place) = place else { continue };
+                    let startup = Startup::new(server.door.clone(), surplus);
+                    let served = connection(socket, server.clone(), startup, stopping.clone());
+                    connections.spawn(async move {
+                        let _place = place;
+                        served.await
+                    });
                 }
                 // Out of file descriptors, mostly: others will be given back.
                 Err(_) => sleep(Duration::from_millis(50)).await,
@@ -109,6 +123,7 @@ async fn stopped(stopping: &mut watch::Receiver<bool>) {
 async fn connection(
     socket: TcpStream,
     server: Arc<Server>,
+    startup: Startup,
     mut stopping: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let limit = sleep(STARTUP_LIMIT);
@@ -120,7 +135,7 @@ async fn connection(
     };
     // A client that speaks TLS without asking first gets no answer it could read.
     let Some(mut socket) = socket else { return Ok(()) };
-    let startup = Arc::new(Startup::new(server.door.clone()));
+    let startup = Arc::new(startup);
     loop {
         let starting = matches!(
             socket.state(),

@@ -50,12 +50,14 @@ impl Door {
 /// The start of one connection.
 pub struct Startup {
     door: Arc<Door>,
+    /// Beyond the number of connections.
+    surplus: bool,
     sasl: Mutex<SASLState>,
 }
 
 impl Startup {
-    pub fn new(door: Arc<Door>) -> Self {
-        Self { door, sasl: Mutex::new(SASLState::Initial) }
+    pub fn new(door: Arc<Door>, surplus: bool) -> Self {
+        Self { door, surplus, sasl: Mutex::new(SASLState::Initial) }
     }
 
     /// One step of the proof; whether it is complete.
@@ -141,6 +143,11 @@ impl StartupHandler for Startup {
             PgWireFrontendMessage::Startup(startup) => {
                 protocol_negotiation(client, &startup).await?;
                 save_startup_parameters_to_metadata(client, &startup);
+                if self.surplus {
+                    let message =
+                        "too many connections: their number is limited by --max-connections";
+                    return Err(fatal(state::TOO_MANY_CONNECTIONS, message));
+                }
                 if self.door.scram.is_none() {
                     return self.admit(client).await;
                 }
