@@ -24,14 +24,14 @@ pub type Result<T, E = Failure> = std::result::Result<T, E>;
 #[derive(Debug)]
 pub struct Failure {
     status: StatusCode,
-    error: Error,
+    error: Box<Error>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Failure {
     /// An error whose status says more than its kind does.
     pub fn new(status: StatusCode, error: Error) -> Self {
-        Self { status, error, headers: Vec::new() }
+        Self { status, error: Box::new(error), headers: Vec::new() }
     }
 
     /// The resource exists and does not take this method, now or later.

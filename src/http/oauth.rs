@@ -28,7 +28,7 @@ pub fn is_served(path: &str) -> bool {
     let below = path.strip_prefix('/').and_then(|path| path.split_once('/'));
     below.is_some_and(|(tenant, below)| {
         let same = |served: &&str| served.strip_prefix("/{tenant}/") == Some(below);
-        !tenant.is_empty() && TOKEN_PATHS.iter().chain(&DISCOVERY_PATHS).any(|p| same(&p))
+        !tenant.is_empty() && TOKEN_PATHS.iter().chain(&DISCOVERY_PATHS).any(same)
     })
 }
 
