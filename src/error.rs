@@ -238,4 +238,8 @@ pub mod codes {
     pub const TOO_MANY_VALUES: u32 = 0x8004_430E;
     pub const AGGREGATE_LIMIT: u32 = 0x8004_E023;
     pub const ACCESS_DENIED: u32 = 0x8004_8405;
+    /// A query took too long.
+    pub const SQL_TIMEOUT: u32 = 0x8004_4151;
+    /// The caller lacks a privilege.
+    pub const PRIVILEGE_DENIED: u32 = 0x8004_0220;
 }

@@ -31,6 +31,16 @@ pub enum Role {
     Administrator,
 }
 
+impl Role {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Reader => "reader",
+            Self::Operator => "operator",
+            Self::Administrator => "administrator",
+        }
+    }
+}
+
 /// The user that requests without credentials act as.
 pub const SYSTEM_USER: Guid = uuid::uuid!("5e5ab5e0-0000-4000-8000-000000000001").into_bytes();
 

@@ -2,10 +2,12 @@
 //! scheduler, and how this service is set up.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono_tz::Tz;
 
 use crate::clock::{Clock, SystemClock};
+use crate::credentials::Credentials;
 use crate::engine::Engine;
 use crate::identity::Caller;
 use crate::query::Context;
@@ -20,6 +22,8 @@ pub struct Service {
     /// Nothing when the service runs no jobs.
     pub scheduler: Option<Handle>,
     pub clock: Arc<dyn Clock>,
+    /// Nothing when anybody who can connect is let in.
+    pub credentials: Option<Arc<Credentials>>,
     pub settings: Settings,
 }
 
@@ -33,11 +37,49 @@ pub struct Settings {
     /// `$apply` runs before a `$filter` beside it, as the OData standard has it;
     /// in Dataverse the filter runs first.
     pub standard_order: bool,
+    pub limits: Limits,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { timezone: Tz::UTC, dataverse_limits: false, standard_order: false }
+        Self {
+            timezone: Tz::UTC,
+            dataverse_limits: false,
+            standard_order: false,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// What a listener lets its clients take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections at once, for each listener.
+    pub connections: usize,
+    /// Bytes of a request's body.
+    pub body_bytes: usize,
+    /// Bytes of a request's path with its query.
+    pub url_bytes: usize,
+    /// How long a client may take to send the head of a request or a piece of
+    /// its body, or to set up TLS.
+    pub header_timeout: Duration,
+    /// How long a connection may stay open without a request.
+    pub idle_timeout: Duration,
+}
+
+impl Limits {
+    pub const DEFAULT: Self = Self {
+        connections: 1000,
+        body_bytes: 64 * 1024 * 1024,
+        url_bytes: 32 * 1024,
+        header_timeout: Duration::from_secs(30),
+        idle_timeout: Duration::from_secs(75),
+    };
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::DEFAULT
     }
 }
 
@@ -49,6 +91,7 @@ impl Service {
             engine: Arc::new(Engine::new()),
             scheduler: None,
             clock: Arc::new(SystemClock),
+            credentials: None,
             settings: Settings::default(),
         }
     }

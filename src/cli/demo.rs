@@ -63,15 +63,16 @@ impl Demo {
             (None, None) => return Err(Error::internal("the demo has no folder")),
         };
         runtime()?.block_on(async {
-            let sockets = Sockets::bind(&self.listen).await?;
+            let mut sockets = Sockets::bind(&self.listen).await?;
             let store = Arc::new(Store::open(&folder, self.catalog.load()?)?);
             messages::register(&store)?;
+            sockets.secure(&self.listen, &folder)?;
             let (loading, speed) = (store.clone(), self.speed.max(0.001));
             let trace = tokio::task::spawn_blocking(move || load(&loading, speed))
                 .await
                 .map_err(|e| Error::internal("loading the trace failed").caused_by(e))??;
             let mut running =
-                Running::start(store.clone(), sockets, Some(CAPACITY), self.timezone.settings())?;
+                Running::start(store.clone(), sockets, Some(CAPACITY), self.timezone.zone())?;
             println!("ready");
             let scheduler = running.service.scheduler.clone();
             let feeder =
@@ -215,15 +216,15 @@ async fn diagnosis(running: &Running) -> Result<()> {
 }
 
 fn commands(running: &Running) {
-    let (http, pg) = (running.http, running.pg);
+    let (url, pg) = (&running.url, running.pg);
     println!(
         r#"The later part of the trace arrives now. Three commands to try while it runs:
 
 psql -h {host} -p {port} -d sysjob -c "SELECT statecodename, statuscodename, COUNT(*) AS jobs FROM asyncoperation GROUP BY statecodename, statuscodename ORDER BY jobs DESC"
 
-curl -sG http://{http}/api/data/v9.2/asyncoperations -H 'Prefer: odata.include-annotations="*"' --data-urlencode "fetchXml=<fetch top='3'><entity name='asyncoperation'><attribute name='name'/><attribute name='statuscode'/><attribute name='ownerid'/><order attribute='createdon' descending='true'/></entity></fetch>"
+curl -sG {url}/api/data/v9.2/asyncoperations -H 'Prefer: odata.include-annotations="*"' --data-urlencode "fetchXml=<fetch top='3'><entity name='asyncoperation'><attribute name='name'/><attribute name='statuscode'/><attribute name='ownerid'/><order attribute='createdon' descending='true'/></entity></fetch>"
 
-curl -sG http://{http}/api/data/v9.2/asyncoperations --data-urlencode '$apply=groupby((statecode,statuscode,operationtype),aggregate($count as count))'
+curl -sG {url}/api/data/v9.2/asyncoperations --data-urlencode '$apply=groupby((statecode,statuscode,operationtype),aggregate($count as count))'
 
 Ctrl-C stops the demo."#,
         host = pg.ip(),

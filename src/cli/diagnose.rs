@@ -64,7 +64,7 @@ impl Diagnose {
         };
         let now = now.as_deref().map(|n| n.trim_end_matches('Z'));
         match &self.target.url {
-            Some(url) => self.print(&Remote::new(url), now),
+            Some(url) => self.print(&Remote::new(url, &self.target.connection)?, now),
             None => {
                 let store = open(&self.target)?;
                 let runtime = runtime()?;

@@ -3,8 +3,10 @@
 mod demo;
 mod diagnose;
 mod import;
+mod limits;
 mod query;
 mod remote;
+mod security;
 mod serve;
 
 use std::path::PathBuf;
@@ -18,7 +20,6 @@ use crate::catalog::Catalog;
 use crate::dialect::Dialect;
 use crate::error::{Error, Result};
 use crate::query::context::timezone;
-use crate::service::Settings;
 
 /// The Dataverse asynchronous service as a local service: system jobs that run,
 /// and that FetchXML, OData and SQL can ask about.
@@ -71,6 +72,20 @@ struct Target {
     url: Option<String>,
     #[command(flatten)]
     catalog: CatalogFiles,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// How a running service is reached.
+#[derive(Args)]
+struct Connection {
+    /// The certificate of the authority that vouches for an https service, PEM;
+    /// those that the system trusts if not given
+    #[arg(long, env = "SYSJOB_CACERT", value_name = "FILE")]
+    cacert: Option<PathBuf>,
+    /// A bearer token of the service
+    #[arg(long, env = "SYSJOB_TOKEN", hide_env_values = true)]
+    token: Option<String>,
 }
 
 /// Whose days and months dates are told in.
@@ -82,9 +97,9 @@ struct Timezone {
 }
 
 impl Timezone {
-    /// How a service is set up with it.
-    fn settings(self) -> Settings {
-        Settings { timezone: self.timezone.unwrap_or(Tz::UTC), ..Settings::default() }
+    /// The zone of callers who name none.
+    fn zone(self) -> Tz {
+        self.timezone.unwrap_or(Tz::UTC)
     }
 }
 

@@ -122,11 +122,9 @@ impl Query {
         match &self.target.url {
             Some(url) => {
                 let dialect = self.text.dialect.word();
-                let mut answer = Remote::new(url).timezone(self.timezone.timezone).query(
-                    dialect,
-                    &text,
-                    self.format,
-                )?;
+                let mut answer = Remote::new(url, &self.target.connection)?
+                    .timezone(self.timezone.timezone)
+                    .query(dialect, &text, self.format)?;
                 io::copy(&mut answer, &mut out).map_err(write_failed)?;
                 out.flush().map_err(write_failed)?;
             }
@@ -164,12 +162,9 @@ impl Explain {
         let text = self.text.read()?;
         if let Some(url) = &self.target.url {
             let dialect = self.text.dialect.word();
-            let mut plan = Remote::new(url).timezone(self.timezone.timezone).explain(
-                dialect,
-                &text,
-                self.physical,
-                self.analyze,
-            )?;
+            let mut plan = Remote::new(url, &self.target.connection)?
+                .timezone(self.timezone.timezone)
+                .explain(dialect, &text, self.physical, self.analyze)?;
             io::copy(&mut plan, &mut io::stdout()).map_err(write_failed)?;
             return Ok(ExitCode::SUCCESS);
         }

@@ -1,23 +1,53 @@
 //! A running service as the command line asks it: `POST /sysjob/query` and
 //! `/sysjob/explain`.
 
+use std::fs;
 use std::io::Read;
+use std::path::{Path, PathBuf};
 
 use chrono_tz::Tz;
 use serde_json::{Value, json};
+use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 
+use super::Connection;
 use crate::encode::Format;
 use crate::error::{Error, ErrorKind, Result, codes};
+use crate::tls::provider;
+
+/// Where systems keep the certificates of the authorities they trust.
+const SYSTEM_AUTHORITIES: &[&str] = &[
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
 
 /// A running service.
 pub struct Remote {
     url: String,
+    agent: ureq::Agent,
+    /// What stands behind `Bearer`.
+    token: Option<String>,
     timezone: Option<Tz>,
 }
 
 impl Remote {
-    pub fn new(url: &str) -> Self {
-        Self { url: url.trim_end_matches('/').to_owned(), timezone: None }
+    pub fn new(url: &str, connection: &Connection) -> Result<Self> {
+        let url = url.trim_end_matches('/').to_owned();
+        let mut config = ureq::Agent::config_builder().http_status_as_error(false);
+        if url.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://")) {
+            let tls = TlsConfig::builder()
+                .unversioned_rustls_crypto_provider(provider())
+                .root_certs(authorities(connection.cacert.as_deref())?)
+                .build();
+            config = config.tls_config(tls);
+        }
+        Ok(Self {
+            url,
+            agent: config.build().into(),
+            token: connection.token.clone(),
+            timezone: None,
+        })
     }
 
     /// Asks from a time zone; otherwise the service's own counts.
@@ -49,9 +79,10 @@ impl Remote {
             Error::new(ErrorKind::NotFound, codes::UNEXPECTED, format!("no answer from {url}: {e}"))
                 .caused_by(e)
         };
-        let agent: ureq::Agent =
-            ureq::Agent::config_builder().http_status_as_error(false).build().into();
-        let mut request = agent.post(&url).header("content-type", "application/json");
+        let mut request = self.agent.post(&url).header("content-type", "application/json");
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
         if let Some(zone) = self.timezone {
             request = request.header("prefer", format!("odata.timezone=\"{}\"", zone.name()));
         }
@@ -68,4 +99,32 @@ impl Remote {
             .unwrap_or_else(|| format!("{url} answered {status}: {text}"));
         Err(Error::invalid(codes::INVALID_ARGUMENT, message))
     }
+}
+
+/// The certificates that vouch for a service: those of a file, or of the system.
+fn authorities(file: Option<&Path>) -> Result<RootCerts> {
+    let refused = |message: String| Error::invalid(codes::INVALID_ARGUMENT, message);
+    let system = || {
+        let named = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
+        named.into_iter().chain(SYSTEM_AUTHORITIES.iter().map(PathBuf::from)).find(|f| f.exists())
+    };
+    let file = file.map(Path::to_owned).or_else(system).ok_or_else(|| {
+        refused(
+            "no certificates to trust were found on this system; name some with --cacert".into(),
+        )
+    })?;
+    let name = file.display();
+    let text = fs::read(&file)
+        .map_err(|e| refused(format!("'{name}' cannot be read: {e}")).caused_by(e))?;
+    let mut certificates = Vec::new();
+    for item in parse_pem(&text) {
+        let item = item.map_err(|e| refused(format!("'{name}' is not a PEM file: {e}")))?;
+        if let PemItem::Certificate(certificate) = item {
+            certificates.push(certificate);
+        }
+    }
+    if certificates.is_empty() {
+        return Err(refused(format!("'{name}' holds no PEM certificate")));
+    }
+    Ok(RootCerts::from(certificates))
 }

@@ -1,21 +1,27 @@
 //! `sysjob serve`: store, scheduler and listeners, started and stopped in order.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use chrono_tz::Tz;
 use clap::Args;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::limits::LimitOptions;
+use super::security::{Auth, Tls, guarded};
 use super::{CatalogFiles, Timezone, runtime};
 use crate::clock::SystemClock;
+use crate::credentials::Credentials;
+use crate::engine::{Engine, QueryLimits};
 use crate::error::{Error, ErrorKind, Result, codes};
 use crate::scheduler::Scheduler;
 use crate::service::{Service, Settings};
 use crate::store::Store;
+use crate::tls::Endpoint;
 use crate::{http, messages, pgwire};
 
 #[derive(Args)]
@@ -46,16 +52,23 @@ pub struct Listen {
     /// Address for SQL clients
     #[arg(long, env = "SYSJOB_PG", default_value = "127.0.0.1:5433")]
     pub pg: SocketAddr,
+    #[command(flatten)]
+    pub tls: Tls,
+    #[command(flatten)]
+    pub auth: Auth,
+    #[command(flatten)]
+    pub limits: LimitOptions,
 }
 
 impl Serve {
     pub fn run(self) -> Result<ExitCode> {
         runtime()?.block_on(async {
-            let sockets = Sockets::bind(&self.listen).await?;
+            let mut sockets = Sockets::bind(&self.listen).await?;
             let store = Arc::new(Store::open(&self.data_dir, self.catalog.load()?)?);
             messages::register(&store)?;
+            sockets.secure(&self.listen, &self.data_dir)?;
             let capacity = (!self.no_scheduler).then_some(self.capacity);
-            let mut running = Running::start(store, sockets, capacity, self.timezone.settings())?;
+            let mut running = Running::start(store, sockets, capacity, self.timezone.zone())?;
             println!("ready");
             let outcome = tokio::select! {
                 ended = stop_signal() => ended,
@@ -70,26 +83,38 @@ impl Serve {
 /// Bound listeners. They are bound before the store is opened, so that a port
 /// in use is told before a long start.
 pub struct Sockets {
-    http: TcpListener,
-    pg: TcpListener,
+    http: Endpoint,
+    pg: Endpoint,
+    credentials: Option<Arc<Credentials>>,
+    settings: Settings,
+    queries: QueryLimits,
 }
 
 impl Sockets {
     pub async fn bind(listen: &Listen) -> Result<Self> {
-        Ok(Self { http: bind("http", listen.http).await?, pg: bind("pg", listen.pg).await? })
+        let credentials = listen.auth.credentials()?;
+        guarded("http", listen.http, credentials.is_some())?;
+        guarded("pg", listen.pg, credentials.is_some())?;
+        let http = bind("http", listen.http).await?.into();
+        let pg = bind("pg", listen.pg).await?.into();
+        let (settings, queries) = (listen.limits.settings(), listen.limits.queries());
+        Ok(Self { http, pg, credentials, settings, queries })
+    }
+
+    /// Puts TLS on both, if the options say so.
+    pub fn secure(&mut self, listen: &Listen, data_dir: &Path) -> Result<()> {
+        let open = [listen.http, listen.pg].iter().any(|a| !a.ip().is_loopback());
+        if let Some(files) = listen.tls.certificate(data_dir, &[listen.http, listen.pg])? {
+            self.http.tls = Some(files.server("http/1.1")?);
+            self.pg.tls = Some(files.server("postgresql")?);
+        } else if open {
+            eprintln!("warning: tokens and rows travel unencrypted; --tls auto encrypts them");
+        }
+        Ok(())
     }
 }
 
 async fn bind(name: &str, address: SocketAddr) -> Result<TcpListener> {
-    if !address.ip().is_loopback() {
-        return Err(Error::new(
-            ErrorKind::Invalid,
-            codes::ACCESS_DENIED,
-            format!(
-                "--{name} {address} is not a loopback address, and no credentials are configured to guard it"
-            ),
-        ));
-    }
     TcpListener::bind(address).await.map_err(|e| {
         Error::new(
             ErrorKind::Conflict,
@@ -103,7 +128,8 @@ async fn bind(name: &str, address: SocketAddr) -> Result<TcpListener> {
 /// A running service.
 pub struct Running {
     pub service: Arc<Service>,
-    pub http: SocketAddr,
+    /// Where the Web API is, with its scheme.
+    pub url: String,
     pub pg: SocketAddr,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<Result<()>>>,
@@ -116,11 +142,12 @@ impl Running {
         store: Arc<Store>,
         sockets: Sockets,
         capacity: Option<usize>,
-        settings: Settings,
+        timezone: Tz,
     ) -> Result<Self> {
         let failed = |e: std::io::Error| Error::internal("a listener has no address").caused_by(e);
-        let http_address = sockets.http.local_addr().map_err(failed)?;
-        let pg_address = sockets.pg.local_addr().map_err(failed)?;
+        let http_address = sockets.http.listener.local_addr().map_err(failed)?;
+        let pg_address = sockets.pg.listener.local_addr().map_err(failed)?;
+        let scheme = if sockets.http.tls.is_some() { "https" } else { "http" };
         let (stop, stopped) = watch::channel(false);
         let mut tasks = Vec::new();
         let scheduler = capacity.map(|capacity| {
@@ -129,14 +156,21 @@ impl Running {
             tasks.push(tokio::spawn(scheduler.run(stopped.clone())));
             handle
         });
-        let service = Arc::new(Service { scheduler, settings, ..Service::new(store) });
+        let service = Arc::new(Service {
+            scheduler,
+            credentials: sockets.credentials,
+            settings: Settings { timezone, ..sockets.settings },
+            engine: Arc::new(Engine::limited(sockets.queries)?),
+            ..Service::new(store)
+        });
         let serving = http::serve(sockets.http, service.clone(), when(stopped.clone()));
         tasks.push(tokio::spawn(async move { serving.await.map_err(listener_failed) }));
         let serving = pgwire::serve(sockets.pg, service.clone(), when(stopped));
         tasks.push(tokio::spawn(async move { serving.await.map_err(listener_failed) }));
-        println!("listening http {http_address}");
+        println!("listening {scheme} {http_address}");
         println!("listening pg {pg_address}");
-        Ok(Self { service, http: http_address, pg: pg_address, stop, tasks })
+        let url = format!("{scheme}://{http_address}");
+        Ok(Self { service, url, pg: pg_address, stop, tasks })
     }
 
     /// Waits for a part to fail; none ends by itself otherwise.

@@ -3,10 +3,19 @@
 use datafusion::common::{DataFusionError, SchemaError};
 use datafusion::error::DataFusionError as Failure;
 
-use crate::error::{Error, ErrorKind, codes};
+use super::limits::out_of_memory;
+use crate::error::{Error, codes};
 
 /// What a DataFusion error means to the person who asked.
 pub fn failure(e: Failure) -> Error {
+    // An error of ours may have travelled through DataFusion.
+    let e = match e {
+        DataFusionError::External(inner) => match inner.downcast::<Error>() {
+            Ok(own) => return *own,
+            Err(inner) => DataFusionError::External(inner),
+        },
+        e => e,
+    };
     let root = e.find_root();
     let text = root.strip_backtrace();
     let invalid = |state| Error::invalid(codes::INVALID_ARGUMENT, text.clone()).sqlstate(state);
@@ -35,9 +44,7 @@ pub fn failure(e: Failure) -> Error {
             };
             Error::invalid(codes::INVALID_ARGUMENT, what.clone()).sqlstate(state)
         }
-        DataFusionError::ResourcesExhausted(what) => {
-            Error::new(ErrorKind::Limit, codes::UNEXPECTED, what.clone()).sqlstate("53200")
-        }
+        DataFusionError::ResourcesExhausted(what) => out_of_memory(what),
         DataFusionError::ArrowError(inner, _) => match inner.as_ref() {
             datafusion::arrow::error::ArrowError::DivideByZero => invalid("22012"),
             datafusion::arrow::error::ArrowError::ArithmeticOverflow(_) => invalid("22003"),

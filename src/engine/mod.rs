@@ -11,6 +11,7 @@ mod canonical;
 mod collation;
 mod derived;
 mod failure;
+mod limits;
 mod plan;
 mod provider;
 mod scan;
@@ -26,12 +27,14 @@ use datafusion::execution::{
     FunctionRegistry, SendableRecordBatchStream, SessionState, SessionStateBuilder,
 };
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::{ExecutionPlan, collect, displayable, execute_stream};
+use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::sqlparser::ast;
+use futures::TryStreamExt;
 
 pub use self::collation::key as collation_key;
 pub use self::failure::failure;
+pub use self::limits::QueryLimits;
 pub use self::provider::SnapshotTable;
 
 use crate::error::{Error, Result};
@@ -41,6 +44,7 @@ use crate::store::{ROWS_MAX, Snapshot};
 /// The query engine; one for all sessions.
 pub struct Engine {
     session: SessionState,
+    limits: QueryLimits,
 }
 
 impl Default for Engine {
@@ -50,13 +54,20 @@ impl Default for Engine {
 }
 
 impl Engine {
+    /// An engine whose queries take what they need.
     pub fn new() -> Self {
+        Self::limited(QueryLimits::default()).expect("no limits, nothing to set up")
+    }
+
+    /// An engine whose queries are limited.
+    pub fn limited(limits: QueryLimits) -> Result<Self> {
         // Chunk-sized batches: small ones cost twice the time.
         let mut config = SessionConfig::new().with_batch_size(ROWS_MAX);
         // Lookups are mostly null; such rows need not reach an inner join.
         config.options_mut().optimizer.filter_null_join_keys = true;
         let mut session = SessionStateBuilder::new()
             .with_config(config)
+            .with_runtime_env(limits.runtime().map_err(failure)?)
             .with_default_features()
             .with_optimizer_rule(Arc::new(canonical::SmallerSideLeft))
             .with_optimizer_rule(Arc::new(canonical::OrderedAggregates))
@@ -65,7 +76,7 @@ impl Engine {
             // It replaces DataFusion's alias of the same name, if there is one.
             session.register_udf(function).expect("a session takes any function");
         }
-        Self { session }
+        Ok(Self { session, limits })
     }
 
     /// The plan of a bound FetchXML or OData query, as asked. Its columns are
@@ -115,13 +126,13 @@ impl Engine {
     /// Runs a plan.
     pub async fn run(&self, plan: LogicalPlan) -> Result<SendableRecordBatchStream> {
         let physical = self.physical(plan).await?;
-        execute_stream(physical, self.session.task_ctx()).map_err(failure)
+        let rows = execute_stream(physical, self.session.task_ctx()).map_err(failure)?;
+        Ok(self.limits.timed(rows))
     }
 
     /// Runs a plan to its end.
     pub async fn collect(&self, plan: LogicalPlan) -> Result<Vec<RecordBatch>> {
-        let physical = self.physical(plan).await?;
-        collect(physical, self.session.task_ctx()).await.map_err(failure)
+        self.run(plan).await?.try_collect().await.map_err(failure)
     }
 
     /// The logical plan as text; with `physical` how it is executed, with
@@ -139,7 +150,8 @@ impl Engine {
         if !analyze {
             return Ok(displayable(plan.as_ref()).indent(false).to_string());
         }
-        collect(plan.clone(), self.session.task_ctx()).await.map_err(failure)?;
+        let rows = execute_stream(plan.clone(), self.session.task_ctx()).map_err(failure)?;
+        let _: Vec<RecordBatch> = self.limits.timed(rows).try_collect().await.map_err(failure)?;
         let shown = datafusion::physical_plan::display::DisplayableExecutionPlan::with_metrics(
             plan.as_ref(),
         );

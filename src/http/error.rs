@@ -25,20 +25,26 @@ pub type Result<T, E = Failure> = std::result::Result<T, E>;
 #[derive(Debug)]
 pub struct Failure {
     status: StatusCode,
-    error: Error,
-    allow: Option<&'static str>,
+    error: Box<Error>,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Failure {
     /// An error whose status says more than its kind does.
     pub fn new(status: StatusCode, error: Error) -> Self {
-        Self { status, error, allow: None }
+        Self { status, error: Box::new(error), headers: Vec::new() }
     }
 
     /// The resource exists and does not take this method, now or later.
     pub fn method(message: impl Into<String>, allow: &'static str) -> Self {
-        let error = Error::unsupported(message);
-        Self { status: StatusCode::METHOD_NOT_ALLOWED, error, allow: Some(allow) }
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, Error::unsupported(message))
+            .with(header::ALLOW, HeaderValue::from_static(allow))
+    }
+
+    /// The answer has this header too.
+    pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
     }
 
     /// Dataverse answers this; sysjob does not.
@@ -55,13 +61,19 @@ impl Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let status = match error.kind {
-            _ if error.code == codes::ACCESS_DENIED => StatusCode::FORBIDDEN,
+            _ if matches!(error.code, codes::ACCESS_DENIED | codes::PRIVILEGE_DENIED) => {
+                StatusCode::FORBIDDEN
+            }
             ErrorKind::Invalid | ErrorKind::Unsupported => StatusCode::BAD_REQUEST,
             ErrorKind::NotFound => StatusCode::NOT_FOUND,
             ErrorKind::Conflict if matches!(error.code, VERSION_MISMATCH | DUPLICATE_RECORD) => {
                 StatusCode::PRECONDITION_FAILED
             }
             ErrorKind::Conflict => StatusCode::CONFLICT,
+            // As a server's failure: the same request may do another time.
+            ErrorKind::Limit if error.code == codes::SQL_TIMEOUT => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
             ErrorKind::Limit if THROTTLED.contains(&error.code) => StatusCode::TOO_MANY_REQUESTS,
             ErrorKind::Limit => StatusCode::BAD_REQUEST,
             ErrorKind::Closed => StatusCode::SERVICE_UNAVAILABLE,
@@ -122,9 +134,7 @@ impl Failure {
         if let Some(id) = id.and_then(|id| HeaderValue::from_str(&id).ok()) {
             response.headers_mut().insert(REQUEST_ID, id);
         }
-        if let Some(allow) = self.allow {
-            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
-        }
+        response.headers_mut().extend(self.headers);
         response
     }
 }

@@ -2,6 +2,7 @@
 //! health checks. It turns requests into queries and batches into JSON; it has
 //! no rules about jobs, and it names every resource it refuses.
 
+mod access;
 mod answer;
 mod ask;
 mod batch;
@@ -14,7 +15,9 @@ mod expand_text;
 mod form;
 mod formats;
 mod functions;
+mod listener;
 mod negotiate;
+mod oauth;
 mod object;
 mod paging;
 mod prefer;
@@ -24,6 +27,7 @@ mod resource;
 mod rows;
 mod service_document;
 mod sql;
+mod throttle;
 
 #[cfg(test)]
 mod tests;
@@ -31,41 +35,44 @@ mod tests;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Bytes, to_bytes};
-use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
+use axum::body::{Body, Bytes, HttpBody, to_bytes};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequest, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
+use futures::StreamExt;
 use futures::future::BoxFuture;
+use tokio::time::timeout;
 
 use self::error::{Failure, REQUEST_ID, Result, new_request_id};
+use self::listener::{Listener, Peer};
 use self::prefer::Prefer;
 use self::query::Target;
-use self::request::Call;
+use self::request::{Call, Scheme};
 use self::resource::Resource;
 use self::rows::Related;
+use self::throttle::Throttle;
 use crate::catalog::Table;
 use crate::dialect::odata::decode_options;
 use crate::error::{Error, ErrorKind, codes};
-use crate::service::Service;
+use crate::service::{Limits, Service};
+use crate::tls::Endpoint;
 
-/// The largest request body.
-const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// So much of the body of a refused request is read; a longer one costs the
 /// client its connection.
 const REFUSED_BYTES_MAX: usize = 64 * 1024;
-/// The longest path with query.
-const URL_BYTES_MAX: usize = 32 * 1024;
 
 /// The protocol version of every answer.
 const ODATA_VERSION: &str = "4.0";
 
 /// All routes.
 pub fn router(service: Arc<Service>) -> Router {
-    Router::new()
+    let limits = service.settings.limits;
+    let routes = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/api/data/{version}", any(web_api))
@@ -73,28 +80,57 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/api/data/{version}/{*path}", any(web_api))
         .route("/sysjob/query", post(ask::query))
         .route("/sysjob/explain", post(ask::explain))
+        .route(oauth::TOKEN_PATHS[0], post(oauth::token))
+        .route(oauth::TOKEN_PATHS[1], post(oauth::token))
+        .route(oauth::DISCOVERY_PATHS[0], get(oauth::discovery))
+        .route(oauth::DISCOVERY_PATHS[1], get(oauth::discovery))
         .fallback(unknown_path)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .layer(from_fn(around))
-        .with_state(service)
+        .layer(from_fn_with_state(service.clone(), access::guard))
+        .layer(DefaultBodyLimit::max(limits.body_bytes));
+    let routes = if service.settings.dataverse_limits {
+        let throttle = Arc::new(Throttle::default());
+        routes.layer(from_fn_with_state((service.clone(), throttle), throttle::limit))
+    } else {
+        routes
+    };
+    routes.layer(from_fn_with_state(limits, around)).with_state(service)
 }
 
 /// Serves until `shutdown` completes and the requests under way are answered.
 pub async fn serve(
-    listener: tokio::net::TcpListener,
+    endpoint: impl Into<Endpoint>,
     service: Arc<Service>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    axum::serve(listener, router(service)).with_graceful_shutdown(shutdown).await
+    let listener = Listener::new(endpoint.into(), service.settings.limits);
+    let routes = router(service).into_make_service_with_connect_info::<Peer>();
+    axum::serve(listener, routes).with_graceful_shutdown(shutdown).await
 }
 
 /// What holds for every request and answer.
-async fn around(request: Request, next: Next) -> Response {
+async fn around(
+    State(limits): State<Limits>,
+    ConnectInfo(Peer(traffic)): ConnectInfo<Peer>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let open = traffic.begin();
+    let mut request = steady(request, limits.header_timeout);
+    request.extensions_mut().insert(Scheme(if traffic.secure { "https" } else { "http" }));
     let length = request.uri().path_and_query().map_or(0, |p| p.as_str().len());
-    let mut response = if length > URL_BYTES_MAX {
+    let mut response = if traffic.surplus {
+        let message = "too many connections: their number is limited by --max-connections";
+        let error = Error::new(ErrorKind::Limit, codes::UNEXPECTED, message);
+        let mut refused = Failure::new(StatusCode::SERVICE_UNAVAILABLE, error).into_response();
+        let headers = refused.headers_mut();
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        refused
+    } else if length > limits.url_bytes {
         let message = format!(
-            "the address is longer than {URL_BYTES_MAX} bytes; send the query options as the body of POST set/$query"
+            "the address is longer than {} bytes, which --max-url-bytes sets; send the query options as the body of POST set/$query",
+            limits.url_bytes
         );
         let error = Error::new(ErrorKind::Limit, codes::INVALID_ARGUMENT, message);
         Failure::new(StatusCode::URI_TOO_LONG, error).into_response()
@@ -108,7 +144,37 @@ async fn around(request: Request, next: Next) -> Response {
     {
         headers.insert(REQUEST_ID, id);
     }
-    response
+    held(response, open)
+}
+
+/// A request whose body ends in an error when the client stops sending it.
+fn steady(request: Request, limit: Duration) -> Request {
+    if request.body().size_hint().exact() == Some(0) {
+        return request;
+    }
+    request.map(|body| {
+        let pieces = body.into_data_stream();
+        Body::from_stream(futures::stream::try_unfold(pieces, move |mut pieces| async move {
+            match timeout(limit, pieces.next()).await {
+                Ok(Some(piece)) => piece.map(|piece| Some((piece, pieces))),
+                Ok(None) => Ok(None),
+                Err(late) => Err(axum::Error::new(late)),
+            }
+        }))
+    })
+}
+
+/// The answer, which holds something until its last byte is made.
+fn held(response: Response, guard: impl Send + 'static) -> Response {
+    if response.body().size_hint().exact().is_some() {
+        return response;
+    }
+    response.map(|body| {
+        let pieces = body.into_data_stream();
+        Body::from_stream(pieces.inspect(move |_| {
+            let _ = &guard;
+        }))
+    })
 }
 
 /// Ready: all tables can be read.
@@ -135,13 +201,17 @@ fn inner(service: Arc<Service>, request: Request) -> BoxFuture<'static, Response
 
 async fn handle(service: &Arc<Service>, request: Request) -> Result<Response> {
     let (parts, body) = request.into_parts();
-    let call = Call::read(&parts)?;
+    let caller = access::caller(service, &parts)?;
+    let call = Call { caller, ..Call::read(&parts)? };
     let catalog = service.store.catalog();
     let resource = Resource::parse(&call.path, catalog)?;
+    access::check(&call.caller, call.method.as_str(), &resource)?;
     let reads = matches!(call.method, Method::GET | Method::HEAD);
     match resource {
         Resource::Query(table) if call.method == Method::POST => {
-            let text = query_body(Request::from_parts(parts, body)).await?;
+            let text =
+                query_body(Request::from_parts(parts, body), service.settings.limits.body_bytes)
+                    .await?;
             let mut options = call.options()?;
             options.extend(decode_options(text.trim())?);
             query::collection(service, &call, &Target::set(table), options).await
@@ -196,7 +266,7 @@ async fn handle(service: &Arc<Service>, request: Request) -> Result<Response> {
 }
 
 /// The options in the body of `$query`.
-async fn query_body(request: Request) -> Result<String> {
+async fn query_body(request: Request, limit: usize) -> Result<String> {
     let kind = request
         .headers()
         .get(header::CONTENT_TYPE)
@@ -212,7 +282,8 @@ async fn query_body(request: Request) -> Result<String> {
     let bytes = Bytes::from_request(request, &()).await.map_err(|rejection| {
         let (status, text) = (rejection.status(), rejection.body_text());
         let error = if status == StatusCode::PAYLOAD_TOO_LARGE {
-            let message = format!("the body is longer than {BODY_BYTES_MAX} bytes");
+            let message =
+                format!("the body is longer than {limit} bytes, which --max-body-bytes sets");
             Error::new(ErrorKind::Limit, codes::INVALID_ARGUMENT, message)
         } else {
             Error::invalid(codes::INVALID_ARGUMENT, text)

@@ -14,10 +14,15 @@ use crate::identity::Caller;
 /// The path all Web API versions live below.
 const ROOT: &str = "/api/data/";
 
+/// How the client reached us, `http` or `https`; an extension of the request.
+/// What headers such as `X-Forwarded-Proto` say is not trusted.
+#[derive(Clone, Copy)]
+pub struct Scheme(pub &'static str);
+
 /// A Web API request without its body.
 pub struct Call {
     pub method: Method,
-    /// `http://host:port/api/data/v9.2/`, as the client sees it.
+    /// `http://host:port/api/data/v9.2/` or with https, as the client sees it.
     pub base: String,
     /// Decoded, without a leading slash.
     pub path: String,
@@ -56,7 +61,7 @@ impl Call {
         let none_match = parts.headers.get(header::IF_NONE_MATCH);
         Ok(Self {
             method: parts.method.clone(),
-            base: format!("http://{}{ROOT}{version}/", host(parts)?),
+            base: format!("{}{ROOT}{version}/", address(parts)?),
             path: path.into_owned(),
             query,
             prefer: Prefer::read(&parts.headers)?,
@@ -83,6 +88,12 @@ impl Call {
 
 /// The option that names the form of the answer.
 const FORMAT: &str = "$format";
+
+/// `http://host:port`, or with https, as the client named it.
+pub fn address(parts: &Parts) -> Result<String> {
+    let scheme = parts.extensions.get::<Scheme>().map_or("http", |scheme| scheme.0);
+    Ok(format!("{scheme}://{}", host(parts)?))
+}
 
 /// Any `v9.x`.
 fn is_served(version: &str) -> bool {

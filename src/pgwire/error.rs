@@ -8,6 +8,7 @@ use datafusion::common::{DataFusionError, SchemaError};
 use datafusion::sql::sqlparser::parser::ParserError;
 use pgwire::error::{ErrorInfo, PgWireError};
 
+use crate::engine::failure;
 use crate::error::{Error, ErrorKind, Place, codes};
 
 /// SQLSTATEs that are raised by name elsewhere in this module.
@@ -24,8 +25,10 @@ pub mod state {
     pub const UNKNOWN_CURSOR: &str = "34000";
     pub const UNKNOWN_SAVEPOINT: &str = "3B001";
     pub const UNKNOWN_DATABASE: &str = "3D000";
+    pub const WRONG_PASSWORD: &str = "28P01";
     pub const SYNTAX: &str = "42601";
     pub const UNKNOWN_OBJECT: &str = "42704";
+    pub const TOO_MANY_CONNECTIONS: &str = "53300";
     pub const CANCELED: &str = "57014";
     pub const SHUTDOWN: &str = "57P01";
 }
@@ -72,6 +75,9 @@ pub fn from_datafusion(error: DataFusionError) -> Error {
         },
         error => error,
     };
+    if matches!(error.find_root(), DataFusionError::ResourcesExhausted(_)) {
+        return failure(error);
+    }
     let (kind, code, sqlstate, message) = describe(error.find_root());
     let described = Error::new(kind, code, message).caused_by(error);
     match sqlstate {

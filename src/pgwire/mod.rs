@@ -31,38 +31,46 @@ use std::time::Duration;
 use futures::{SinkExt, StreamExt};
 use pgwire::api::cancel::DefaultCancelHandler;
 use pgwire::api::{ClientInfo, ConnectionManager, NoopHandler, PgWireConnectionState};
-use pgwire::error::ErrorInfo;
+use pgwire::error::{ErrorInfo, PgWireError};
 use pgwire::messages::{PgWireBackendMessage, PgWireFrontendMessage};
+use pgwire::tokio::TlsAcceptor;
 use pgwire::tokio::server::{negotiate_tls, process_error, process_message};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use self::error::{fatal, state};
 use self::handler::Handler;
 use self::planner::Planner;
-use self::startup::Startup;
+use self::startup::{Door, Startup};
 use crate::service::Service;
+use crate::tls::Endpoint;
 
 /// How long a client may take to say who it is.
 const STARTUP_LIMIT: Duration = Duration::from_secs(60);
+/// Connections beyond the limit that are told so; others are closed at once.
+const REFUSALS_MAX: usize = 64;
 /// How long running queries may go on after the service was asked to stop.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 
 /// Serves connections until `shutdown`; queries that run then are finished.
 pub async fn serve(
-    listener: TcpListener,
+    endpoint: impl Into<Endpoint>,
     service: Arc<Service>,
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
-    let planner = Arc::new(Planner::new(service).map_err(io::Error::other)?);
+    let Endpoint { listener, tls } = endpoint.into();
+    let planner = Arc::new(Planner::new(service.clone()).map_err(io::Error::other)?);
     let manager = Arc::new(ConnectionManager::new());
     let server = Arc::new(Server {
-        startup: Arc::new(Startup::new(manager.clone())),
+        door: Arc::new(Door::new(manager.clone(), service.credentials.clone())),
         handler: Arc::new(Handler::new(planner)),
         cancel: Arc::new(DefaultCancelHandler::new(manager)),
+        tls: tls.map(TlsAcceptor::from),
     });
+    let places = Arc::new(Semaphore::new(service.settings.limits.connections));
+    let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
     let (stop, stopping) = watch::channel(false);
     let mut connections = JoinSet::new();
     tokio::pin!(shutdown);
@@ -71,7 +79,17 @@ pub async fn serve(
             () = &mut shutdown => break,
             accepted = listener.accept() => match accepted {
                 Ok((socket, _)) => {
-                    connections.spawn(connection(socket, server.clone(), stopping.clone()));
+                    let (place, surplus) = match places.clone().try_acquire_owned() {
+                        Ok(place) => (Ok(place), false),
+                        Err(_) => (refusals.clone().try_acquire_owned(), true),
+                    };
+                    let Ok(place) = place else { continue };
+                    let startup = Startup::new(server.door.clone(), surplus);
+                    let served = connection(socket, server.clone(), startup, stopping.clone());
+                    connections.spawn(async move {
+                        let _place = place;
+                        served.await
+                    });
                 }
                 // Out of file descriptors, mostly: others will be given back.
                 Err(_) => sleep(Duration::from_millis(50)).await,
@@ -89,9 +107,10 @@ pub async fn serve(
 
 /// What all connections share.
 struct Server {
-    startup: Arc<Startup>,
+    door: Arc<Door>,
     handler: Arc<Handler>,
     cancel: Arc<DefaultCancelHandler>,
+    tls: Option<TlsAcceptor>,
 }
 
 /// Waits until the service stops; the guard that waiting gives must not be held.
@@ -104,17 +123,19 @@ async fn stopped(stopping: &mut watch::Receiver<bool>) {
 async fn connection(
     socket: TcpStream,
     server: Arc<Server>,
+    startup: Startup,
     mut stopping: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let limit = sleep(STARTUP_LIMIT);
     tokio::pin!(limit);
     let socket = tokio::select! {
-        socket = negotiate_tls(socket, None) => socket?,
+        socket = negotiate_tls(socket, server.tls.clone()) => socket?,
         () = &mut limit => return Ok(()),
         () = stopped(&mut stopping) => return Ok(()),
     };
     // A client that speaks TLS without asking first gets no answer it could read.
     let Some(mut socket) = socket else { return Ok(()) };
+    let startup = Arc::new(startup);
     loop {
         let starting = matches!(
             socket.state(),
@@ -140,14 +161,21 @@ async fn connection(
         let processed = process_message(
             message,
             &mut socket,
-            server.startup.clone(),
+            startup.clone(),
             server.handler.clone(),
             server.handler.clone(),
             Arc::new(NoopHandler),
             server.cancel.clone(),
         );
         if let Err(error) = processed.await {
+            let error = ErrorInfo::from(error);
+            let ends = error.is_fatal();
+            let error = PgWireError::UserError(Box::new(error));
             process_error(&mut socket, error, extended).await?;
+            // What the client has sent on the heels of a failed login is not for us.
+            if ends {
+                return Ok(());
+            }
         }
     }
 }

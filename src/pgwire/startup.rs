@@ -1,39 +1,129 @@
 //! The start of a connection: who, which database, and what the client is told.
 //!
-//! Any user is let in, without a password.
+//! Without credentials any user is let in, without a password; with them a user
+//! proves to know the password by SCRAM-SHA-256.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures::Sink;
+use futures::{Sink, SinkExt};
+use pgwire::api::auth::sasl::scram::{SCRAM_ITERATIONS, ScramAuth, gen_salted_password};
+use pgwire::api::auth::sasl::{SASLState, SCRAM_SHA_256_METHOD};
 use pgwire::api::auth::{
-    ServerParameterProvider, StartupHandler, finish_authentication, protocol_negotiation,
-    save_startup_parameters_to_metadata,
+    AuthSource, LoginInfo, Password, ServerParameterProvider, StartupHandler,
+    finish_authentication, protocol_negotiation, save_startup_parameters_to_metadata,
 };
 use pgwire::api::{
     ClientInfo, ConnectionGuard, ConnectionHandle, ConnectionManager, METADATA_DATABASE,
-    METADATA_USER, PidSecretKeyGenerator, RandomPidSecretKeyGenerator,
+    METADATA_USER, PgWireConnectionState, PidSecretKeyGenerator, RandomPidSecretKeyGenerator,
 };
 use pgwire::error::{PgWireError, PgWireResult};
+use pgwire::messages::startup::{Authentication, PasswordMessageFamily};
 use pgwire::messages::{PgWireBackendMessage, PgWireFrontendMessage};
+use tokio::sync::Mutex;
+use uuid::Uuid;
 
 use super::error::{fatal, state};
 use super::metadata::DATABASE;
 use super::session::Session;
 use super::settings::Settings;
+use crate::credentials::Credentials;
 
-/// Lets clients in.
-pub struct Startup {
+/// What lets clients in, for all connections.
+pub struct Door {
     /// Where running queries can be found to be canceled.
-    pub connections: Arc<ConnectionManager>,
+    connections: Arc<ConnectionManager>,
     keys: RandomPidSecretKeyGenerator,
+    scram: Option<ScramAuth>,
+}
+
+impl Door {
+    pub fn new(connections: Arc<ConnectionManager>, users: Option<Arc<Credentials>>) -> Self {
+        let passwords = |users| Arc::new(Passwords { users, secret: Uuid::new_v4() });
+        let scram = users.map(|users| ScramAuth::new(passwords(users)));
+        Self { connections, keys: RandomPidSecretKeyGenerator::default(), scram }
+    }
+}
+
+/// The start of one connection.
+pub struct Startup {
+    door: Arc<Door>,
+    /// Beyond the number of connections.
+    surplus: bool,
+    sasl: Mutex<SASLState>,
 }
 
 impl Startup {
-    pub fn new(connections: Arc<ConnectionManager>) -> Self {
-        Self { connections, keys: RandomPidSecretKeyGenerator::default() }
+    pub fn new(door: Arc<Door>, surplus: bool) -> Self {
+        Self { door, surplus, sasl: Mutex::new(SASLState::Initial) }
+    }
+
+    /// One step of the proof; whether it is complete.
+    async fn prove<C>(&self, client: &mut C, message: PasswordMessageFamily) -> PgWireResult<bool>
+    where
+        C: ClientInfo + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+        C::Error: Debug,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        let mut sasl = self.sasl.lock().await;
+        let Some(scram) = &self.door.scram else {
+            return Err(fatal(state::PROTOCOL_VIOLATION, "no password was asked for"));
+        };
+        let message = match *sasl {
+            SASLState::Initial => {
+                let first = message.into_sasl_initial_response()?;
+                if first.auth_method != SCRAM_SHA_256_METHOD {
+                    let message = format!("the mechanism is {SCRAM_SHA_256_METHOD}");
+                    return Err(fatal(state::PROTOCOL_VIOLATION, message));
+                }
+                *sasl = SASLState::ScramClientFirstReceived;
+                PasswordMessageFamily::SASLInitialResponse(first)
+            }
+            _ => PasswordMessageFamily::SASLResponse(message.into_sasl_response()?),
+        };
+        // The name in the proof is empty with libpq; that of the start counts.
+        let (answer, next) = match scram.process_scram_message(client, message, &sasl).await {
+            Err(PgWireError::InvalidPassword(_)) => {
+                let user = client.metadata().get(METADATA_USER).map_or("", String::as_str);
+                let message = format!("password authentication failed for user \"{user}\"");
+                return Err(fatal(state::WRONG_PASSWORD, message));
+            }
+            step => step?,
+        };
+        *sasl = next;
+        client.send(PgWireBackendMessage::Authentication(answer)).await?;
+        Ok(matches!(*sasl, SASLState::Finished))
+    }
+
+    /// Lets a client in whose user is settled.
+    async fn admit<C>(&self, client: &mut C) -> PgWireResult<()>
+    where
+        C: ClientInfo + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+        C::Error: Debug,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        let user = client.metadata().get(METADATA_USER).cloned();
+        let user = user.ok_or(PgWireError::UserNameRequired)?;
+        // A client that names no database means the one called like the user.
+        let database = client.metadata().get(METADATA_DATABASE).unwrap_or(&user);
+        if !database.eq_ignore_ascii_case(DATABASE) {
+            let message =
+                format!("database \"{database}\" does not exist; the only one is \"{DATABASE}\"");
+            return Err(fatal(state::UNKNOWN_DATABASE, message));
+        }
+        let asked = client.metadata().iter().map(|(k, v)| (k.as_str(), v.as_str()));
+        let settings = Settings::new(&user, asked);
+        let parameters = Parameters(settings.report().into_iter().collect());
+        client.session_extensions().insert(Session::new(settings));
+
+        let (pid, key) = self.door.keys.generate(client);
+        client.set_pid_and_secret_key(pid, key.clone());
+        let (handle, guard) = self.door.connections.register(pid, key);
+        client.session_extensions().insert::<Arc<ConnectionHandle>>(handle);
+        client.session_extensions().insert::<ConnectionGuard>(guard);
+        finish_authentication(client, &parameters).await
     }
 }
 
@@ -49,29 +139,62 @@ impl StartupHandler for Startup {
         C::Error: Debug,
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
-        let PgWireFrontendMessage::Startup(startup) = message else { return Ok(()) };
-        protocol_negotiation(client, &startup).await?;
-        save_startup_parameters_to_metadata(client, &startup);
-        let user = client.metadata().get(METADATA_USER).cloned();
-        let user = user.ok_or(PgWireError::UserNameRequired)?;
-        // A client that names no database means the one called like the user.
-        let database = client.metadata().get(METADATA_DATABASE).unwrap_or(&user);
-        if !database.eq_ignore_ascii_case(DATABASE) {
-            let message =
-                format!("database \"{database}\" does not exist; the only one is \"{DATABASE}\"");
-            return Err(fatal(state::UNKNOWN_DATABASE, message));
+        match message {
+            PgWireFrontendMessage::Startup(startup) => {
+                protocol_negotiation(client, &startup).await?;
+                save_startup_parameters_to_metadata(client, &startup);
+                if self.surplus {
+                    let message =
+                        "too many connections: their number is limited by --max-connections";
+                    return Err(fatal(state::TOO_MANY_CONNECTIONS, message));
+                }
+                if self.door.scram.is_none() {
+                    return self.admit(client).await;
+                }
+                if !client.metadata().contains_key(METADATA_USER) {
+                    return Err(PgWireError::UserNameRequired);
+                }
+                client.set_state(PgWireConnectionState::AuthenticationInProgress);
+                let asked = Authentication::SASL(vec![SCRAM_SHA_256_METHOD.to_owned()]);
+                client.send(PgWireBackendMessage::Authentication(asked)).await?;
+                Ok(())
+            }
+            PgWireFrontendMessage::PasswordMessageFamily(message) => {
+                if self.prove(client, message).await? {
+                    self.admit(client).await?;
+                }
+                Ok(())
+            }
+            _ => Err(fatal(state::PROTOCOL_VIOLATION, "a password message was expected")),
         }
-        let asked = client.metadata().iter().map(|(k, v)| (k.as_str(), v.as_str()));
-        let settings = Settings::new(&user, asked);
-        let parameters = Parameters(settings.report().into_iter().collect());
-        client.session_extensions().insert(Session::new(settings));
+    }
+}
 
-        let (pid, key) = self.keys.generate(client);
-        client.set_pid_and_secret_key(pid, key.clone());
-        let (handle, guard) = self.connections.register(pid, key);
-        client.session_extensions().insert::<Arc<ConnectionHandle>>(handle);
-        client.session_extensions().insert::<ConnectionGuard>(guard);
-        finish_authentication(client, &parameters).await
+/// What the proof of a password is checked against.
+struct Passwords {
+    users: Arc<Credentials>,
+    /// Salts are made from it: the same for a name as long as the service runs,
+    /// whether there is such a user or not.
+    secret: Uuid,
+}
+
+impl Debug for Passwords {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Passwords")
+    }
+}
+
+#[async_trait]
+impl AuthSource for Passwords {
+    async fn get_password(&self, login: &LoginInfo) -> PgWireResult<Password> {
+        let name = login.user().unwrap_or_default();
+        let salt = Uuid::new_v5(&self.secret, name.as_bytes()).into_bytes();
+        let password = self.users.user(name).and_then(|user| user.password.clone());
+        // Nobody knows the password of a user without one; the failure comes at
+        // the end, as with a wrong password.
+        let password = password.unwrap_or_else(|| Uuid::new_v4().to_string());
+        let salted = gen_salted_password(&password, &salt, SCRAM_ITERATIONS);
+        Ok(Password::new(Some(salt.to_vec()), salted))
     }
 }
 

@@ -134,6 +134,13 @@ impl Store {
         self.tables.lock()[table].find(id).is_some()
     }
 
+    /// A cell of the row with a primary key; nothing if there is no such row.
+    pub fn value(&self, table: usize, id: &Guid, column: usize) -> Option<Value> {
+        let tables = self.tables.lock();
+        let number = tables[table].find(id)?;
+        Some(tables[table].value(number, column))
+    }
+
     /// Applies all changes or none; durable when it returns.
     pub async fn commit(&self, changes: Vec<Change>) -> Result<Appended> {
         let (reply, answer) = oneshot::channel();

@@ -11,7 +11,7 @@ use datafusion::common::HashMap;
 use super::chunk::Chunk;
 use super::column;
 use crate::catalog::{Catalog, Table};
-use crate::value::Guid;
+use crate::value::{Guid, Value};
 
 /// Primary names by primary key.
 pub type NameIndex = HashMap<Guid, String>;
@@ -93,6 +93,21 @@ impl TableSnapshot {
     pub fn max_int64(&self, column: usize) -> Option<i64> {
         let arrays = self.chunks.iter().filter_map(|chunk| chunk.column(column).as_ref());
         arrays.filter_map(|array| compute::max(array.as_primitive::<Int64Type>())).max()
+    }
+
+    /// The primary key of a row that has a value in a column.
+    pub fn find(&self, column: usize, value: &Value) -> Option<Guid> {
+        let schema = self.table.schema();
+        self.chunks.iter().find_map(|chunk| {
+            let alive = |row: &usize| chunk.alive().is_none_or(|alive| alive.value(*row));
+            let row = (0..chunk.rows())
+                .filter(alive)
+                .find(|row| chunk.value(*row, column, schema) == *value)?;
+            match chunk.value(row, self.table.primary_id_index(), schema) {
+                Value::Guid(id) => Some(id),
+                _ => None,
+            }
+        })
     }
 
     /// The primary names of all rows; made at the first call after a change.

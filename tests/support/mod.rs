@@ -67,9 +67,10 @@ impl Service {
     /// Starts `sysjob serve` on free ports and waits until it is ready.
     pub fn start(data_dir: &Path, options: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_sysjob"))
-            .args(["serve", "--http", "127.0.0.1:0", "--pg", "127.0.0.1:0", "--data-dir"])
+            .args(["serve", "--pg", "127.0.0.1:0", "--data-dir"])
             .arg(data_dir)
             .args(options)
+            .args(if options.contains(&"--http") { &[][..] } else { &["--http", "127.0.0.1:0"] })
             .stdout(Stdio::piped())
             .spawn()
             .expect("sysjob starts");

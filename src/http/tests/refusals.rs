@@ -37,7 +37,7 @@ fn errors_name_what_is_wrong() {
 #[test]
 fn a_body_beyond_the_limit_is_refused() {
     let server = server(0);
-    let body = "x".repeat(crate::http::BODY_BYTES_MAX + 1);
+    let body = "x".repeat(crate::service::Limits::default().body_bytes + 1);
     let answer = server.send("POST", "/api/data/v9.2/asyncoperations/$query", &[], &body);
     assert_eq!(answer.status, 413, "{}", answer.text);
     assert!(answer.message().contains("67108864 bytes"), "{}", answer.text);
