@@ -24,6 +24,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("encode", &["catalog", "error", "query", "value"]),
     ("import", &["catalog", "error", "store", "value"]),
     ("scheduler", &["catalog", "clock", "error", "job", "store", "value"]),
+    ("write", &["catalog", "error", "identity", "job", "scheduler", "store", "value"]),
     ("diagnose", &["error"]),
     ("ask", &["dialect", "engine", "error", "query", "store"]),
     ("service", &["engine", "store"]),
@@ -31,7 +32,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "http",
         &[
             "ask", "catalog", "dialect", "encode", "engine", "error", "identity", "query",
-            "service", "store", "value",
+            "service", "store", "value", "write",
         ],
     ),
     ("pgwire", &["catalog", "dialect", "engine", "error", "service", "store", "value"]),

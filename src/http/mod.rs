@@ -4,6 +4,7 @@
 
 mod answer;
 mod ask;
+mod body;
 mod error;
 mod paging;
 mod prefer;
@@ -11,6 +12,7 @@ mod query;
 mod request;
 mod resource;
 mod service_document;
+mod write;
 
 #[cfg(test)]
 mod tests;
@@ -20,9 +22,8 @@ use std::io;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::{Bytes, to_bytes};
-use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
-use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
@@ -30,7 +31,6 @@ use axum::routing::{any, get, post};
 use self::error::{Failure, REQUEST_ID, Result, new_request_id};
 use self::request::Call;
 use self::resource::{Key, Resource};
-use crate::catalog::Table;
 use crate::dialect::odata::decode_options;
 use crate::error::{Error, ErrorKind, codes};
 use crate::service::Service;
@@ -115,10 +115,8 @@ async fn handle(service: &Service, request: Request) -> Result<Response> {
             query::collection(service, &call, &table, options).await
         }
         _ if !reads => {
-            // An unread body would end the connection after the answer, and the
-            // client's next request with it. What is read is of no interest.
-            let _ = to_bytes(body, REFUSED_BYTES_MAX).await;
-            Err(refused_method(&call, &resource))
+            let request = Request::from_parts(parts, body);
+            write::handle(service, &call, &resource, request).await
         }
         Resource::Query(table) => Err(Failure::method(
             format!(
@@ -160,58 +158,17 @@ async fn handle(service: &Service, request: Request) -> Result<Response> {
 
 /// The options in the body of `$query`.
 async fn query_body(request: Request) -> Result<String> {
-    let kind = request
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .and_then(|k| k.to_str().ok())
-        .unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let kind = body::media_type(request.headers());
     // The second is what curl sends unasked; the text has the same form.
     if !matches!(kind.as_str(), "" | "text/plain" | "application/x-www-form-urlencoded") {
         let message = format!("$query takes its options as text/plain, not as '{kind}'");
         let error = Error::unsupported(message);
         return Err(Failure::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, error));
     }
-    let bytes = Bytes::from_request(request, &()).await.map_err(|rejection| {
-        let (status, text) = (rejection.status(), rejection.body_text());
-        let error = if status == StatusCode::PAYLOAD_TOO_LARGE {
-            let message = format!("the body is longer than {BODY_BYTES_MAX} bytes");
-            Error::new(ErrorKind::Limit, codes::INVALID_ARGUMENT, message)
-        } else {
-            Error::invalid(codes::INVALID_ARGUMENT, text)
-        };
-        Failure::new(status, error)
-    })?;
+    let bytes = body::bytes(request).await?;
     String::from_utf8(bytes.into()).map_err(|e| {
         Error::invalid(codes::INVALID_ARGUMENT, "the body is not UTF-8 text").caused_by(e).into()
     })
-}
-
-/// Why a method other than GET is not answered.
-fn refused_method(call: &Call, resource: &Resource) -> Failure {
-    let method = &call.method;
-    let create = |table: &Table| match table.logical_name.as_str() {
-        "asyncoperation" => Failure::method(
-            "system jobs are not created over the Web API: the 'Create' method does not support entities of type 'asyncoperation'",
-            "GET",
-        ),
-        _ => {
-            Failure::not_implemented(format!("POST on '{}' is not offered", table.entity_set_name))
-        }
-    };
-    match resource {
-        Resource::Collection(table) if *method == Method::POST => create(table),
-        Resource::Row(table, _)
-            if matches!(*method, Method::PATCH | Method::PUT | Method::DELETE) =>
-        {
-            let set = &table.entity_set_name;
-            Failure::not_implemented(format!("{method} on a row of '{set}' is not offered"))
-        }
-        Resource::Query(_) => {
-            Failure::method(format!("'{}' does not take {method}", call.path), "POST")
-        }
-        _ => Failure::method(format!("'{}' does not take {method}", call.path), "GET"),
-    }
 }
 
 async fn unknown_path(uri: Uri) -> Failure {

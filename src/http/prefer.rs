@@ -14,6 +14,8 @@ pub const PAGE_SIZE_MAX: u64 = 5000;
 pub struct Prefer {
     pub max_page_size: Option<u64>,
     pub annotations: Annotations,
+    /// Writes answer the row they leave.
+    pub representation: bool,
     annotations_text: Option<String>,
 }
 
@@ -26,6 +28,7 @@ impl Prefer {
             let (name, value) = item.split_once('=').unwrap_or((item, ""));
             let (name, value) = (name.trim().to_ascii_lowercase(), value.trim());
             match name.strip_prefix("odata.").unwrap_or(&name) {
+                "return" => prefer.representation = value == "representation",
                 "maxpagesize" => prefer.max_page_size = Some(page_size(value)?),
                 "include-annotations" => {
                     unquoted_list = !value.starts_with('"');

@@ -23,7 +23,7 @@ use std::thread::JoinHandle;
 use datafusion::arrow::array::RecordBatch;
 use futures::executor::block_on;
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedMutexGuard, mpsc, oneshot};
 
 pub use self::chunk::{Chunk, ROWS_MAX};
 pub use self::snapshot::{NameIndex, Snapshot, TableSnapshot};
@@ -77,6 +77,7 @@ pub struct Store {
     catalog: Arc<Catalog>,
     tables: Arc<Mutex<Vec<TableState>>>,
     files: ChunkFiles,
+    turns: Arc<tokio::sync::Mutex<()>>,
     requests: Option<mpsc::Sender<Request>>,
     writer: Option<JoinHandle<()>>,
     _lock: FolderLock,
@@ -101,6 +102,7 @@ impl Store {
             catalog,
             tables,
             files,
+            turns: Arc::default(),
             requests: Some(requests),
             writer: Some(thread),
             _lock: lock,
@@ -120,6 +122,17 @@ impl Store {
     /// Whether a table has a row with a primary key.
     pub fn contains(&self, table: usize, id: &Guid) -> bool {
         self.tables.lock()[table].find(id).is_some()
+    }
+
+    /// All cells of a row as of the last durable commit, in catalog order.
+    pub fn row(&self, table: usize, id: &Guid) -> Option<Vec<Value>> {
+        self.tables.lock()[table].row(id)
+    }
+
+    /// Waits until it is the caller's turn to read and then write what depends on
+    /// it; the turn ends when the guard is dropped.
+    pub async fn turn(&self) -> OwnedMutexGuard<()> {
+        self.turns.clone().lock_owned().await
     }
 
     /// Applies all changes or none; durable when it returns.
