@@ -62,7 +62,7 @@ fn selected(engine: &Engine, snapshot: &Arc<Snapshot>, select: &Select) -> Resul
 
 /// The rows of the page asked for, without the columns that are only there to
 /// sort or to tell that more rows follow.
-fn shown(plan: LogicalPlan, bound: &BoundQuery) -> datafusion::common::Result<LogicalPlan> {
+pub fn shown(plan: LogicalPlan, bound: &BoundQuery) -> datafusion::common::Result<LogicalPlan> {
     let mut builder = LogicalPlanBuilder::from(plan.clone());
     if let Some(page) = bound.page {
         builder = builder.limit(0, usize::try_from(page.size).ok())?;

@@ -17,7 +17,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("identity", &["value"]),
     ("catalog", &["error", "value"]),
     ("job", &["catalog", "error", "value"]),
-    ("query", &["catalog", "error", "value"]),
+    ("query", &["catalog", "error", "identity", "value"]),
     ("store", &["catalog", "error", "job", "value"]),
     ("engine", &["catalog", "error", "query", "store", "value"]),
     ("dialect", &["catalog", "engine::functions", "error", "query", "value"]),
@@ -27,7 +27,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("write", &["catalog", "error", "identity", "job", "scheduler", "store", "value"]),
     ("diagnose", &["error"]),
     ("ask", &["dialect", "engine", "error", "query", "store"]),
-    ("service", &["engine", "store"]),
+    ("service", &["clock", "engine", "scheduler", "store"]),
     (
         "http",
         &[

@@ -198,6 +198,11 @@ impl Table {
         self.by_name[&self.primary_id]
     }
 
+    /// The index of the row version.
+    pub fn version_index(&self) -> usize {
+        self.by_name[VERSION_COLUMN]
+    }
+
     /// The Arrow schema of all columns, stored and derived, in catalog order.
     pub fn schema(&self) -> &SchemaRef {
         self.schema.as_ref().expect("set when the catalog is built")
@@ -224,12 +229,21 @@ impl Table {
 
     fn finish(&mut self) {
         self.add_derived_columns();
+        self.add_version();
         self.by_name =
             self.columns.iter().enumerate().map(|(i, c)| (c.logical_name.clone(), i)).collect();
         for i in 0..self.columns.len() {
             self.columns[i].kind = self.kind_of(i);
         }
         self.schema = Some(arrow::schema(self));
+    }
+
+    /// Every row has a version; the metadata of some tables does not show it.
+    fn add_version(&mut self) {
+        if !self.columns.iter().any(|c| c.logical_name == VERSION_COLUMN) {
+            let column = serde_json::from_str(UNSHOWN_VERSION);
+            self.columns.push(column.expect("the text describes a column"));
+        }
     }
 
     /// The metadata of some tables leaves out the label and name columns that
@@ -288,6 +302,13 @@ impl Table {
         }
     }
 }
+
+/// The column with a number that rises with every change of the row.
+pub const VERSION_COLUMN: &str = "versionnumber";
+
+const UNSHOWN_VERSION: &str = r#"{"logical_name": "versionnumber", "schema_name": "VersionNumber",
+    "type": "BigInt", "required": "None", "create": false, "read": false, "update": false,
+    "description": "Row version"}"#;
 
 /// All tables, by every name they are addressed with.
 #[derive(Debug)]

@@ -1,25 +1,20 @@
 //! `/sysjob/query` and `/sysjob/explain`: a question in any dialect, answered in
 //! any format of the command line. What `sysjob query --url` talks to.
 
-use std::io::{self, Write};
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
-use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use clap::ValueEnum;
-use futures::StreamExt;
-use parking_lot::Mutex;
 use serde::Deserialize;
 
-use super::error::{Result, log, new_request_id};
+use super::error::Result;
+use super::formats;
 use crate::ask;
 use crate::dialect::Dialect;
-use crate::encode::{Format, RowWriter};
-use crate::engine::failure;
+use crate::encode::Format;
 use crate::error::{Error, codes};
 use crate::service::Service;
 
@@ -92,33 +87,7 @@ pub async fn query(
     }
     let plan = plans.pop().ok_or_else(|| Error::internal("a text without a query"))?;
     let rows = service.engine.run(plan).await?;
-    let buffer = Buffer::default();
-    let writer = RowWriter::new(format, &rows.schema(), buffer.clone())?;
-    let pieces = futures::stream::try_unfold(Some((rows, writer, buffer)), |state| async move {
-        let Some((mut rows, mut writer, buffer)) = state else { return Ok(None) };
-        let written = match rows.next().await {
-            Some(Ok(batch)) => writer.write(&batch).map(|()| Some((rows, writer, buffer.clone()))),
-            Some(Err(e)) => Err(failure(e)),
-            None => writer.finish().map(|_| None),
-        };
-        match written {
-            Ok(state) => Ok(Some((buffer.take(), state))),
-            Err(error) => {
-                // The status is on its way; a broken body tells the client.
-                log(&error, &new_request_id());
-                Err(error)
-            }
-        }
-    });
-    let kind = match format {
-        Format::Table => "text/plain; charset=utf-8",
-        Format::Csv => "text/csv; charset=utf-8",
-        Format::Json => "application/json",
-        Format::Jsonl => "application/jsonl",
-        Format::Parquet => "application/vnd.apache.parquet",
-        Format::Arrow => "application/vnd.apache.arrow.file",
-    };
-    Ok(([(header::CONTENT_TYPE, kind)], Body::from_stream(pieces)).into_response())
+    Ok(formats::rows(format, rows)?)
 }
 
 pub async fn explain(
@@ -135,25 +104,4 @@ pub async fn explain(
         text.push('\n');
     }
     Ok(text.into_response())
-}
-
-/// What a writer has written and the client has not got yet.
-#[derive(Clone, Default)]
-struct Buffer(Arc<Mutex<Vec<u8>>>);
-
-impl Buffer {
-    fn take(&self) -> Bytes {
-        std::mem::take(&mut *self.0.lock()).into()
-    }
-}
-
-impl Write for Buffer {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

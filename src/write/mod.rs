@@ -91,6 +91,11 @@ impl Transaction {
         }
     }
 
+    /// Whoever makes the writes that follow.
+    pub fn act_as(&mut self, caller: Caller) {
+        self.caller = caller;
+    }
+
     /// Makes all of it durable, or nothing. It goes on to its end even when the
     /// caller no longer waits.
     pub async fn commit(self) -> Result<()> {

@@ -78,7 +78,9 @@ impl Service {
             let line = lines.next().expect("sysjob says ready").expect("text");
             match line.split_once(' ') {
                 Some(("listening", rest)) => match rest.split_once(' ') {
-                    Some(("http", address)) => http = Some(address.to_owned()),
+                    Some((scheme @ ("http" | "https"), address)) => {
+                        http = Some(format!("{scheme}://{address}"));
+                    }
                     Some(("pg", address)) => pg = address.rsplit(':').next().map(str::to_owned),
                     _ => panic!("an unknown listener: {line}"),
                 },
@@ -86,7 +88,7 @@ impl Service {
                 _ => {}
             }
         }
-        let http = format!("http://{}", http.expect("an HTTP listener"));
+        let http = http.expect("an HTTP listener");
         Self { child, http, pg_port: pg.expect("a SQL listener") }
     }
 

@@ -81,7 +81,7 @@ impl Answer {
         let mut encoder = WebApiEncoder::new(&self.query, &Annotations::parse(annotations));
         let mut out = b"[".to_vec();
         for row in 0..batch.num_rows() {
-            encoder.rows_json(&batch.slice(row, 1), &mut out).expect("known types");
+            encoder.rows_json(&batch.slice(row, 1), &[], &mut out).expect("known types");
         }
         out.push(b']');
         let text = String::from_utf8(out).expect("JSON is UTF-8");
@@ -230,6 +230,5 @@ fn a_plan_with_other_columns_is_an_error() {
     let encoder = WebApiEncoder::new(&query, &Annotations::default());
     let schema = Schema::new(vec![Field::new("a", DataType::Int32, true)]);
     let batch = RecordBatch::try_new(Arc::new(schema), vec![new_null_array(&DataType::Int32, 1)]);
-    let failed = encoder.row_members(&batch.expect("one column"), 0, &mut Vec::new());
-    assert!(failed.is_err());
+    assert!(encoder.prepare(&batch.expect("one column")).is_err());
 }

@@ -19,7 +19,7 @@ fn errors_name_what_is_wrong() {
         (&entity, 400, "0x80041128", "'workflow'"),
         (&unknown, 400, "0x80041102", "'asyncoperation'"),
         (&typo, 400, "0x80041103", "line 3: attribute 'statuscod'"),
-        ("$batch", 501, "0x80040315", "'$batch'"),
+        ("$batch", 405, "0x80040315", "'$batch'"),
     ] {
         let answer = server.get(path, &[]);
         assert_eq!(answer.status, status, "{path}: {}", answer.text);

@@ -128,7 +128,7 @@ fn a_changed_row_is_not_overwritten() {
     let body = json!({"accountid": ID, "name": "A"});
     server.write("POST", "accounts", &[], &body);
     let path = format!("accounts({ID})");
-    let stale = [("If-Match", "W/\"1\"")];
+    let stale = [("If-Match", "W/\"0\"")];
     refused(
         &server.write("PATCH", &path, &stale, &json!({"name": "B"})),
         412,
@@ -136,7 +136,14 @@ fn a_changed_row_is_not_overwritten() {
         "RowVersion",
     );
     refused(&server.write("DELETE", &path, &stale, &Json::Null), 412, "0x80060882", "RowVersion");
-    assert_eq!(row(&server, &path)["name"], "A");
+    let read = row(&server, &path);
+    assert_eq!(read["name"], "A");
+    let tag = read["@odata.etag"].as_str().expect("every row has one");
+    let change = |tag: &str| {
+        server.write("PATCH", &path, &[("If-Match", tag)], &json!({"name": "B"})).status
+    };
+    assert_eq!(change(tag), 204);
+    assert_eq!(change(tag), 412, "it is another version now");
 }
 
 #[test]
@@ -403,4 +410,39 @@ fn requests_at_the_same_time_do_not_make_a_row_twice() {
     });
     assert_eq!(statuses.iter().filter(|s| **s == 204).count(), 1, "{statuses:?}");
     assert_eq!(statuses.iter().filter(|s| **s == 412).count(), 7, "{statuses:?}");
+}
+
+#[test]
+fn a_change_set_is_one_commit() {
+    let server = server(1);
+    let batch = |second: &str| {
+        let part = |id: u8, request: &str, body: &str| {
+            format!(
+                "--c\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\nContent-ID: {id}\r\n\r\n{request} HTTP/1.1\r\nContent-Type: application/json\r\n\r\n{body}\r\n"
+            )
+        };
+        let body = format!(
+            "--b\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n{}{}--c--\r\n--b--\r\n",
+            part(1, "POST accounts", r#"{"name":"Contoso"}"#),
+            part(2, "POST contacts", second),
+        );
+        let kind = [("Content-Type", "multipart/mixed; boundary=b")];
+        server.send("POST", "/api/data/v9.2/$batch", &kind, &body)
+    };
+    let counts =
+        || ["accounts", "contacts"].map(|set| server.get(&format!("{set}/$count"), &[]).text);
+    let refused = batch(r#"{"lastname":"L","nam":1}"#);
+    assert!(
+        refused.text.contains("HTTP/1.1 400") && refused.text.contains("'nam'"),
+        "{}",
+        refused.text
+    );
+    assert_eq!(counts(), ["0", "0"]);
+    let done = batch(r#"{"lastname":"L","parentcustomerid_account@odata.bind":"$1"}"#);
+    assert_eq!(done.text.matches("HTTP/1.1 204").count(), 2, "{}", done.text);
+    assert_eq!(done.text.to_lowercase().matches("odata-entityid").count(), 2, "{}", done.text);
+    assert_eq!(counts(), ["1", "1"]);
+    let contact = &server.get("contacts", &[]).rows()[0];
+    let account = &server.get("accounts", &[]).rows()[0];
+    assert_eq!(contact["_parentcustomerid_value"], account["accountid"]);
 }

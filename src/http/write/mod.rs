@@ -18,10 +18,9 @@ pub use self::stage::stage;
 use super::answer::json;
 use super::error::{Failure, Result};
 use super::request::Call;
-use super::resource::Resource;
-use super::{REFUSED_BYTES_MAX, body, query};
+use super::resource::{Key, Resource};
+use super::{REFUSED_BYTES_MAX, body, rows};
 use crate::catalog::Table;
-use crate::dialect::odata::decode_options;
 use crate::encode::json_text;
 use crate::service::Service;
 use crate::value::{Guid, guid_text};
@@ -65,6 +64,14 @@ pub async fn handle(
 }
 
 impl Staged {
+    /// The address of the row that was written.
+    pub fn address(&self, call: &Call) -> Option<String> {
+        match self {
+            Self::Row { table, id, .. } => Some(address(call, table, id)),
+            Self::Silent | Self::Ids { .. } => None,
+        }
+    }
+
     /// The answer to a write that is committed.
     pub async fn respond(self, service: &Service, call: &Call) -> Result<Response> {
         match self {
@@ -82,8 +89,9 @@ impl Staged {
             Self::Row { table, id, done } => {
                 let created = done == Done::Created;
                 let mut response = if call.prefer.representation {
-                    let options = decode_options(&call.query)?;
-                    let mut response = query::row(service, call, &table, id, options).await?;
+                    let options = call.options()?;
+                    let key = Key::Id(id);
+                    let mut response = rows::row(service, call, &table, &key, options).await?;
                     if created {
                         *response.status_mut() = StatusCode::CREATED;
                     }
@@ -92,7 +100,7 @@ impl Staged {
                 } else {
                     StatusCode::NO_CONTENT.into_response()
                 };
-                let address = format!("{}{}({})", call.base, table.entity_set_name, guid_text(&id));
+                let address = address(call, &table, &id);
                 let address = HeaderValue::from_str(&address).map_err(|e| {
                     crate::error::Error::internal("an address is no header").caused_by(e)
                 })?;
@@ -104,6 +112,10 @@ impl Staged {
             }
         }
     }
+}
+
+fn address(call: &Call, table: &Table, id: &Guid) -> String {
+    format!("{}{}({})", call.base, table.entity_set_name, guid_text(id))
 }
 
 /// Says that the row was asked for, beside what the read has honoured.

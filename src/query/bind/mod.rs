@@ -16,7 +16,7 @@ mod tests;
 
 use self::sources::Source;
 use super::bound::{BoundQuery, Join, Output};
-use super::{Context, Select, Style};
+use super::{Context, Input, Select, Style};
 use crate::catalog::Catalog;
 use crate::error::{Result, codes};
 
@@ -25,6 +25,8 @@ use crate::error::{Result, codes};
 pub struct BindOptions {
     /// Fetch the names and tables of lookups too, for annotations.
     pub annotations: bool,
+    /// Fetch the version of each row of the root table.
+    pub version: bool,
     pub context: Context,
 }
 
@@ -35,6 +37,9 @@ pub fn bind(select: &Select, catalog: &Catalog, options: &BindOptions) -> Result
     binder.add_outputs(select)?;
     if options.annotations {
         binder.add_annotations();
+    }
+    if options.version && matches!(select.input, Input::Table) {
+        binder.add_version();
     }
     binder.bind_link_filters(&select.links)?;
     let filter = match &select.filter {

@@ -20,7 +20,7 @@ impl Binder<'_> {
         let mut source = 0;
         self.add_link_columns(&select.links, &mut source)?;
         for expand in &select.expand {
-            self.add_expand(expand)?;
+            self.add_expand(expand, 0, None)?;
         }
         if self.outputs.is_empty() {
             let message = "the query asks for no column, group or aggregate";
@@ -170,8 +170,13 @@ impl Binder<'_> {
         }
     }
 
-    fn add_expand(&mut self, expand: &Expand) -> Result<()> {
-        let navigation = expand.navigation.text.as_str();
+    /// `within` is the path of the expanded row that this one is expanded in.
+    fn add_expand(&mut self, expand: &Expand, from: usize, within: Option<&str>) -> Result<()> {
+        let navigation = match within {
+            Some(path) => format!("{path}/{}", expand.navigation.text),
+            None => expand.navigation.text.clone(),
+        };
+        let navigation = navigation.as_str();
         if self.aggregate {
             let message = format!("'{navigation}' cannot be expanded in an aggregate query");
             return Err(Error::unsupported(message).at(expand.navigation.at.clone()));
@@ -180,10 +185,15 @@ impl Binder<'_> {
             let message = format!("'{navigation}' is expanded twice");
             return Err(Error::invalid(codes::ODATA, message).at(expand.navigation.at.clone()));
         }
-        let source = self.navigate(0, &expand.navigation)?;
-        let Some(select) = &expand.select else {
-            return self.add_all(source, Some(navigation), &expand.navigation);
-        };
+        let source = self.navigate(from, &expand.navigation)?;
+        match &expand.select {
+            None => self.add_all(source, Some(navigation), &expand.navigation)?,
+            Some(select) => self.add_expanded(select, source, navigation)?,
+        }
+        expand.expand.iter().try_for_each(|e| self.add_expand(e, source, Some(navigation)))
+    }
+
+    fn add_expanded(&mut self, select: &[Name], source: usize, navigation: &str) -> Result<()> {
         let table = self.sources[source].table.clone();
         for name in select {
             let column = self.column(&table, name)?;
@@ -277,6 +287,19 @@ impl Binder<'_> {
             self.outputs[index].name_output = name;
             self.outputs[index].type_output = kind;
         }
+    }
+
+    /// The version of the root's rows, where the answer has rows of it.
+    pub(super) fn add_version(&mut self) {
+        let column = Column { source: 0, column: self.sources[0].table.version_index() };
+        let is_there =
+            |o: &Output| o.column == column && o.role == OutputRole::Plain && o.nested.is_none();
+        if self.aggregate || self.distinct || self.outputs.iter().any(is_there) {
+            return;
+        }
+        let mut output = self.output("@odata.etag".into(), OutputRole::Plain, column);
+        output.hidden = true;
+        self.outputs.push(output);
     }
 
     /// An output that belongs to another and is not shown. All rows of a group

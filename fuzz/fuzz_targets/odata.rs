@@ -1,0 +1,20 @@
+//! No request makes the OData parser or the binder panic.
+#![no_main]
+
+use std::sync::LazyLock;
+
+use libfuzzer_sys::fuzz_target;
+use sysjob::catalog::Catalog;
+use sysjob::dialect::odata;
+use sysjob::query::bind::{BindOptions, bind};
+
+static CATALOG: LazyLock<Catalog> = LazyLock::new(Catalog::built_in);
+
+fuzz_target!(|text: &str| {
+    if let Ok(request) = odata::parse_request(text, &CATALOG)
+        && let odata::Query::Select(select) = request.query
+    {
+        // A refusal is as good as an answer.
+        let _ = bind(&select, &CATALOG, &BindOptions::default());
+    }
+});
