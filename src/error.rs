@@ -135,6 +135,7 @@ pub mod codes {
     /// A row with the same key exists.
     pub const DUPLICATE_RECORD: u32 = 0x8004_0237;
     pub const DATE_TOO_EARLY: u32 = 0x8004_0239;
+    pub const BAD_RECURRENCE_RULE: u32 = 0x8004_0246;
     pub const NOT_SUPPORTED: u32 = 0x8004_0315;
     pub const MALFORMED_FETCHXML: u32 = 0x8004_0303;
     pub const BAD_USERAWORDERBY: u32 = 0x8004_10FD;
@@ -189,6 +190,11 @@ pub mod codes {
     pub const CANNOT_PAUSE: u32 = 0x8004_4F01;
     /// The row changed since the client read it.
     pub const VERSION_MISMATCH: u32 = 0x8006_0882;
+    pub const WORKFLOW_NOT_ACTIVATED: u32 = 0x8004_5055;
+    pub const WORKFLOW_NOT_ON_DEMAND: u32 = 0x8004_5059;
+    pub const RECURRENCE_NOT_DAILY: u32 = 0x8004_D2A0;
+    pub const RECURRENCE_INTERVAL: u32 = 0x8004_D2A1;
+    pub const BAD_RECURRENCE_PATTERN: u32 = 0x8004_E100;
     /// No row has the values of an alternate key.
     pub const KEY_NOT_FOUND: u32 = 0x8006_0891;
     pub const KEY_NOT_UNIQUE: u32 = 0x8006_0892;

@@ -97,6 +97,23 @@ impl Handle {
     }
 }
 
+/// Adds a job: through the scheduler, or as a row where none runs. Without a
+/// scheduler the caller has its turn to write.
+pub async fn submit(
+    scheduler: Option<&Handle>,
+    store: &Store,
+    job: NewJob,
+    now: i64,
+) -> Result<()> {
+    if let Some(scheduler) = scheduler {
+        return scheduler.submit(vec![job]).await;
+    }
+    let mut rows = Rows::new(&store.snapshot(), store.catalog());
+    let (values, _) = rows.create(job, now);
+    let table = rows.columns().table;
+    store.commit(vec![Change::Insert { table, values }]).await.map(|_| ())
+}
+
 fn closed() -> Error {
     Error::new(ErrorKind::Closed, codes::UNEXPECTED, "the scheduler has stopped")
 }

@@ -32,22 +32,25 @@ impl Transaction {
             );
             return Err(Error::invalid(codes::CANNOT_BE_DELETED, message));
         }
-        for (other, column, row) in self.references(&facts, id) {
-            let (other_facts, values) = (self.facts(other), self.row(other, &row));
-            let Some(values) = values else { continue };
-            if is_required(&other_facts.columns[column]) {
+        let references = self.references(&facts, id);
+        for (other, column, row) in &references {
+            let other = self.facts(*other);
+            if is_required(&other.columns[*column]) {
                 let message = format!(
                     "{} With Id = {} cannot be deleted: it is the '{}' of {} {}",
                     facts.schema_name,
                     guid_text(&id),
-                    other_facts.columns[column].logical_name,
-                    other_facts.logical_name,
-                    guid_text(&row)
+                    other.columns[*column].logical_name,
+                    other.logical_name,
+                    guid_text(row)
                 );
                 return Err(Error::invalid(codes::CANNOT_BE_DELETED, message));
             }
+        }
+        for (other, column, row) in references {
+            let Some(values) = self.row(other, &row) else { continue };
             let mut cells = Cells::new();
-            clear(&other_facts, column, &mut cells);
+            clear(&self.facts(other), column, &mut cells);
             self.set(other, row, values, cells);
         }
         self.rows.insert((table, id), None);

@@ -12,6 +12,7 @@ mod jobs;
 mod reference;
 mod rules;
 mod value;
+mod workflow;
 
 #[cfg(test)]
 mod tests;
@@ -89,6 +90,11 @@ impl Transaction {
             changes: Vec::new(),
             actions: Vec::new(),
         }
+    }
+
+    /// A change that the platform makes beside those that are asked for.
+    pub fn record(&mut self, change: Change) {
+        self.changes.push(change);
     }
 
     /// Whoever makes the writes that follow.

@@ -23,7 +23,7 @@ fn path(n: u8) -> String {
 
 /// One job of each status without a handler; 101 to 103 run for ever, two at once
 /// where there is a scheduler; 9 is the platform's.
-fn jobs(live: bool) -> Server {
+pub fn jobs(live: bool) -> Server {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let catalog = Arc::new(Catalog::built_in());
     let store = Arc::new(Store::open(dir.path(), catalog.clone()).expect("a new folder"));

@@ -1,5 +1,6 @@
 //! The surface as clients meet it: a real socket, a real store, plain HTTP.
 
+mod actions;
 mod collections;
 mod documents;
 mod fetchxml;

@@ -2,6 +2,7 @@
 //! the answer. What may be written, and what follows from it, is the business of
 //! [`crate::write`].
 
+mod actions;
 mod multiple;
 mod related;
 mod stage;
@@ -13,15 +14,16 @@ use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use self::actions::Action;
 use self::stage::methods;
 pub use self::stage::stage;
 use super::answer::json;
 use super::error::{Failure, Result};
+use super::object::Object;
 use super::request::Call;
 use super::resource::{Key, Resource};
 use super::{REFUSED_BYTES_MAX, body, rows};
 use crate::catalog::Table;
-use crate::encode::json_text;
 use crate::service::Service;
 use crate::value::{Guid, guid_text};
 use crate::write::{Done, Transaction};
@@ -42,7 +44,7 @@ pub enum Staged {
 
 /// Answers a request that writes.
 pub async fn handle(
-    service: &Service,
+    service: &Arc<Service>,
     call: &Call,
     resource: &Resource,
     request: Request,
@@ -55,6 +57,9 @@ pub async fn handle(
         return Err(refused);
     }
     let bytes = body::bytes(Request::from_parts(parts.clone(), body)).await?;
+    if let Some(action) = Action::of(resource) {
+        return action.run(service, call, &parts.headers, &bytes).await;
+    }
     let (scheduler, now) = (service.scheduler.as_ref(), service.clock.now());
     let mut transaction = Transaction::begin(&service.store, scheduler, call.caller, now).await;
     let staged =
@@ -77,14 +82,12 @@ impl Staged {
         match self {
             Self::Silent => Ok(StatusCode::NO_CONTENT.into_response()),
             Self::Ids { action, ids } => {
-                let mut out = b"{\"@odata.context\":".to_vec();
-                let context =
-                    format!("{}$metadata#Microsoft.Dynamics.CRM.{action}Response", call.base);
-                json_text(&context, &mut out);
+                let context = format!("#Microsoft.Dynamics.CRM.{action}Response");
+                let mut answer = Object::of(call, &context);
                 let ids: Vec<String> =
                     ids.iter().map(|id| format!("\"{}\"", guid_text(id))).collect();
-                out.extend_from_slice(format!(",\"Ids\":[{}]}}", ids.join(",")).as_bytes());
-                Ok(json(StatusCode::OK, out))
+                answer.raw("Ids", format!("[{}]", ids.join(",")));
+                Ok(json(StatusCode::OK, answer.close()))
             }
             Self::Row { table, id, done } => {
                 let created = done == Done::Created;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::http::{HeaderMap, Method, header};
 use serde_json::Value as Json;
 
+use super::actions::Action;
 use super::{Staged, multiple, related};
 use crate::catalog::{Catalog, ColumnType, Table};
 use crate::error::{Error, Place, codes};
@@ -49,6 +50,7 @@ pub fn methods(method: &Method, resource: &Resource, path: &str) -> Result<()> {
         {
             (&["POST"], "POST")
         }
+        operation if Action::of(operation).is_some() => (&["POST"], "POST"),
         Resource::Operation { name: action, .. } => {
             return Err(Failure::not_implemented(format!("'{action}' is not offered")));
         }
@@ -118,7 +120,10 @@ pub fn stage(
             let object = body::required(headers, bytes)?;
             multiple::stage(transaction, catalog, name, table, &object)
         }
-        _ => Err(Failure::method(format!("'{}' does not take {}", call.path, call.method), "GET")),
+        _ => {
+            let message = format!("'{}' does not go into a change set", call.path);
+            Err(Failure::not_implemented(message))
+        }
     }
 }
 
