@@ -146,6 +146,8 @@ pub mod codes {
     pub const BAD_CONDITION: u32 = 0x8004_1106;
     pub const CONDITION_ALIAS_UNKNOWN: u32 = 0x8004_110A;
     pub const VALUE_MUST_BE_POSITIVE: u32 = 0x8004_110C;
+    /// Which relationship joins two tables is not certain.
+    pub const AMBIGUOUS_RELATIONSHIP: u32 = 0x8004_110E;
     pub const BAD_DISTINCT: u32 = 0x8004_1115;
     pub const BAD_MAPPING: u32 = 0x8004_1116;
     pub const BAD_LINK_TYPE: u32 = 0x8004_1117;

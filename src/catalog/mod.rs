@@ -203,6 +203,12 @@ impl Table {
         self.by_name[VERSION_COLUMN]
     }
 
+    /// The index of the primary key, where there is one: the columns of a part of
+    /// a query may have none.
+    pub fn primary_key(&self) -> Option<usize> {
+        self.column_index(&self.primary_id)
+    }
+
     /// The Arrow schema of all columns, stored and derived, in catalog order.
     pub fn schema(&self) -> &SchemaRef {
         self.schema.as_ref().expect("set when the catalog is built")
@@ -220,6 +226,17 @@ impl Table {
     /// The single-valued relationship behind a navigation property.
     pub fn navigation(&self, property: &str) -> Option<&ManyToOne> {
         self.many_to_one.iter().find(|r| r.navigation_property == property)
+    }
+
+    /// The lookup to the row above in the table's hierarchy, where it has one: a
+    /// lookup to its own table alone that is named as a parent. Other lookups to
+    /// the own table, such as a user's `createdby`, make no hierarchy.
+    pub fn parent_index(&self) -> Option<usize> {
+        self.columns.iter().position(|c| {
+            c.is_lookup()
+                && c.logical_name.contains("parent")
+                && matches!(c.targets.as_slice(), [target] if *target == self.logical_name)
+        })
     }
 
     /// The column name nearest to a misspelt one, for error messages.
@@ -334,6 +351,7 @@ const TABLES: &[&str] = &[
     include_str!("tables/processsession.json"),
     include_str!("tables/account.json"),
     include_str!("tables/contact.json"),
+    include_str!("tables/teammembership.json"),
 ];
 
 impl Catalog {
@@ -424,6 +442,21 @@ mod tests {
         let steps = catalog.table("sdkmessageprocessingstep").expect("built in");
         assert!(steps.column("modenamE").is_none());
         assert!(steps.column("asyncautodeletename").is_some(), "added by rule");
+    }
+
+    #[test]
+    fn hierarchies_go_along_a_lookup_to_the_own_table() {
+        let catalog = Catalog::built_in();
+        let parent = |table: &str| {
+            let table = catalog.table(table).expect("built in");
+            table.parent_index().map(|i| table.columns[i].logical_name.clone())
+        };
+        assert_eq!(parent("account").as_deref(), Some("parentaccountid"));
+        assert_eq!(parent("businessunit").as_deref(), Some("parentbusinessunitid"));
+        assert_eq!(parent("systemuser").as_deref(), Some("parentsystemuserid"));
+        for flat in ["asyncoperation", "contact", "team", "organization"] {
+            assert_eq!(parent(flat), None, "{flat}");
+        }
     }
 
     #[test]

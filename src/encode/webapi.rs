@@ -73,7 +73,7 @@ impl WebApiEncoder {
                 here = &mut nested.members;
             }
             if !output.hidden {
-                here.push(Member::Value(Property::new(i, output, query.style, annotations)));
+                here.push(Member::Value(Property::new(i, output, query, annotations)));
             }
         }
         let root = |test: &dyn Fn(&Output) -> bool| {
@@ -311,7 +311,7 @@ impl Nested {
 }
 
 fn is_primary_id(output: &Output) -> bool {
-    output.column.column == output.table.primary_id_index()
+    output.table.primary_key() == Some(output.column.column)
 }
 
 #[cfg(test)]

@@ -6,17 +6,22 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use clap::ValueEnum;
 use serde::Deserialize;
 
 use super::error::Result;
 use super::formats;
+use super::prefer::Prefer;
 use crate::ask;
 use crate::dialect::Dialect;
 use crate::encode::Format;
 use crate::error::{Error, codes};
+use crate::identity::Caller;
+use crate::query::Context;
 use crate::service::Service;
+use crate::store::Snapshot;
 
 /// A question.
 #[derive(Deserialize)]
@@ -68,8 +73,15 @@ fn body<T>(body: std::result::Result<Json<T>, JsonRejection>) -> Result<T, Error
     Ok(body)
 }
 
+/// What a question means now to who asks it.
+fn context(service: &Service, snapshot: &Arc<Snapshot>, headers: &HeaderMap) -> Result<Context> {
+    let timezone = Prefer::read(headers)?.timezone;
+    Ok(service.context(snapshot, &Caller::default(), timezone))
+}
+
 pub async fn query(
     State(service): State<Arc<Service>>,
+    headers: HeaderMap,
     question: std::result::Result<Json<Question>, JsonRejection>,
 ) -> Result<Response> {
     let question = body(question)?;
@@ -80,7 +92,8 @@ pub async fn query(
     })?;
     let snapshot = service.store.snapshot();
     let dialect = dialect(&question.dialect)?;
-    let mut plans = ask::plans(&service.engine, &snapshot, dialect, &question.text)?;
+    let context = context(&service, &snapshot, &headers)?;
+    let mut plans = ask::plans(&service.engine, &snapshot, dialect, &question.text, context)?;
     if plans.len() > 1 {
         let message = "the text holds several queries; ask them one at a time";
         return Err(Error::unsupported(message).into());
@@ -92,13 +105,15 @@ pub async fn query(
 
 pub async fn explain(
     State(service): State<Arc<Service>>,
+    headers: HeaderMap,
     question: std::result::Result<Json<Explanation>, JsonRejection>,
 ) -> Result<Response> {
     let question = body(question)?;
     let snapshot = service.store.snapshot();
     let dialect = dialect(&question.dialect)?;
     let mut text = String::new();
-    for plan in ask::plans(&service.engine, &snapshot, dialect, &question.text)? {
+    let context = context(&service, &snapshot, &headers)?;
+    for plan in ask::plans(&service.engine, &snapshot, dialect, &question.text, context)? {
         let plan = service.engine.explain(plan, question.physical, question.analyze).await?;
         text.push_str(plan.trim_end());
         text.push('\n');

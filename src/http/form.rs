@@ -1,6 +1,8 @@
 //! How rows are bound and written for one client: annotations, metadata, the
 //! address it knows the service by.
 
+use std::sync::Arc;
+
 use super::negotiate::Metadata;
 use super::request::Call;
 use crate::catalog::{Catalog, Table};
@@ -11,6 +13,8 @@ use crate::query::bound::BoundQuery;
 use crate::query::{
     ColumnRef, Condition, Filter, Literal, LiteralKind, Name, Operand, Operator, Path, Select, Test,
 };
+use crate::service::Service;
+use crate::store::Snapshot;
 use crate::value::{Guid, guid_text};
 
 /// What all rows of an answer have in common.
@@ -30,13 +34,13 @@ pub struct BoundAnswer {
 }
 
 impl Form {
-    pub fn of(call: &Call) -> Self {
+    pub fn of(service: &Service, snapshot: &Arc<Snapshot>, call: &Call) -> Self {
         let annotations = call.prefer.annotations.clone();
         let metadata = call.wanted.metadata;
         let options = BindOptions {
             annotations: annotations.wants_values(),
             version: metadata != Metadata::None,
-            ..BindOptions::default()
+            context: service.context(snapshot, &call.caller, call.prefer.timezone),
         };
         Self { base: call.base.clone(), annotations, metadata, options }
     }

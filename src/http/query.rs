@@ -97,8 +97,9 @@ async fn in_format(
         let message = format!("the format '{}' has no rows inside rows", format.name());
         return Err(Error::unsupported(message).at(expand.navigation.at.clone()).into());
     }
-    let query = Form::of(call).bind(&select, service.store.catalog())?.query;
-    let plan = service.engine.plan(&query, &service.store.snapshot())?;
+    let snapshot = service.store.snapshot();
+    let query = Form::of(service, &snapshot, call).bind(&select, snapshot.catalog())?.query;
+    let plan = service.engine.plan(&query, &snapshot)?;
     let plan = ask::shown(plan, &query).map_err(failure)?;
     Ok(formats::rows(format, service.engine.run(plan).await?)?)
 }
@@ -113,8 +114,9 @@ pub async fn count(
     only(&options, &["$filter"], "$count")?;
     let mut select = odata::parse(&target.table, &options)?;
     target.restrict(&mut select);
-    let query = Form::of(call).bind(&select, service.store.catalog())?.query;
-    let count = service.engine.count(&query, &service.store.snapshot()).await?;
+    let snapshot = service.store.snapshot();
+    let query = Form::of(service, &snapshot, call).bind(&select, snapshot.catalog())?.query;
+    let count = service.engine.count(&query, &snapshot).await?;
     Ok(plain_text(count.to_string()))
 }
 
@@ -134,15 +136,15 @@ async fn answer(
 ) -> Result<Collection> {
     let table = &target.table;
     let annotations = call.prefer.annotations.clone();
-    let catalog = service.store.catalog();
-    let form = Form::of(call);
+    // Rows and total are of one moment.
+    let snapshot: Arc<Snapshot> = service.store.snapshot();
+    let catalog = snapshot.catalog();
+    let form = Form::of(service, &snapshot, call);
     let context = format!("#{}", context_fragment(&select, table));
     let page_size = call.prefer.max_page_size;
     let expand = option(&options, "$expand");
     let expansions = Expansions::take(&mut select, table, expand, page_size, catalog)?;
     let BoundAnswer { query, encoder } = form.bind(&select, catalog)?;
-    // Rows and total are of one moment.
-    let snapshot: Arc<Snapshot> = service.store.snapshot();
     let plan = service.engine.plan(&query, &snapshot)?;
     let total =
         if query.count { Some(service.engine.count(&query, &snapshot).await?) } else { None };

@@ -61,7 +61,7 @@ async fn single(
     let expand = option(options, "$expand");
     let page_size = call.prefer.max_page_size;
     let expansions = Expansions::take(&mut select, table, expand, page_size, catalog)?;
-    let form = Form::of(call);
+    let form = Form::of(service, snapshot, call);
     let BoundAnswer { query, encoder } = form.bind(&select, catalog)?;
     let mut rows = service.engine.run(service.engine.plan(&query, snapshot)?).await?;
     while let Some(batch) = rows.next().await {
@@ -259,7 +259,8 @@ async fn references(
     let within = target.within.clone();
     select.filter = Some(Filter::And(within.into_iter().chain(select.filter.take()).collect()));
     select.columns = columns(table, &[table.primary_id_index()]);
-    let BoundAnswer { query, encoder } = Form::of(call).bind(&select, service.store.catalog())?;
+    let BoundAnswer { query, encoder } =
+        Form::of(service, snapshot, call).bind(&select, service.store.catalog())?;
     let mut rows = service.engine.run(service.engine.plan(&query, snapshot)?).await?;
     let mut list = Vec::new();
     while let Some(batch) = rows.next().await {

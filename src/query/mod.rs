@@ -8,6 +8,8 @@
 pub mod bind;
 pub mod bound;
 pub mod context;
+pub mod dates;
+pub mod fiscal;
 pub mod functions;
 pub mod operators;
 mod text;
@@ -230,10 +232,10 @@ pub enum LinkType {
 pub struct Link {
     pub link_type: LinkType,
     pub table: Name,
-    /// Column of the linked table.
-    pub from: Name,
+    /// Column of the linked table; the only relationship's where it is left out.
+    pub from: Option<Name>,
     /// Column of the enclosing table.
-    pub to: Name,
+    pub to: Option<Name>,
     pub alias: Option<Name>,
     pub columns: Columns,
     /// Part of the join condition.

@@ -63,7 +63,7 @@ impl Parser {
         Ok(Select {
             columns: self.columns(entity, true)?,
             links: self.links(entity)?,
-            filter: filter::filters(entity)?,
+            filter: filter::filters(self, entity)?,
             aggregate: self.aggregate,
             distinct: self.distinct,
             order,
@@ -114,14 +114,18 @@ impl Parser {
     }
 
     fn link(&self, element: &Element) -> Result<Link> {
+        self.link_of(element, link_type(element)?)
+    }
+
+    fn link_of(&self, element: &Element, link_type: LinkType) -> Result<Link> {
         Ok(Link {
-            link_type: link_type(element)?,
+            link_type,
             table: element.required("name")?,
-            from: element.required("from")?,
-            to: element.required("to")?,
+            from: element.name_of("from").filter(|n| !n.text.is_empty()),
+            to: element.name_of("to").filter(|n| !n.text.is_empty()),
             alias: element.name_of("alias").filter(|a| !a.text.is_empty()),
             columns: self.columns(element, false)?,
-            filter: filter::filters(element)?,
+            filter: filter::filters(self, element)?,
             links: self.links(element)?,
             order: self.orders(element)?,
         })
@@ -222,10 +226,7 @@ fn link_type(element: &Element) -> Result<LinkType> {
         "inner" | "natural" => Ok(LinkType::Inner),
         "outer" => Ok(LinkType::Outer),
         "exists" | "in" => Ok(LinkType::Exists),
-        "matchfirstrowusingcrossapply" => {
-            let message = format!("the link-type '{value}' is not supported");
-            Err(Error::unsupported(message).at(attribute.at.clone()))
-        }
+        "matchfirstrowusingcrossapply" => Ok(LinkType::First),
         "any" | "not any" | "all" | "not all" => {
             let message = format!("a link of type '{value}' belongs inside a filter");
             Err(Error::invalid(codes::BAD_LINK_TYPE, message).at(attribute.at.clone()))

@@ -7,8 +7,10 @@ use crate::catalog::{Column, ColumnType};
 use crate::encode::annotations::{Annotations, terms};
 use crate::encode::cells::{Cells, json_text};
 use crate::encode::formatted::{DEFAULT_DIGITS, formatted};
-use crate::query::bound::{Output, OutputRole};
-use crate::query::{Aggregate, Style};
+use crate::query::bound::{BoundQuery, Output, OutputRole};
+use crate::query::context::{Calendar, FiscalPeriod};
+use crate::query::fiscal::{Period, year_label};
+use crate::query::{Aggregate, DatePart, Style};
 
 pub struct Property {
     pub output: usize,
@@ -30,6 +32,8 @@ enum Display {
     },
     /// A part of a date: no separators.
     Digits,
+    FiscalYear,
+    FiscalPeriod(FiscalPeriod),
 }
 
 struct Lookup {
@@ -46,12 +50,17 @@ struct Lookup {
 }
 
 impl Property {
-    pub fn new(index: usize, output: &Output, style: Style, annotations: &Annotations) -> Self {
+    pub fn new(
+        index: usize,
+        output: &Output,
+        query: &BoundQuery,
+        annotations: &Annotations,
+    ) -> Self {
         let name = output.name.as_str();
         let facts = output.facts();
         let annotation = |term: &str| annotations.wants(term).then(|| annotation_key(name, term));
         // The alias of an OData aggregate stands for an expression, not a column.
-        let told = output.aliased && style == Style::FetchXml;
+        let told = output.aliased && query.style == Style::FetchXml;
         let attribute_name = annotation(terms::ATTRIBUTE_NAME).filter(|_| told);
         Self {
             output: index,
@@ -60,7 +69,7 @@ impl Property {
                 json_text(&facts.logical_name, &mut text);
                 text
             }),
-            display: annotation(terms::FORMATTED_VALUE).zip(Display::of(output)),
+            display: annotation(terms::FORMATTED_VALUE).zip(Display::of(output, &query.calendar)),
             lookup: (facts.is_lookup() && holds_column_values(output))
                 .then(|| Lookup::new(output, annotation))
                 .filter(|l| l.logical_name_key.is_some() || l.navigation_key.is_some())
@@ -99,10 +108,16 @@ impl Property {
 }
 
 impl Display {
-    fn of(output: &Output) -> Option<Self> {
+    fn of(output: &Output, calendar: &Calendar) -> Option<Self> {
         let facts = output.facts();
         match output.role {
-            OutputRole::Group(Some(_)) => return Some(Self::Digits),
+            OutputRole::Group(Some(grouping)) => {
+                return Some(match grouping.part {
+                    DatePart::FiscalYear => Self::FiscalYear,
+                    DatePart::FiscalPeriod => Self::FiscalPeriod(calendar.fiscal_period),
+                    _ => Self::Digits,
+                });
+            }
             OutputRole::Aggregate(Aggregate::Count | Aggregate::CountColumn { .. }) => {
                 return Some(Self::Number { digits: 0 });
             }
@@ -160,6 +175,18 @@ impl Display {
                 if let Some(text) = formatted(cells, row, *digits) {
                     member(key, first, out);
                     json_text(&text, out);
+                }
+            }
+            Self::FiscalYear => {
+                if let Some(year) = cells.integer(row).and_then(|year| year.try_into().ok()) {
+                    member(key, first, out);
+                    json_text(&year_label(year), out);
+                }
+            }
+            Self::FiscalPeriod(length) => {
+                if let Some(period) = cells.integer(row).and_then(Period::from_code) {
+                    member(key, first, out);
+                    json_text(&length.label(period), out);
                 }
             }
             Self::Digits => {

@@ -11,7 +11,8 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use super::*;
 use crate::catalog::{Catalog, Table};
 use crate::query::bound;
-use crate::query::{DateGrouping, DatePart};
+use crate::query::context::Calendar;
+use crate::query::{Aggregate, DateGrouping, DatePart};
 
 const ID: Guid = [0x11; 16];
 const USER: Guid = [0x22; 16];
@@ -38,6 +39,8 @@ fn answer(style: Style, root: &str) -> Answer {
         top: None,
         page: None,
         count: false,
+        timezone: chrono_tz::Tz::UTC,
+        calendar: Calendar::default(),
     };
     Answer { query, arrays: vec![] }
 }

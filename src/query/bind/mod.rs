@@ -1,14 +1,18 @@
 //! Names → catalog tables, columns, types and values; all validation. The only
 //! step that judges names: what it lets through, the engine can plan.
 //!
-//! Parts: [`sources`] the tables, [`columns`] the names on them, [`predicate`]
-//! and [`literal`] the conditions, [`outputs`] and [`order`] the answer.
+//! Parts: [`sources`] and [`links`] the tables, [`columns`] the names on them,
+//! [`predicate`], [`operators`], [`related`] and [`literal`] the conditions,
+//! [`outputs`] and [`order`] the answer.
 
 mod columns;
+mod links;
 mod literal;
+mod operators;
 mod order;
 mod outputs;
 mod predicate;
+mod related;
 mod sources;
 
 #[cfg(test)]
@@ -60,6 +64,8 @@ pub fn bind(select: &Select, catalog: &Catalog, options: &BindOptions) -> Result
         top: select.top,
         page: select.page,
         count: select.count,
+        timezone: options.context.timezone,
+        calendar: options.context.calendar,
     })
 }
 
@@ -74,6 +80,10 @@ struct Binder<'a> {
     sources: Vec<Source>,
     joins: Vec<Join>,
     outputs: Vec<Output>,
+    /// The source whose rows the predicate being bound looks at.
+    block: usize,
+    /// The variables of the lambda expressions around it, and their sources.
+    variables: Vec<(String, usize)>,
 }
 
 impl Binder<'_> {

@@ -19,8 +19,12 @@ impl Binder<'_> {
         let mut source = 0;
         self.add_link_keys(&select.links, &mut source, &mut keys)?;
         let part = select.page.is_some() || select.top.is_some();
-        if part && !self.aggregate && !self.distinct {
-            let primary = Column { source: 0, column: self.sources[0].table.primary_id_index() };
+        if part
+            && !self.aggregate
+            && !self.distinct
+            && let Some(column) = self.sources[0].table.primary_key()
+        {
+            let primary = Column { source: 0, column };
             let is_primary = |k: &OrderKey| matches!(k.by, OrderTarget::Column(c) if c == primary);
             if !keys.iter().any(is_primary) {
                 keys.push(OrderKey { by: OrderTarget::Column(primary), descending: false });

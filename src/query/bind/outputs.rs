@@ -8,7 +8,9 @@ use super::sources::Scope;
 use crate::catalog::{self, ColumnKind, ColumnType, Table};
 use crate::error::{Error, Result, codes};
 use crate::query::bound::{Column, Output, OutputRole};
-use crate::query::{self, Aggregate, Columns, Expand, Link, Name, Path, Role, Select, Style};
+use crate::query::{
+    self, Aggregate, Columns, Expand, Link, LinkType, Name, Path, Role, Select, Style,
+};
 
 impl Binder<'_> {
     /// The visible columns: the root's, its primary key, the links', what is expanded.
@@ -209,7 +211,8 @@ impl Binder<'_> {
 
     fn add_primary_key(&mut self, source: usize, nested: Option<&str>) {
         let table = self.sources[source].table.clone();
-        let column = Column { source, column: table.primary_id_index() };
+        let Some(key) = table.primary_key() else { return };
+        let column = Column { source, column: key };
         let is_there = self.outputs.iter().any(|o| {
             o.column == column
                 && o.role == OutputRole::Plain
@@ -232,6 +235,9 @@ impl Binder<'_> {
         let from = &self.sources[source];
         match self.style {
             _ if source == 0 => column.property_name(),
+            Style::FetchXml if self.joins[source - 1].link_type == LinkType::First => {
+                column.schema_name.clone()
+            }
             Style::FetchXml => format!("{}.{}", from.label, column.logical_name),
             Style::OData => format!("{}_{}", from.table.logical_name, column.property_name()),
         }
