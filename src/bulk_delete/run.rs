@@ -56,13 +56,8 @@ impl Run {
         begins: i64,
     ) -> Result<Self> {
         let catalog = service.store.catalog();
-        let context = Context {
-            now: begins,
-            timezone: service.settings.timezone,
-            user: caller.user,
-            business_unit: caller.business_unit,
-            ..Context::default()
-        };
+        let context = service.context(&service.store.snapshot(), &caller, None);
+        let context = Context { now: begins, ..context };
         let options = BindOptions { context, ..BindOptions::default() };
         let mut queries = Vec::new();
         for select in &request.queries {

@@ -275,8 +275,8 @@ impl Reader {
             links.push(Link {
                 link_type: at.one_of(link, "JoinOperator", JOINS)?,
                 table: at.name(link, "LinkToEntityName")?,
-                from: at.name(link, "LinkToAttributeName")?,
-                to: at.name(link, "LinkFromAttributeName")?,
+                from: at.optional(link, "LinkToAttributeName")?,
+                to: at.optional(link, "LinkFromAttributeName")?,
                 alias: at.optional(link, "EntityAlias")?,
                 columns: Columns::List(Vec::new()),
                 filter: at.filter(link, "LinkCriteria")?,

@@ -114,7 +114,7 @@ fn jobs_are_deleted_in_bulk_and_workflow_jobs_at_once() {
         // It is done when it is answered: three jobs were completed.
         assert_eq!(answer.status, 200, "{}", answer.text);
         let rows =
-            server.get("asyncoperations?$select=name&$filter=operationtype eq 10", &[]).rows();
+            server.get("asyncoperations?$select=name&$filter=operationtype%20eq%2010", &[]).rows();
         assert_eq!(rows.len(), 8, "live {live}");
         let job = completed(&server, &answer);
         assert_eq!(job["friendlymessage"], "3 rows deleted, 0 failed");
