@@ -34,7 +34,7 @@ fn refused(answer: &Answer, status: u16, code: &str, part: &str) {
 fn a_row_is_created_and_is_there_after_reopening() {
     let server = server(1);
     let body = json!({
-        "name": "Contoso", "revenue": 1234.567_8, "numberofemployees": 7, "creditonhold": true,
+        "name": "Contoso", "revenue": 1_234.567_8, "numberofemployees": 7, "creditonhold": true,
         "industrycode": 3, "description": "", "createdon": "1999-01-01T00:00:00Z",
         "name@OData.Community.Display.V1.FormattedValue": "x", "@odata.type": "y",
     });
