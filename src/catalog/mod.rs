@@ -250,6 +250,15 @@ impl Table {
         self.schema.as_ref().expect("set when the catalog is built")
     }
 
+    /// The column that holds the table a lookup with several targets points to.
+    pub fn type_column(&self, lookup: usize) -> Option<usize> {
+        let of = &self.columns[lookup];
+        self.columns.iter().position(|c| {
+            c.column_type == ColumnType::EntityName
+                && c.attribute_of.as_ref() == Some(&of.logical_name)
+        })
+    }
+
     /// The single-valued relationship behind a navigation property.
     pub fn navigation(&self, property: &str) -> Option<&ManyToOne> {
         self.many_to_one.iter().find(|r| r.navigation_property == property)
