@@ -8,6 +8,7 @@
 
 mod arrow;
 mod csdl;
+mod derived;
 mod entity_names;
 mod nearest;
 
@@ -214,6 +215,17 @@ impl Table {
         self.many_to_one.iter().find(|r| r.navigation_property == property)
     }
 
+    /// The lookup to the row above in the table's hierarchy, where it has one: a
+    /// lookup to its own table alone that is named as a parent. Other lookups to
+    /// the own table, such as a user's `createdby`, make no hierarchy.
+    pub fn parent_index(&self) -> Option<usize> {
+        self.columns.iter().position(|c| {
+            c.is_lookup()
+                && c.logical_name.contains("parent")
+                && matches!(c.targets.as_slice(), [target] if *target == self.logical_name)
+        })
+    }
+
     /// The column name nearest to a misspelt one, for error messages.
     pub fn nearest_column(&self, name: &str) -> Option<&str> {
         nearest(name, self.columns.iter().filter(|c| c.read).map(|c| c.logical_name.as_str()))
@@ -221,11 +233,17 @@ impl Table {
 
     fn finish(&mut self) {
         self.add_derived_columns();
-        self.by_name =
-            self.columns.iter().enumerate().map(|(i, c)| (c.logical_name.clone(), i)).collect();
+        self.index();
         for i in 0..self.columns.len() {
             self.columns[i].kind = self.kind_of(i);
         }
+        self.schema = Some(arrow::schema(self));
+    }
+
+    /// What follows from the columns' names and types.
+    fn index(&mut self) {
+        self.by_name =
+            self.columns.iter().enumerate().map(|(i, c)| (c.logical_name.clone(), i)).collect();
         self.schema = Some(arrow::schema(self));
     }
 

@@ -16,7 +16,7 @@ use crate::catalog::{Column, ColumnType};
 use crate::error::{Error, Result};
 use crate::query::bound::{BoundQuery, Output, OutputRole};
 use crate::query::{Aggregate, Style};
-use crate::value::Guid;
+use crate::value::{Guid, guid_text};
 
 /// Encodes the rows of one query, batch by batch.
 pub struct WebApiEncoder {
@@ -24,6 +24,8 @@ pub struct WebApiEncoder {
     /// For each output: whether its integers are object type codes.
     entity_names: Vec<bool>,
     nulls: bool,
+    /// The service's address, before the names of entity sets.
+    base: String,
     /// The output with the row version.
     version: Option<usize>,
     primary_id: Option<usize>,
@@ -34,12 +36,17 @@ pub struct WebApiEncoder {
 /// A member of a row's object, in the order of the outputs.
 enum Member {
     Value(Property),
-    /// An expanded row.
-    Nested {
-        key: Vec<u8>,
-        primary_id: Option<usize>,
-        properties: Vec<Property>,
-    },
+    Nested(Nested),
+}
+
+/// An expanded row.
+struct Nested {
+    navigation: String,
+    key: Vec<u8>,
+    primary_id: Option<usize>,
+    /// Only the row's address is wanted; the name of its entity set.
+    reference: Option<String>,
+    members: Vec<Member>,
 }
 
 struct Property {
@@ -80,35 +87,26 @@ struct Lookup {
 impl WebApiEncoder {
     pub fn new(query: &BoundQuery, annotations: &Annotations) -> Self {
         let mut members: Vec<Member> = Vec::new();
-        let mut nested: HashMap<&str, usize> = HashMap::new();
         for (i, output) in query.outputs.iter().enumerate() {
-            let Some(navigation) = output.nested.as_deref() else {
+            let Some(nested) = nested(&mut members, &output.nested) else {
                 if !output.hidden {
                     members.push(Member::Value(Property::new(i, output, query.style, annotations)));
                 }
                 continue;
             };
-            let at = *nested.entry(navigation).or_insert_with(|| {
-                members.push(Member::Nested {
-                    key: key_of(navigation),
-                    primary_id: None,
-                    properties: Vec::new(),
-                });
-                members.len() - 1
-            });
-            let Member::Nested { primary_id, properties, .. } = &mut members[at] else {
-                unreachable!("the index was stored with a nested member");
-            };
             if output.role == OutputRole::Plain && is_primary_id(output) {
-                *primary_id = Some(i);
+                nested.primary_id = Some(i);
             }
-            if !output.hidden {
-                properties.push(Property::new(i, output, query.style, annotations));
+            if output.reference {
+                nested.reference = Some(output.table.entity_set_name.clone());
+            } else if !output.hidden {
+                let property = Property::new(i, output, query.style, annotations);
+                nested.members.push(Member::Value(property));
             }
         }
         let root = |test: &dyn Fn(&Output) -> bool| {
             query.outputs.iter().position(|o| {
-                o.nested.is_none()
+                o.nested.is_empty()
                     && o.column.source == 0
                     && o.role == OutputRole::Plain
                     && !query.distinct
@@ -117,13 +115,23 @@ impl WebApiEncoder {
         };
         Self {
             entity_names: query.outputs.iter().map(holds_entity_name).collect(),
-            nulls: query.style == Style::OData && !query.aggregate && !query.distinct,
+            nulls: query.style == Style::OData
+                && !query.aggregate
+                && !query.distinct
+                && query.input.is_empty(),
+            base: String::new(),
             version: root(&|o| o.facts().logical_name == "versionnumber"),
             primary_id: root(&is_primary_id),
             members,
             rows: 0,
             ends: None,
         }
+    }
+
+    /// With the service's address, which references to rows begin with.
+    pub fn with_base(mut self, base: &str) -> Self {
+        base.clone_into(&mut self.base);
+        self
     }
 
     /// Rows written so far.
@@ -177,34 +185,82 @@ impl WebApiEncoder {
             member(br#""@odata.etag":"#, &mut first, out);
             json_text(&format!("W/\"{version}\""), out);
         }
-        for item in &self.members {
-            match item {
+        self.items_json(&self.members, columns, row, &mut first, out);
+    }
+
+    fn items_json(
+        &self,
+        members: &[Member],
+        columns: &[Cells],
+        row: usize,
+        first: &mut bool,
+        out: &mut Vec<u8>,
+    ) {
+        for item in members {
+            let nested = match item {
                 Member::Value(property) => {
-                    property.json(columns, row, self.nulls, &mut first, out);
+                    property.json(columns, row, self.nulls, first, out);
+                    continue;
                 }
-                Member::Nested { key, primary_id, properties } => {
-                    let missing = match primary_id {
-                        Some(id) => columns[*id].is_null(row),
-                        None => properties.iter().all(|p| columns[p.output].is_null(row)),
-                    };
-                    if missing && !self.nulls {
-                        continue;
-                    }
-                    member(key, &mut first, out);
-                    if missing {
-                        out.extend_from_slice(b"null");
-                        continue;
-                    }
-                    out.push(b'{');
-                    let mut first = true;
-                    for property in properties {
-                        property.json(columns, row, self.nulls, &mut first, out);
-                    }
-                    out.push(b'}');
-                }
+                Member::Nested(nested) => nested,
+            };
+            let missing = nested.is_missing(columns, row);
+            if missing && !self.nulls {
+                continue;
             }
+            member(&nested.key, first, out);
+            if missing {
+                out.extend_from_slice(b"null");
+                continue;
+            }
+            out.push(b'{');
+            let id = nested.primary_id.and_then(|i| columns[i].guid(row));
+            match (&nested.reference, id) {
+                (Some(set), Some(id)) => {
+                    out.extend_from_slice(br#""@odata.id":"#);
+                    json_text(&format!("{}{set}({})", self.base, guid_text(&id)), out);
+                }
+                _ => self.items_json(&nested.members, columns, row, &mut true, out),
+            }
+            out.push(b'}');
         }
     }
+}
+
+impl Nested {
+    /// Whether the navigation leads nowhere.
+    fn is_missing(&self, columns: &[Cells], row: usize) -> bool {
+        match self.primary_id {
+            Some(id) => columns[id].is_null(row),
+            None => self.members.iter().all(|item| match item {
+                Member::Value(property) => columns[property.output].is_null(row),
+                Member::Nested(nested) => nested.is_missing(columns, row),
+            }),
+        }
+    }
+}
+
+/// The member for the row behind a path of navigation properties; nothing for
+/// the row itself.
+fn nested<'m>(members: &'m mut Vec<Member>, path: &[String]) -> Option<&'m mut Nested> {
+    let (first, rest) = path.split_first()?;
+    let known = members
+        .iter()
+        .position(|item| matches!(item, Member::Nested(nested) if nested.navigation == *first));
+    let at = known.unwrap_or_else(|| {
+        members.push(Member::Nested(Nested {
+            navigation: first.clone(),
+            key: key_of(first),
+            primary_id: None,
+            reference: None,
+            members: Vec::new(),
+        }));
+        members.len() - 1
+    });
+    let Member::Nested(found) = &mut members[at] else {
+        unreachable!("the position of a nested member");
+    };
+    if rest.is_empty() { Some(found) } else { nested(&mut found.members, rest) }
 }
 
 impl Property {
@@ -265,7 +321,8 @@ impl Display {
         let facts = output.facts();
         match output.role {
             OutputRole::Group(Some(_)) => return Some(Self::Digits),
-            OutputRole::Aggregate(Aggregate::Count | Aggregate::CountColumn { .. }) => {
+            OutputRole::Aggregate(Aggregate::Count | Aggregate::CountColumn { .. })
+            | OutputRole::CountChildren => {
                 return Some(Self::Number { digits: 0 });
             }
             _ => {}

@@ -140,6 +140,8 @@ pub struct Page {
 pub enum Columns {
     /// Every readable column.
     All,
+    /// Every readable column, and some under further names.
+    AllAnd(Vec<Column>),
     List(Vec<Column>),
 }
 

@@ -97,11 +97,10 @@ impl Parser {
                     Error::invalid(codes::PLAIN_ATTRIBUTE_IN_AGGREGATE, message).at(all.at.clone())
                 );
             }
-            if let Some(alias) = attributes.iter().find_map(|a| a.attribute("alias")) {
-                let message = "an alias beside 'all-attributes' is not supported";
-                return Err(Error::unsupported(message).at(alias.at.clone()));
-            }
-            return Ok(Columns::All);
+            // Without another name an attribute is one of all.
+            let named = attributes.into_iter().filter(|a| a.attribute("alias").is_some());
+            let named: Vec<Column> = named.map(column).collect::<Result<_>>()?;
+            return Ok(if named.is_empty() { Columns::All } else { Columns::AllAnd(named) });
         }
         if attributes.is_empty() && root && !self.aggregate {
             return Ok(Columns::All);
@@ -263,6 +262,18 @@ fn role(element: &Element) -> Result<Role> {
     if distinct && element.get("aggregate") != Some("countcolumn") {
         let message = "'distinct' of an attribute needs aggregate='countcolumn'";
         return Err(Error::invalid(codes::INVALID_ARGUMENT, message).at(element.at.clone()));
+    }
+    if let Some(rows) = element.attribute("rowaggregate") {
+        let (code, message) = if rows.value != "CountChildren" {
+            let message = format!("'rowaggregate' is 'CountChildren', not '{}'", rows.value);
+            (codes::BAD_AGGREGATE, message)
+        } else if group || element.attribute("aggregate").is_some() {
+            let message = "'rowaggregate' stands beside no group or aggregate";
+            (codes::AGGREGATE_AND_GROUPBY, message.to_owned())
+        } else {
+            return Ok(Role::CountChildren);
+        };
+        return Err(Error::invalid(code, message).at(rows.at.clone()));
     }
     let Some(aggregate) = element.attribute("aggregate") else {
         return Ok(if group { Role::Group(date_part) } else { Role::Plain });

@@ -93,7 +93,7 @@ const ELEMENTS: &[ElementRule] = &[
             // Times are grouped in UTC, which is also the caller's zone.
             ("usertimezone", Flag(codes::INVALID_ARGUMENT)),
             ("distinct", Flag(codes::BAD_DISTINCT)),
-            ("rowaggregate", Refused(&[])),
+            ("rowaggregate", Read),
             ("addedby", Hint),
             ("build", Hint),
         ],

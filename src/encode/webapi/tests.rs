@@ -29,15 +29,20 @@ fn answer(style: Style, root: &str) -> Answer {
     let query = BoundQuery {
         style,
         root: table(root),
+        input: vec![],
+        computed: vec![],
         joins: vec![],
         filter: None,
         aggregate: false,
         distinct: false,
         outputs: vec![],
         order: vec![],
+        share: None,
+        skip: 0,
         top: None,
         page: None,
         count: false,
+        aggregate_limit: None,
     };
     Answer { query, arrays: vec![] }
 }
@@ -57,7 +62,8 @@ impl Answer {
             column: bound::Column { source: 0, column: 0 },
             table,
             aliased: false,
-            nested: None,
+            nested: Vec::new(),
+            reference: false,
             hidden: false,
             name_output: None,
             type_output: None,
@@ -194,7 +200,7 @@ fn expanded_rows_are_objects_or_null() {
     let nested = |o: &mut Output| {
         o.table = table("systemuser");
         o.column.source = 1;
-        o.nested = Some("owninguser".into());
+        o.nested = vec!["owninguser".into()];
     };
     let expand = |style| {
         answer(style, "asyncoperation")

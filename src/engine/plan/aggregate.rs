@@ -6,21 +6,23 @@ use datafusion::functions_aggregate::expr_fn::{avg, count, count_distinct, max, 
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit};
 use datafusion::prelude::cast;
 
-use super::Builder;
 use super::outputs::{named, output};
+use super::{Builder, Ordered};
 use crate::engine::semantics::sort_key;
 use crate::query::bound::{OrderTarget, OutputRole};
 use crate::query::{Aggregate, DatePart};
 
 impl Builder<'_> {
-    pub(super) fn aggregate(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
+    pub(super) fn aggregate(&self, plan: LogicalPlan) -> Result<Ordered> {
         let mut groups: Vec<Expr> = Vec::new();
         let mut aggregates: Vec<Expr> = Vec::new();
         let mut outputs = Vec::new();
         for facts in &self.query.outputs {
             let expr = self.column(facts.column);
             let (list, expr) = match facts.role {
-                OutputRole::Plain | OutputRole::Group(None) => (&mut groups, expr),
+                OutputRole::Plain | OutputRole::Group(None) | OutputRole::CountChildren => {
+                    (&mut groups, expr)
+                }
                 OutputRole::Group(Some(part)) => (&mut groups, part_of(expr, part.part)?),
                 OutputRole::Aggregate(function) => (&mut aggregates, aggregate(function, expr)),
             };
@@ -34,13 +36,16 @@ impl Builder<'_> {
             };
             outputs.push(named(made, facts, self));
         }
-        let builder =
-            LogicalPlanBuilder::from(plan).aggregate(groups, aggregates)?.project(outputs)?;
+        let plan = LogicalPlanBuilder::from(plan)
+            .aggregate(groups, aggregates)?
+            .project(outputs)?
+            .build()?;
         let keys: Vec<_> = self
             .query
             .order
             .iter()
             .filter_map(|key| match key.by {
+                OrderTarget::Scalar(_) => None,
                 OrderTarget::Output(i) => Some((i, key.descending)),
                 OrderTarget::Column(of) => {
                     let found =
@@ -58,7 +63,7 @@ impl Builder<'_> {
                 sort_key(expr, descending)
             })
             .collect();
-        if keys.is_empty() { builder.build() } else { builder.sort(keys)?.build() }
+        Ok(Ordered { plan, keys, outputs: None })
     }
 }
 

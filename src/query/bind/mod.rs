@@ -2,7 +2,7 @@
 //! step that judges names: what it lets through, the engine can plan.
 //!
 //! Parts: [`sources`] and [`links`] the tables, [`columns`] the names on them, [`predicate`],
-//! [`related`] and [`literal`] the conditions, [`outputs`] and [`order`] the answer.
+//! [`related`], [`scalar`] and [`literal`] the conditions, [`stages`] the queries inside, [`outputs`] and [`order`] the answer.
 
 mod columns;
 mod links;
@@ -11,13 +11,15 @@ mod order;
 mod outputs;
 mod predicate;
 mod related;
+mod scalar;
 mod sources;
+mod stages;
 
 #[cfg(test)]
 mod tests;
 
 use self::sources::Source;
-use super::bound::{BoundQuery, Join, Output};
+use super::bound::{BoundQuery, Join, Output, Stage};
 use super::{Context, Select, Style};
 use crate::catalog::Catalog;
 use crate::error::{Result, codes};
@@ -33,6 +35,7 @@ pub struct BindOptions {
 /// Settles every name of a query, or says which one is wrong and where.
 pub fn bind(select: &Select, catalog: &Catalog, options: &BindOptions) -> Result<BoundQuery> {
     let mut binder = Binder::new(select, catalog, &options.context)?;
+    let computed = binder.compute(&select.compute)?;
     binder.add_links(&select.links)?;
     binder.add_outputs(select)?;
     if options.annotations {
@@ -43,20 +46,26 @@ pub fn bind(select: &Select, catalog: &Catalog, options: &BindOptions) -> Result
         Some(filter) => Some(binder.predicate(filter, binder.root_scope())?),
         None => None,
     };
+    let share = select.share.as_ref().map(|share| binder.share(share)).transpose()?;
     let order = binder.order(select)?;
-    let Binder { mut sources, joins, outputs, .. } = binder;
+    let Binder { mut sources, joins, outputs, stages, .. } = binder;
     Ok(BoundQuery {
         style: select.style,
         root: sources.swap_remove(0).table,
+        input: stages,
+        computed,
         joins,
         filter,
         aggregate: select.aggregate,
         distinct: select.distinct,
         outputs,
         order,
+        share,
+        skip: select.skip,
         top: select.top,
         page: select.page,
         count: select.count,
+        aggregate_limit: select.aggregate_limit,
     })
 }
 
@@ -67,6 +76,11 @@ struct Binder<'a> {
     style: Style,
     aggregate: bool,
     distinct: bool,
+    raw_order: bool,
+    /// Queries that the root's rows come from.
+    stages: Vec<Stage>,
+    /// The root's columns that were behind navigation properties in them.
+    paths: Vec<(String, usize)>,
     /// Source 0 is the root; source `i` is made by join `i - 1`.
     sources: Vec<Source>,
     joins: Vec<Join>,

@@ -17,12 +17,12 @@ impl Binder<'_> {
     pub(super) fn add_outputs(&mut self, select: &Select) -> Result<()> {
         self.add_columns(0, &select.columns, &select.table)?;
         if !self.aggregate && !self.distinct {
-            self.add_primary_key(0, None);
+            self.add_primary_key(0, &[]);
         }
         let mut source = 0;
         self.add_link_columns(&select.links, &mut source)?;
         for expand in &select.expand {
-            self.add_expand(expand)?;
+            self.add_expand(0, &[], expand)?;
         }
         if self.outputs.is_empty() {
             let message = "the query asks for no column, group or aggregate";
@@ -51,23 +51,27 @@ impl Binder<'_> {
             }
             Columns::All => {
                 self.readable(source, self.root_scope(), of)?;
-                self.add_all(source, None, of)
+                self.add_all(source, &[], of)
+            }
+            Columns::AllAnd(list) => {
+                self.add_columns(source, &Columns::All, of)?;
+                list.iter().try_for_each(|c| self.add_column(source, c))
             }
         }
     }
 
     /// Every readable column that is kept, not derived from another.
-    fn add_all(&mut self, source: usize, nested: Option<&str>, of: &Name) -> Result<()> {
+    fn add_all(&mut self, source: usize, nested: &[String], of: &Name) -> Result<()> {
         let table = self.sources[source].table.clone();
         for (index, column) in table.columns.iter().enumerate() {
             if column.read && column.kind == ColumnKind::Stored {
                 let name = match nested {
-                    Some(_) => column.property_name(),
-                    None => self.answer_name(source, column),
+                    [] => self.answer_name(source, column),
+                    _ => column.property_name(),
                 };
                 let column = Column { source, column: index };
                 let mut output = self.output(name, OutputRole::Plain, column);
-                output.nested = nested.map(str::to_owned);
+                output.nested = nested.to_vec();
                 self.push_output(output, of)?;
             }
         }
@@ -85,7 +89,14 @@ impl Binder<'_> {
                 format!("a path to '{}' in $select is not supported; use $expand", name.text);
             return Err(Error::unsupported(message).at(name.at.clone()));
         }
-        let found = if column.role == Role::Plain {
+        let found = if column.role == Role::Aggregate(Aggregate::Count)
+            && self.style == Style::OData
+            && matches!(column.column.path, Path::Here)
+        {
+            // Rows are counted, whatever columns they have.
+            let key = self.sources[here].table.primary_key();
+            Column { source: here, column: key.unwrap_or(0) }
+        } else if column.role == Role::Plain {
             // Naming a bare lookup gives its value here, in every dialect.
             let source = self.source(&column.column.path, scope, codes::CONDITION_ALIAS_UNKNOWN)?;
             let table = self.sources[source].table.clone();
@@ -120,7 +131,12 @@ impl Binder<'_> {
             );
             return bad(codes::PLAIN_ATTRIBUTE_IN_AGGREGATE, message);
         }
-        if !self.aggregate && column.role != Role::Plain {
+        let of_groups = matches!(column.role, Role::Group(_) | Role::Aggregate(_));
+        if self.aggregate && column.role == Role::CountChildren {
+            let message = "'rowaggregate' cannot stand in an aggregate query".into();
+            return bad(codes::BAD_AGGREGATE, message);
+        }
+        if !self.aggregate && of_groups {
             let message = format!(
                 "{} '{}' is grouped or aggregated, but the query is not an aggregate one",
                 self.word(),
@@ -129,9 +145,9 @@ impl Binder<'_> {
             return bad(codes::BAD_AGGREGATE, message);
         }
         let needs_alias = match column.role {
-            Role::Plain | Role::CountChildren => false,
+            Role::Plain => false,
             Role::Group(_) => self.style == Style::FetchXml,
-            Role::Aggregate(_) => true,
+            Role::Aggregate(_) | Role::CountChildren => true,
         };
         if needs_alias && column.alias.is_none() {
             let message = format!("{} '{}' needs an alias", self.word(), name.text);
@@ -139,8 +155,20 @@ impl Binder<'_> {
         }
         match column.role {
             Role::Plain => Ok(OutputRole::Plain),
+            Role::CountChildren if self.distinct => {
+                bad(codes::BAD_AGGREGATE, "'rowaggregate' needs rows, not distinct values".into())
+            }
             Role::CountChildren => {
-                Err(Error::unsupported("'rowaggregate' is not supported").at(name.at.clone()))
+                let table = &self.sources[found.source].table;
+                if table.parent_index().is_none() || table.primary_key() != Some(found.column) {
+                    let message = format!(
+                        "'CountChildren' is for the primary key of a table with a hierarchy; \
+                         '{}' of '{}' is none",
+                        name.text, table.logical_name
+                    );
+                    return bad(codes::BAD_AGGREGATE, message);
+                }
+                Ok(OutputRole::CountChildren)
             }
             Role::Group(Some(_)) if facts.column_type != ColumnType::DateTime => {
                 let message = format!("'{}' has no date to group by a part of", name.text);
@@ -172,50 +200,58 @@ impl Binder<'_> {
         }
     }
 
-    fn add_expand(&mut self, expand: &Expand) -> Result<()> {
+    /// A single-valued navigation property of the row `from`, which is nested under
+    /// `path` itself; what is expanded inside comes with it.
+    fn add_expand(&mut self, from: usize, path: &[String], expand: &Expand) -> Result<()> {
         let navigation = expand.navigation.text.as_str();
+        let at = || expand.navigation.at.clone();
         if self.aggregate {
             let message = format!("'{navigation}' cannot be expanded in an aggregate query");
-            return Err(Error::unsupported(message).at(expand.navigation.at.clone()));
+            return Err(Error::unsupported(message).at(at()));
         }
-        if self.outputs.iter().any(|o| o.nested.as_deref() == Some(navigation)) {
+        let nested: Vec<String> =
+            path.iter().cloned().chain([expand.navigation.text.clone()]).collect();
+        if self.outputs.iter().any(|o| o.nested.starts_with(&nested)) {
             let message = format!("'{navigation}' is expanded twice");
-            return Err(Error::invalid(codes::ODATA, message).at(expand.navigation.at.clone()));
+            return Err(Error::invalid(codes::ODATA, message).at(at()));
         }
-        let source = self.navigate(0, &expand.navigation)?;
-        let Some(select) = &expand.select else {
-            return self.add_all(source, Some(navigation), &expand.navigation);
-        };
-        let table = self.sources[source].table.clone();
-        for name in select {
-            let column = self.column(&table, name)?;
-            let property = table.columns[column].property_name();
-            let mut output = self.output(property, OutputRole::Plain, Column { source, column });
-            output.nested = Some(navigation.to_owned());
-            self.push_output(output, name)?;
+        let source = self.navigate(from, &expand.navigation)?;
+        let before = self.outputs.len();
+        match &expand.select {
+            _ if expand.reference => {}
+            None => self.add_all(source, &nested, &expand.navigation)?,
+            Some(select) => {
+                let table = self.sources[source].table.clone();
+                for name in select {
+                    let column = Column { source, column: self.column(&table, name)? };
+                    let property = table.columns[column.column].property_name();
+                    let mut output = self.output(property, OutputRole::Plain, column);
+                    output.nested = nested.clone();
+                    self.push_output(output, name)?;
+                }
+            }
         }
         // Its absence tells that the navigation leads nowhere.
-        self.add_primary_key(source, Some(navigation));
-        Ok(())
+        self.add_primary_key(source, &nested);
+        for output in &mut self.outputs[before..] {
+            output.reference = expand.reference;
+        }
+        expand.expand.iter().try_for_each(|inner| self.add_expand(source, &nested, inner))
     }
 
-    fn add_primary_key(&mut self, source: usize, nested: Option<&str>) {
+    fn add_primary_key(&mut self, source: usize, nested: &[String]) {
         let table = self.sources[source].table.clone();
         let Some(key) = table.primary_key() else { return };
         let column = Column { source, column: key };
         let is_there = self.outputs.iter().any(|o| {
-            o.column == column
-                && o.role == OutputRole::Plain
-                && o.nested.as_deref() == nested
-                && !o.aliased
+            o.column == column && o.role == OutputRole::Plain && o.nested == nested && !o.aliased
         });
         // Another column may have been given the key's name as its alias.
         let name = &table.primary_id;
-        let is_taken =
-            self.outputs.iter().any(|o| o.name == *name && o.nested.as_deref() == nested);
+        let is_taken = self.outputs.iter().any(|o| o.name == *name && o.nested == nested);
         if !is_there && !is_taken {
             let mut output = self.output(name.clone(), OutputRole::Plain, column);
-            output.nested = nested.map(str::to_owned);
+            output.nested = nested.to_vec();
             self.outputs.push(output);
         }
     }
@@ -241,7 +277,8 @@ impl Binder<'_> {
             column,
             table,
             aliased: false,
-            nested: None,
+            nested: Vec::new(),
+            reference: false,
             hidden: false,
             name_output: None,
             type_output: None,
@@ -290,7 +327,7 @@ impl Binder<'_> {
     /// could split groups where imported names differ.
     pub(super) fn hidden(&mut self, of: usize, column: Column) -> usize {
         let role = match self.outputs[of].role {
-            OutputRole::Plain => OutputRole::Plain,
+            OutputRole::Plain | OutputRole::CountChildren => OutputRole::Plain,
             OutputRole::Group(_) | OutputRole::Aggregate(_) => {
                 OutputRole::Aggregate(Aggregate::Max)
             }

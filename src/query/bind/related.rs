@@ -235,7 +235,7 @@ impl Binder<'_> {
 fn refuse_columns(link: &Link) -> Result<()> {
     let named = match &link.columns {
         Columns::All => Some(&link.table),
-        Columns::List(list) => list.first().map(|c| &c.column.name),
+        Columns::List(list) | Columns::AllAnd(list) => list.first().map(|c| &c.column.name),
     };
     if let Some(name) = named {
         let message = format!("a link inside a filter has no columns: '{}'", name.text);

@@ -1,0 +1,156 @@
+//! Columns of the answer that are more than columns of the root: expanded rows,
+//! numbers of children, further names.
+
+use serde_json::json;
+
+use super::{column, name, of, world};
+use crate::error::codes;
+use crate::query::*;
+
+fn expand(navigation: &str, columns: &[&str], inner: Vec<Expand>) -> Expand {
+    Expand {
+        navigation: name(navigation),
+        select: Some(columns.iter().map(|c| name(c)).collect()),
+        filter: None,
+        order: Vec::new(),
+        top: None,
+        count: false,
+        expand: inner,
+        reference: false,
+    }
+}
+
+#[tokio::test]
+async fn expanded_rows_nest() {
+    let world = world();
+    let contact = expand("primarycontactid", &["fullname"], vec![]);
+    let parent = expand("parentaccountid", &["name"], vec![contact]);
+    let mut select = of("account", "name", None);
+    select.expand = vec![parent];
+    let mut rows = world.rows(&select).await;
+    rows.sort_by_key(|row| row["accountid"].to_string());
+    assert_eq!(rows[0]["parentaccountid"], json!(null));
+    assert_eq!(
+        rows[1]["parentaccountid"],
+        json!({
+            "name": "Contoso",
+            "accountid": "02020202-0202-0202-0202-020202020201",
+            "primarycontactid": {
+                "fullname": "Ann",
+                "contactid": "01010101-0101-0101-0101-010101010101"
+            }
+        })
+    );
+    // A row without a further one, two deep.
+    let grandparent = expand("parentaccountid", &["name"], vec![]);
+    select.expand = vec![expand("parentaccountid", &["name"], vec![grandparent])];
+    let rows = world.rows(&select).await;
+    let fabrikam = rows.iter().find(|row| row["name"] == "Fabrikam").expect("a row");
+    assert_eq!(fabrikam["parentaccountid"]["parentaccountid"], json!(null));
+    let litware = rows.iter().find(|row| row["name"] == "Litware").expect("a row");
+    assert_eq!(litware["parentaccountid"]["parentaccountid"]["name"], json!("Contoso"));
+}
+
+#[tokio::test]
+async fn references_are_addresses() {
+    let world = world();
+    let mut select = of("account", "name", None);
+    let mut contact = expand("primarycontactid", &[], vec![]);
+    contact.reference = true;
+    select.expand = vec![contact];
+    let rows = world.rows(&select).await;
+    let of_name = |name: &str| {
+        rows.iter().find(|row| row["name"] == name).expect("a row")["primarycontactid"].clone()
+    };
+    let id = "http://x/contacts(01010101-0101-0101-0101-010101010101)";
+    assert_eq!(of_name("Contoso"), json!({"@odata.id": id}));
+    assert_eq!(of_name("Litware"), json!(null));
+}
+
+#[tokio::test]
+async fn children_are_counted() {
+    let world = world();
+    let rows = world
+        .fetch(
+            "<fetch><entity name='account'><attribute name='name'/>
+             <attribute name='accountid' alias='children' rowaggregate='CountChildren'/>
+             <order attribute='accountid'/></entity></fetch>",
+        )
+        .await;
+    // Contoso has Fabrikam and contoso, Fabrikam has Litware.
+    assert_eq!(column(&rows, "children"), [json!(2), json!(1), json!(0), json!(0)]);
+    for (attribute, code) in [
+        ("<attribute name='accountid' rowaggregate='CountChildren'/>", codes::MISSING_ATTRIBUTE),
+        ("<attribute name='name' alias='n' rowaggregate='CountChildren'/>", codes::BAD_AGGREGATE),
+        ("<attribute name='accountid' alias='n' rowaggregate='Count'/>", codes::BAD_AGGREGATE),
+    ] {
+        let text = format!("<fetch><entity name='account'>{attribute}</entity></fetch>");
+        let error = world.fetch_error(&text).await;
+        assert_eq!(error.code, code, "{attribute}: {error}");
+    }
+    let error = world
+        .fetch_error(
+            "<fetch aggregate='true'><entity name='account'>
+             <attribute name='accountid' alias='n' rowaggregate='CountChildren'/></entity></fetch>",
+        )
+        .await;
+    assert_eq!(error.code, codes::BAD_AGGREGATE);
+}
+
+#[tokio::test]
+async fn all_attributes_and_some_under_other_names() {
+    let rows = world()
+        .fetch(
+            "<fetch><entity name='contact'><all-attributes/><attribute name='fullname'/>
+             <attribute name='fullname' alias='who'/><order attribute='contactid'/></entity></fetch>",
+        )
+        .await;
+    assert_eq!(column(&rows, "who"), [json!("Ann"), json!("Bob"), json!(null)]);
+    assert_eq!(column(&rows, "fullname"), [json!("Ann"), json!("Bob"), json!(null)]);
+}
+
+#[tokio::test]
+async fn join_columns_follow_from_the_only_relationship() {
+    let world = world();
+    let rows = world
+        .fetch(
+            "<fetch><entity name='asyncoperation'><attribute name='name'/>
+             <link-entity name='account' to='regardingobjectid' alias='a'><attribute name='name'/>
+             </link-entity><order attribute='name'/></entity></fetch>",
+        )
+        .await;
+    assert_eq!(column(&rows, "name"), [json!("five"), json!("one"), json!("three"), json!("two")]);
+    let error = world
+        .fetch_error(
+            "<fetch><entity name='account'><attribute name='name'/>
+             <link-entity name='contact'/></entity></fetch>",
+        )
+        .await;
+    assert_eq!(error.code, codes::AMBIGUOUS_RELATIONSHIP);
+    let error = world
+        .fetch_error(
+            "<fetch><entity name='account'><attribute name='name'/>
+             <link-entity name='plugintracelog'/></entity></fetch>",
+        )
+        .await;
+    assert_eq!(error.code, codes::MISSING_ATTRIBUTE);
+}
+
+#[tokio::test]
+async fn rows_to_aggregate_are_counted() {
+    use crate::dialect::fetchxml;
+    use crate::query::bind::{BindOptions, bind};
+    let world = world();
+    let select = fetchxml::parse(
+        "<fetch aggregate='true'><entity name='asyncoperation'>
+         <attribute name='statecode' alias='s' groupby='true'/>
+         <attribute name='asyncoperationid' alias='n' aggregate='count'/>
+         <filter><condition attribute='retrycount' operator='not-null'/></filter></entity></fetch>",
+    )
+    .expect("parses");
+    let bound = bind(&select, world.snapshot.catalog(), &BindOptions::default()).expect("binds");
+    for (most, expected) in [(100, 4), (4, 4), (3, 3)] {
+        let rows = world.engine.source_rows(&bound, &world.snapshot, most).await;
+        assert_eq!(rows.expect("counts"), expected);
+    }
+}
