@@ -10,10 +10,13 @@ mod serve;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use chrono_tz::Tz;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::dialect::Dialect;
 use crate::error::Error;
+use crate::query::context::timezone;
+use crate::service::Settings;
 
 /// The Dataverse asynchronous service as a local service: system jobs that run,
 /// and that FetchXML, OData and SQL can ask about.
@@ -49,6 +52,21 @@ struct Target {
     /// A running service, such as http://127.0.0.1:8080
     #[arg(long, env = "SYSJOB_URL")]
     url: Option<String>,
+}
+
+/// Whose days and months dates are told in.
+#[derive(Args, Clone, Copy)]
+struct Timezone {
+    /// Time zone of FetchXML and OData questions that name none, such as Europe/Oslo; UTC by default
+    #[arg(long, env = "SYSJOB_TIMEZONE", value_parser = timezone)]
+    timezone: Option<Tz>,
+}
+
+impl Timezone {
+    /// How a service is set up with it.
+    fn settings(self) -> Settings {
+        Settings { timezone: self.timezone.unwrap_or(Tz::UTC), ..Settings::default() }
+    }
 }
 
 /// Which language a text is in.

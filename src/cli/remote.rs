@@ -3,6 +3,7 @@
 
 use std::io::Read;
 
+use chrono_tz::Tz;
 use serde_json::{Value, json};
 
 use crate::encode::Format;
@@ -11,11 +12,17 @@ use crate::error::{Error, ErrorKind, Result, codes};
 /// A running service.
 pub struct Remote {
     url: String,
+    timezone: Option<Tz>,
 }
 
 impl Remote {
     pub fn new(url: &str) -> Self {
-        Self { url: url.trim_end_matches('/').to_owned() }
+        Self { url: url.trim_end_matches('/').to_owned(), timezone: None }
+    }
+
+    /// Asks from a time zone; otherwise the service's own counts.
+    pub fn timezone(self, timezone: Option<Tz>) -> Self {
+        Self { timezone, ..self }
     }
 
     /// The answer to a question, in a format.
@@ -44,11 +51,11 @@ impl Remote {
         };
         let agent: ureq::Agent =
             ureq::Agent::config_builder().http_status_as_error(false).build().into();
-        let response = agent
-            .post(&url)
-            .header("content-type", "application/json")
-            .send(body.to_string())
-            .map_err(unreachable)?;
+        let mut request = agent.post(&url).header("content-type", "application/json");
+        if let Some(zone) = self.timezone {
+            request = request.header("prefer", format!("odata.timezone=\"{}\"", zone.name()));
+        }
+        let response = request.send(body.to_string()).map_err(unreachable)?;
         let status = response.status();
         let mut body = response.into_body();
         if status.is_success() {

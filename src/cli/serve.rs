@@ -10,12 +10,12 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::runtime;
+use super::{Timezone, runtime};
 use crate::catalog::Catalog;
 use crate::clock::SystemClock;
 use crate::error::{Error, ErrorKind, Result, codes};
 use crate::scheduler::Scheduler;
-use crate::service::Service;
+use crate::service::{Service, Settings};
 use crate::store::Store;
 use crate::{http, pgwire};
 
@@ -26,6 +26,8 @@ pub struct Serve {
     data_dir: PathBuf,
     #[command(flatten)]
     listen: Listen,
+    #[command(flatten)]
+    timezone: Timezone,
     /// Serve the jobs as they are and run none
     #[arg(long, env = "SYSJOB_NO_SCHEDULER")]
     no_scheduler: bool,
@@ -51,7 +53,7 @@ impl Serve {
             let sockets = Sockets::bind(&self.listen).await?;
             let store = Arc::new(Store::open(&self.data_dir, Arc::new(Catalog::built_in()))?);
             let capacity = (!self.no_scheduler).then_some(self.capacity);
-            let mut running = Running::start(store, sockets, capacity)?;
+            let mut running = Running::start(store, sockets, capacity, self.timezone.settings())?;
             println!("ready");
             let outcome = tokio::select! {
                 ended = stop_signal() => ended,
@@ -108,7 +110,12 @@ pub struct Running {
 impl Running {
     /// Starts everything and prints a line for each listener. `capacity` jobs
     /// run at once; without one the scheduler stays off.
-    pub fn start(store: Arc<Store>, sockets: Sockets, capacity: Option<usize>) -> Result<Self> {
+    pub fn start(
+        store: Arc<Store>,
+        sockets: Sockets,
+        capacity: Option<usize>,
+        settings: Settings,
+    ) -> Result<Self> {
         let failed = |e: std::io::Error| Error::internal("a listener has no address").caused_by(e);
         let http_address = sockets.http.local_addr().map_err(failed)?;
         let pg_address = sockets.pg.local_addr().map_err(failed)?;
@@ -120,7 +127,7 @@ impl Running {
             tasks.push(tokio::spawn(scheduler.run(stopped.clone())));
             handle
         });
-        let service = Arc::new(Service { scheduler, ..Service::new(store) });
+        let service = Arc::new(Service { scheduler, settings, ..Service::new(store) });
         let serving = http::serve(sockets.http, service.clone(), when(stopped.clone()));
         tasks.push(tokio::spawn(async move { serving.await.map_err(listener_failed) }));
         let serving = pgwire::serve(sockets.pg, service.clone(), when(stopped));

@@ -14,6 +14,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
 
 use super::error::{REQUEST_ID, log, new_request_id};
+use super::expand::Expansions;
 use super::paging::Ends;
 use crate::encode::WebApiEncoder;
 use crate::engine::failure;
@@ -44,9 +45,12 @@ pub struct End {
 pub struct Collection {
     pub rows: SendableRecordBatchStream,
     pub encoder: WebApiEncoder,
+    /// Collections that hang on the rows.
+    pub expansions: Option<Expansions>,
     /// Rows a page; a row beyond is not shown and tells that there is more.
     pub page_size: Option<u64>,
-    /// The members before `value`, from the opening brace to a comma.
+    /// The members before `value`, from the opening brace on, each with a comma
+    /// after it.
     pub head: Vec<u8>,
     /// Makes the members after `value`, each with a comma before it.
     pub tail: Box<dyn FnOnce(End) -> Vec<u8> + Send>,
@@ -87,6 +91,7 @@ impl Collection {
 struct Writer {
     rows: SendableRecordBatchStream,
     encoder: WebApiEncoder,
+    expansions: Option<Expansions>,
     page_size: Option<u64>,
     buffer: Vec<u8>,
     tail: Option<Box<dyn FnOnce(End) -> Vec<u8> + Send>>,
@@ -102,6 +107,7 @@ impl Writer {
         Self {
             rows: collection.rows,
             encoder: collection.encoder,
+            expansions: collection.expansions,
             page_size: collection.page_size,
             buffer,
             tail: Some(collection.tail),
@@ -130,7 +136,12 @@ impl Writer {
                 break;
             }
             let step = left.min(ROWS_A_STEP).min(usize::try_from(room).unwrap_or(usize::MAX));
-            self.encoder.rows_json(&batch.slice(at, step), &mut self.buffer)?;
+            let rows = batch.slice(at, step);
+            let more = match &self.expansions {
+                Some(expansions) => expansions.members(&self.encoder, &rows).await?,
+                None => Vec::new(),
+            };
+            self.encoder.rows_json(&rows, &more, &mut self.buffer)?;
             if step < left {
                 self.current = Some((batch, at + step));
             }
@@ -183,6 +194,7 @@ mod tests {
         Collection {
             rows: Box::pin(rows),
             encoder: WebApiEncoder::new(&query, &Annotations::default()),
+            expansions: None,
             page_size,
             head: b"{".to_vec(),
             tail: Box::new(|end| format!(",\"more\":{}", end.more).into_bytes()),

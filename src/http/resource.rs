@@ -211,7 +211,7 @@ fn unquoted(value: &str) -> String {
 }
 
 /// Splits outside quotes and parentheses.
-fn split(text: &str, separator: char) -> Vec<&str> {
+pub fn split(text: &str, separator: char) -> Vec<&str> {
     let (mut quoted, mut depth) = (false, 0_usize);
     text.split(move |c| {
         match c {

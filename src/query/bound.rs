@@ -3,8 +3,10 @@
 
 use std::sync::Arc;
 
+use chrono_tz::Tz;
 use datafusion::arrow::datatypes::DataType;
 
+use super::context::Calendar;
 use super::{Aggregate, DateGrouping, Function, LinkType, Operator, Page, Style};
 use crate::catalog::{self, Table};
 use crate::value::Value;
@@ -37,6 +39,9 @@ pub struct BoundQuery {
     pub count: bool,
     /// More rows to aggregate are an error.
     pub aggregate_limit: Option<u64>,
+    /// Where parts of dates are read.
+    pub timezone: Tz,
+    pub calendar: Calendar,
 }
 
 /// The name of the column that keeps the order of an inner query's rows.
@@ -149,6 +154,11 @@ pub enum Predicate {
     Exists(usize),
     /// A value that is true.
     Holds(Scalar),
+    /// The time lies in the fiscal period with this number, of any year.
+    FiscalPeriod {
+        column: Column,
+        number: u32,
+    },
     /// `Eq` to `Le` between two columns of one type.
     CompareColumns {
         left: Column,
@@ -172,7 +182,10 @@ impl Predicate {
             Self::Exists(_) => true,
             Self::And(parts) | Self::Or(parts) => parts.iter().any(Self::tests_rows),
             Self::Not(part) | Self::NotTrue(part) => part.tests_rows(),
-            Self::Compare { .. } | Self::CompareColumns { .. } | Self::Holds(_) => false,
+            Self::Compare { .. }
+            | Self::CompareColumns { .. }
+            | Self::FiscalPeriod { .. }
+            | Self::Holds(_) => false,
         }
     }
 
@@ -182,6 +195,7 @@ impl Predicate {
             Self::And(parts) | Self::Or(parts) => parts.iter().for_each(|p| p.sources(found)),
             Self::Not(part) | Self::NotTrue(part) => part.sources(found),
             Self::Compare { column, .. } => found.push(column.source),
+            Self::FiscalPeriod { column, .. } => found.push(column.source),
             Self::Holds(scalar) => scalar.sources(found),
             Self::CompareColumns { left, right, .. } => {
                 found.extend([left.source, right.source]);
@@ -212,10 +226,9 @@ pub struct Output {
     pub table: Arc<Table>,
     /// The query gave the name: the answer says which column it was.
     pub aliased: bool,
-    /// OData `$expand`: the navigation properties the value is nested under.
-    pub nested: Vec<String>,
-    /// Of the nested row only its address is shown (`$expand=nav/$ref`).
-    pub reference: bool,
+    /// OData `$expand`: the navigation properties the value is nested under, with
+    /// `/` between them.
+    pub nested: Option<String>,
     /// Fetched for annotations or structure only; never shown by itself.
     pub hidden: bool,
     /// The output that holds a lookup's name, when annotations are wanted.

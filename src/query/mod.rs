@@ -8,6 +8,8 @@
 pub mod bind;
 pub mod bound;
 pub mod context;
+pub mod dates;
+pub mod fiscal;
 pub mod functions;
 pub mod operators;
 mod text;

@@ -3,6 +3,8 @@
 
 use std::fmt::{self, Display, Formatter};
 
+use chrono_tz::Tz;
+
 use super::bound::{BoundQuery, Column, Join, OrderTarget, OutputRole, Predicate, Scalar};
 use super::{Aggregate, DatePart, LinkType, Operator};
 use crate::value::{Value, date_text, guid_text, time_text};
@@ -34,10 +36,16 @@ impl Display for BoundQuery {
             let column = self.named(output.column);
             let shown = if output.hidden { "hidden" } else { "column" };
             write!(f, "\n{shown} {index} ")?;
-            for navigation in &output.nested {
-                write!(f, "{navigation}/")?;
+            if let Some(nested) = &output.nested {
+                write!(f, "{nested}/")?;
             }
             write!(f, "{}: {}", output.name, role(output.role, &column))?;
+            if let OutputRole::Group(Some(grouping)) = output.role
+                && grouping.local
+                && self.timezone != Tz::UTC
+            {
+                write!(f, " in {}", self.timezone)?;
+            }
             for (word, other) in [("name", output.name_output), ("table", output.type_output)] {
                 if let Some(other) = other {
                     write!(f, ", {word} in {other}")?;
@@ -124,6 +132,8 @@ impl BoundQuery {
             format!("({})", parts.join(word))
         };
         match predicate {
+            Predicate::And(parts) if parts.is_empty() => "true".into(),
+            Predicate::Or(parts) if parts.is_empty() => "false".into(),
             Predicate::And(parts) => list(parts, " and "),
             Predicate::Or(parts) => list(parts, " or "),
             Predicate::Not(part) => format!("not {}", self.predicate(part)),
@@ -137,6 +147,9 @@ impl BoundQuery {
                     text.push_str(&value(operand));
                 }
                 text
+            }
+            Predicate::FiscalPeriod { column, number } => {
+                format!("{} in-fiscal-period {number}", self.named(*column))
             }
             Predicate::CompareColumns { left, operator, right } => {
                 format!("{} {} {}", self.named(*left), operator_word(*operator), self.named(*right))

@@ -11,7 +11,8 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use super::*;
 use crate::catalog::{Catalog, Table};
 use crate::query::bound;
-use crate::query::{DateGrouping, DatePart};
+use crate::query::context::Calendar;
+use crate::query::{Aggregate, DateGrouping, DatePart};
 
 const ID: Guid = [0x11; 16];
 const USER: Guid = [0x22; 16];
@@ -43,6 +44,8 @@ fn answer(style: Style, root: &str) -> Answer {
         page: None,
         count: false,
         aggregate_limit: None,
+        timezone: chrono_tz::Tz::UTC,
+        calendar: Calendar::default(),
     };
     Answer { query, arrays: vec![] }
 }
@@ -62,8 +65,7 @@ impl Answer {
             column: bound::Column { source: 0, column: 0 },
             table,
             aliased: false,
-            nested: Vec::new(),
-            reference: false,
+            nested: None,
             hidden: false,
             name_output: None,
             type_output: None,
@@ -87,7 +89,7 @@ impl Answer {
         let mut encoder = WebApiEncoder::new(&self.query, &Annotations::parse(annotations));
         let mut out = b"[".to_vec();
         for row in 0..batch.num_rows() {
-            encoder.rows_json(&batch.slice(row, 1), &mut out).expect("known types");
+            encoder.rows_json(&batch.slice(row, 1), &[], &mut out).expect("known types");
         }
         out.push(b']');
         let text = String::from_utf8(out).expect("JSON is UTF-8");
@@ -200,7 +202,7 @@ fn expanded_rows_are_objects_or_null() {
     let nested = |o: &mut Output| {
         o.table = table("systemuser");
         o.column.source = 1;
-        o.nested = vec!["owninguser".into()];
+        o.nested = Some("owninguser".into());
     };
     let expand = |style| {
         answer(style, "asyncoperation")
@@ -236,6 +238,5 @@ fn a_plan_with_other_columns_is_an_error() {
     let encoder = WebApiEncoder::new(&query, &Annotations::default());
     let schema = Schema::new(vec![Field::new("a", DataType::Int32, true)]);
     let batch = RecordBatch::try_new(Arc::new(schema), vec![new_null_array(&DataType::Int32, 1)]);
-    let failed = encoder.row_members(&batch.expect("one column"), 0, &mut Vec::new());
-    assert!(failed.is_err());
+    assert!(encoder.prepare(&batch.expect("one column")).is_err());
 }

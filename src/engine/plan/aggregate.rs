@@ -1,6 +1,7 @@
 //! Groups and aggregates.
 
-use datafusion::common::{Column as PlanColumn, Result, plan_err};
+use datafusion::arrow::datatypes::{DataType, TimeUnit};
+use datafusion::common::{Column as PlanColumn, Result};
 use datafusion::functions::datetime::expr_fn::date_part;
 use datafusion::functions_aggregate::expr_fn::{avg, count, count_distinct, max, min, sum};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit};
@@ -8,8 +9,10 @@ use datafusion::prelude::cast;
 
 use super::outputs::{named, output};
 use super::{Builder, Ordered};
+use crate::engine::functions;
 use crate::engine::semantics::sort_key;
 use crate::query::bound::{OrderTarget, OutputRole};
+use crate::query::context::Calendar;
 use crate::query::{Aggregate, DatePart};
 
 impl Builder<'_> {
@@ -23,7 +26,10 @@ impl Builder<'_> {
                 OutputRole::Plain | OutputRole::Group(None) | OutputRole::CountChildren => {
                     (&mut groups, expr)
                 }
-                OutputRole::Group(Some(part)) => (&mut groups, part_of(expr, part.part)?),
+                OutputRole::Group(Some(part)) => {
+                    let time = self.time(facts.column, part.local);
+                    (&mut groups, part_of(time, part.part, self.query.calendar))
+                }
                 OutputRole::Aggregate(function) => (&mut aggregates, aggregate(function, expr)),
             };
             let plain = expr.clone().unalias();
@@ -81,16 +87,15 @@ fn aggregate(function: Aggregate, of: Expr) -> Expr {
 }
 
 /// FetchXML `dategrouping`. Weeks start on Sunday; week 1 holds 1 January.
-fn part_of(date: Expr, part: DatePart) -> Result<Expr> {
+fn part_of(date: Expr, part: DatePart, calendar: Calendar) -> Expr {
     let get = |name: &str| date_part(lit(name), date.clone());
     let number = match part {
         DatePart::Day => get("day"),
         DatePart::Month => get("month"),
         DatePart::Quarter => get("quarter"),
         DatePart::Year => get("year"),
-        DatePart::FiscalPeriod | DatePart::FiscalYear => {
-            return plan_err!("grouping by fiscal periods is not supported");
-        }
+        DatePart::FiscalPeriod => return functions::fiscal_period(as_time(date), calendar),
+        DatePart::FiscalYear => return functions::fiscal_year(as_time(date), calendar),
         DatePart::Week => {
             // Days since the Sunday on or before 1 January, in whole weeks.
             let to_january = get("doy") - lit(1);
@@ -98,5 +103,10 @@ fn part_of(date: Expr, part: DatePart) -> Result<Expr> {
             (to_january + first_weekday) / lit(7) + lit(1)
         }
     };
-    Ok(cast(number, datafusion::arrow::datatypes::DataType::Int32))
+    cast(number, DataType::Int32)
+}
+
+/// A date as the time at which it begins.
+pub(super) fn as_time(date: Expr) -> Expr {
+    cast(date, DataType::Timestamp(TimeUnit::Microsecond, None))
 }

@@ -15,11 +15,14 @@ mod stages;
 
 use std::sync::Arc;
 
+use chrono_tz::Tz;
+use datafusion::arrow::datatypes::DataType;
 use datafusion::common::Result;
 use datafusion::functions_aggregate::count::count_all;
 use datafusion::logical_expr::expr::Sort;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 
+use super::functions;
 use super::semantics::column;
 use crate::catalog::Table;
 use crate::query::bound::{BoundQuery, Column};
@@ -118,6 +121,15 @@ impl Builder<'_> {
     fn column(&self, of: Column) -> Expr {
         let (table, alias) = self.source(of.source);
         column(alias, &table.columns[of.column].logical_name)
+    }
+
+    /// A column of times as the caller's clocks have them, or in UTC; a date is
+    /// the same everywhere.
+    fn time(&self, of: Column, local: bool) -> Expr {
+        let (table, _) = self.source(of.source);
+        let is_date = *table.schema().field(of.column).data_type() == DataType::Date32;
+        let zone = if local && !is_date { self.query.timezone } else { Tz::UTC };
+        functions::local_time(self.column(of), zone)
     }
 }
 

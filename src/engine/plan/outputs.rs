@@ -50,7 +50,7 @@ impl Builder<'_> {
 /// An output under its own name; a root column that keeps its name needs none.
 pub(super) fn named(expr: Expr, facts: &Output, builder: &Builder<'_>) -> Expr {
     let plain = matches!(facts.role, OutputRole::Plain | OutputRole::Group(None));
-    let keeps = plain && facts.nested.is_empty() && facts.name == facts.facts().logical_name;
+    let keeps = plain && facts.nested.is_none() && facts.name == facts.facts().logical_name;
     let unique = builder.query.outputs.iter().filter(|o| plan_name(o) == facts.name).count() == 1;
     if keeps && unique { expr } else { expr.alias(plan_name(facts)) }
 }
@@ -58,9 +58,9 @@ pub(super) fn named(expr: Expr, facts: &Output, builder: &Builder<'_>) -> Expr {
 /// The name of an output in the plan; the same key may occur under several
 /// navigation properties.
 fn plan_name(facts: &Output) -> String {
-    match facts.nested.as_slice() {
-        [] => facts.name.clone(),
-        path => format!("{}/{}", path.join("/"), facts.name),
+    match &facts.nested {
+        Some(navigation) => format!("{navigation}/{}", facts.name),
+        None => facts.name.clone(),
     }
 }
 

@@ -5,6 +5,8 @@ use datafusion::logical_expr::{BinaryExpr, Expr, lit};
 use datafusion::prelude::in_list;
 
 use super::Builder;
+use super::aggregate::as_time;
+use crate::engine::functions;
 use crate::engine::semantics::or_null;
 use crate::query::Operator;
 use crate::query::bound::{Column, Predicate};
@@ -21,6 +23,10 @@ impl Builder<'_> {
             Predicate::Exists(source) => self.exists(*source)?,
             Predicate::Compare { column, operator, operands } => {
                 self.compare(*column, *operator, operands)
+            }
+            Predicate::FiscalPeriod { column, number } => {
+                let time = as_time(self.time(*column, true));
+                functions::fiscal_period_in_year(time, self.query.calendar).eq(lit(*number as i32))
             }
             Predicate::CompareColumns { left, operator, right } => {
                 let (left, right) = (self.column(*left), self.column(*right));

@@ -1,12 +1,14 @@
 //! Names → catalog tables, columns, types and values; all validation. The only
 //! step that judges names: what it lets through, the engine can plan.
 //!
-//! Parts: [`sources`] and [`links`] the tables, [`columns`] the names on them, [`predicate`],
-//! [`related`], [`scalar`] and [`literal`] the conditions, [`stages`] the queries inside, [`outputs`] and [`order`] the answer.
+//! Parts: [`sources`] and [`links`] the tables, [`stages`] the queries inside,
+//! [`columns`] the names on them, [`predicate`], [`related`], [`operators`],
+//! [`scalar`] and [`literal`] the conditions, [`outputs`] and [`order`] the answer.
 
 mod columns;
 mod links;
 mod literal;
+mod operators;
 mod order;
 mod outputs;
 mod predicate;
@@ -20,7 +22,7 @@ mod tests;
 
 use self::sources::Source;
 use super::bound::{BoundQuery, Join, Output, Stage};
-use super::{Context, Select, Style};
+use super::{Context, Input, Select, Style};
 use crate::catalog::Catalog;
 use crate::error::{Result, codes};
 
@@ -29,6 +31,8 @@ use crate::error::{Result, codes};
 pub struct BindOptions {
     /// Fetch the names and tables of lookups too, for annotations.
     pub annotations: bool,
+    /// Fetch the version of each row of the root table.
+    pub version: bool,
     pub context: Context,
 }
 
@@ -40,6 +44,9 @@ pub fn bind(select: &Select, catalog: &Catalog, options: &BindOptions) -> Result
     binder.add_outputs(select)?;
     if options.annotations {
         binder.add_annotations();
+    }
+    if options.version && matches!(select.input, Input::Table) {
+        binder.add_version();
     }
     binder.bind_link_filters(&select.links)?;
     let filter = match &select.filter {
@@ -66,6 +73,8 @@ pub fn bind(select: &Select, catalog: &Catalog, options: &BindOptions) -> Result
         page: select.page,
         count: select.count,
         aggregate_limit: select.aggregate_limit,
+        timezone: options.context.timezone,
+        calendar: options.context.calendar,
     })
 }
 

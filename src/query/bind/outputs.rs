@@ -17,12 +17,12 @@ impl Binder<'_> {
     pub(super) fn add_outputs(&mut self, select: &Select) -> Result<()> {
         self.add_columns(0, &select.columns, &select.table)?;
         if !self.aggregate && !self.distinct {
-            self.add_primary_key(0, &[]);
+            self.add_primary_key(0, None);
         }
         let mut source = 0;
         self.add_link_columns(&select.links, &mut source)?;
         for expand in &select.expand {
-            self.add_expand(0, &[], expand)?;
+            self.add_expand(expand, 0, None)?;
         }
         if self.outputs.is_empty() {
             let message = "the query asks for no column, group or aggregate";
@@ -51,7 +51,7 @@ impl Binder<'_> {
             }
             Columns::All => {
                 self.readable(source, self.root_scope(), of)?;
-                self.add_all(source, &[], of)
+                self.add_all(source, None, of)
             }
             Columns::AllAnd(list) => {
                 self.add_columns(source, &Columns::All, of)?;
@@ -61,17 +61,17 @@ impl Binder<'_> {
     }
 
     /// Every readable column that is kept, not derived from another.
-    fn add_all(&mut self, source: usize, nested: &[String], of: &Name) -> Result<()> {
+    fn add_all(&mut self, source: usize, nested: Option<&str>, of: &Name) -> Result<()> {
         let table = self.sources[source].table.clone();
         for (index, column) in table.columns.iter().enumerate() {
             if column.read && column.kind == ColumnKind::Stored {
                 let name = match nested {
-                    [] => self.answer_name(source, column),
-                    _ => column.property_name(),
+                    None => self.answer_name(source, column),
+                    Some(_) => column.property_name(),
                 };
                 let column = Column { source, column: index };
                 let mut output = self.output(name, OutputRole::Plain, column);
-                output.nested = nested.to_vec();
+                output.nested = nested.map(str::to_owned);
                 self.push_output(output, of)?;
             }
         }
@@ -200,58 +200,60 @@ impl Binder<'_> {
         }
     }
 
-    /// A single-valued navigation property of the row `from`, which is nested under
-    /// `path` itself; what is expanded inside comes with it.
-    fn add_expand(&mut self, from: usize, path: &[String], expand: &Expand) -> Result<()> {
-        let navigation = expand.navigation.text.as_str();
-        let at = || expand.navigation.at.clone();
+    /// `within` is the path of the expanded row that this one is expanded in.
+    fn add_expand(&mut self, expand: &Expand, from: usize, within: Option<&str>) -> Result<()> {
+        let navigation = match within {
+            Some(path) => format!("{path}/{}", expand.navigation.text),
+            None => expand.navigation.text.clone(),
+        };
+        let navigation = navigation.as_str();
         if self.aggregate {
             let message = format!("'{navigation}' cannot be expanded in an aggregate query");
-            return Err(Error::unsupported(message).at(at()));
+            return Err(Error::unsupported(message).at(expand.navigation.at.clone()));
         }
-        let nested: Vec<String> =
-            path.iter().cloned().chain([expand.navigation.text.clone()]).collect();
-        if self.outputs.iter().any(|o| o.nested.starts_with(&nested)) {
+        if self.outputs.iter().any(|o| o.nested.as_deref() == Some(navigation)) {
             let message = format!("'{navigation}' is expanded twice");
-            return Err(Error::invalid(codes::ODATA, message).at(at()));
+            return Err(Error::invalid(codes::ODATA, message).at(expand.navigation.at.clone()));
         }
         let source = self.navigate(from, &expand.navigation)?;
-        let before = self.outputs.len();
         match &expand.select {
-            _ if expand.reference => {}
-            None => self.add_all(source, &nested, &expand.navigation)?,
-            Some(select) => {
-                let table = self.sources[source].table.clone();
-                for name in select {
-                    let column = Column { source, column: self.column(&table, name)? };
-                    let property = table.columns[column.column].property_name();
-                    let mut output = self.output(property, OutputRole::Plain, column);
-                    output.nested = nested.clone();
-                    self.push_output(output, name)?;
-                }
-            }
+            None => self.add_all(source, Some(navigation), &expand.navigation)?,
+            Some(select) => self.add_expanded(select, source, navigation)?,
         }
-        // Its absence tells that the navigation leads nowhere.
-        self.add_primary_key(source, &nested);
-        for output in &mut self.outputs[before..] {
-            output.reference = expand.reference;
-        }
-        expand.expand.iter().try_for_each(|inner| self.add_expand(source, &nested, inner))
+        expand.expand.iter().try_for_each(|e| self.add_expand(e, source, Some(navigation)))
     }
 
-    fn add_primary_key(&mut self, source: usize, nested: &[String]) {
+    fn add_expanded(&mut self, select: &[Name], source: usize, navigation: &str) -> Result<()> {
+        let table = self.sources[source].table.clone();
+        for name in select {
+            let column = self.column(&table, name)?;
+            let property = table.columns[column].property_name();
+            let mut output = self.output(property, OutputRole::Plain, Column { source, column });
+            output.nested = Some(navigation.to_owned());
+            self.push_output(output, name)?;
+        }
+        // Its absence tells that the navigation leads nowhere.
+        self.add_primary_key(source, Some(navigation));
+        Ok(())
+    }
+
+    fn add_primary_key(&mut self, source: usize, nested: Option<&str>) {
         let table = self.sources[source].table.clone();
         let Some(key) = table.primary_key() else { return };
         let column = Column { source, column: key };
         let is_there = self.outputs.iter().any(|o| {
-            o.column == column && o.role == OutputRole::Plain && o.nested == nested && !o.aliased
+            o.column == column
+                && o.role == OutputRole::Plain
+                && o.nested.as_deref() == nested
+                && !o.aliased
         });
         // Another column may have been given the key's name as its alias.
         let name = &table.primary_id;
-        let is_taken = self.outputs.iter().any(|o| o.name == *name && o.nested == nested);
+        let is_taken =
+            self.outputs.iter().any(|o| o.name == *name && o.nested.as_deref() == nested);
         if !is_there && !is_taken {
             let mut output = self.output(name.clone(), OutputRole::Plain, column);
-            output.nested = nested.to_vec();
+            output.nested = nested.map(str::to_owned);
             self.outputs.push(output);
         }
     }
@@ -277,8 +279,7 @@ impl Binder<'_> {
             column,
             table,
             aliased: false,
-            nested: Vec::new(),
-            reference: false,
+            nested: None,
             hidden: false,
             name_output: None,
             type_output: None,
@@ -320,6 +321,19 @@ impl Binder<'_> {
             self.outputs[index].name_output = name;
             self.outputs[index].type_output = kind;
         }
+    }
+
+    /// The version of the root's rows, where the answer has rows of it.
+    pub(super) fn add_version(&mut self) {
+        let column = Column { source: 0, column: self.sources[0].table.version_index() };
+        let is_there =
+            |o: &Output| o.column == column && o.role == OutputRole::Plain && o.nested.is_none();
+        if self.aggregate || self.distinct || self.outputs.iter().any(is_there) {
+            return;
+        }
+        let mut output = self.output("@odata.etag".into(), OutputRole::Plain, column);
+        output.hidden = true;
+        self.outputs.push(output);
     }
 
     /// An output that belongs to another and is not shown. All rows of a group

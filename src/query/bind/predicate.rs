@@ -47,8 +47,7 @@ impl Binder<'_> {
     fn condition(&mut self, condition: &Condition, scope: Scope) -> Result<Predicate> {
         let Condition { test, operands, at, .. } = condition;
         let Test::Compare(operator) = test else {
-            let message = "the operator is not supported";
-            return Err(Error::unsupported(message).at(at.clone()));
+            return self.operator_test(condition, scope);
         };
         let unknown = codes::CONDITION_ALIAS_UNKNOWN;
         let left = self.reference(&condition.column, scope, unknown)?;
@@ -90,6 +89,7 @@ impl Binder<'_> {
                     name,
                     &table.columns[left.column],
                     field.data_type(),
+                    self.context.timezone,
                 )?),
                 Operand::Column(right) => {
                     let message = format!(

@@ -33,7 +33,7 @@ pub(super) fn stage_table(
         Input::Concat(several) => several.iter().collect(),
     };
     // Lookups are sorted by names, which annotations need too.
-    let options = BindOptions { annotations: true, context: context.clone() };
+    let options = BindOptions { annotations: true, version: false, context: context.clone() };
     let queries = inner
         .into_iter()
         .map(|select| bind(select, catalog, &options))
@@ -76,7 +76,7 @@ impl Made {
     fn add(&mut self, query: &BoundQuery, at: &Name) -> Result<Vec<Option<usize>>> {
         let mut map = vec![None; self.columns.len()];
         for (index, output) in query.outputs.iter().enumerate() {
-            if output.hidden || !output.nested.is_empty() {
+            if output.hidden || output.nested.is_some() {
                 continue;
             }
             let column = self.column(column_for(output), &mut map, index, at)?;

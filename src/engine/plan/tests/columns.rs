@@ -52,22 +52,6 @@ async fn expanded_rows_nest() {
 }
 
 #[tokio::test]
-async fn references_are_addresses() {
-    let world = world();
-    let mut select = of("account", "name", None);
-    let mut contact = expand("primarycontactid", &[], vec![]);
-    contact.reference = true;
-    select.expand = vec![contact];
-    let rows = world.rows(&select).await;
-    let of_name = |name: &str| {
-        rows.iter().find(|row| row["name"] == name).expect("a row")["primarycontactid"].clone()
-    };
-    let id = "http://x/contacts(01010101-0101-0101-0101-010101010101)";
-    assert_eq!(of_name("Contoso"), json!({"@odata.id": id}));
-    assert_eq!(of_name("Litware"), json!(null));
-}
-
-#[tokio::test]
 async fn children_are_counted() {
     let world = world();
     let rows = world

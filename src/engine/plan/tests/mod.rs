@@ -119,14 +119,13 @@ impl World {
     /// The rows of a query as the Web API writes them.
     async fn try_rows(&self, select: &Select) -> Result<Vec<Json>> {
         let context = Context { now: 100 * 1_000_000, ..Context::default() };
-        let options = BindOptions { annotations: false, context };
+        let options = BindOptions { context, ..BindOptions::default() };
         let bound = bind(select, self.snapshot.catalog(), &options)?;
         let plan = self.engine.plan(&bound, &self.snapshot)?;
-        let mut encoder =
-            WebApiEncoder::new(&bound, &Annotations::default()).with_base("http://x/");
+        let mut encoder = WebApiEncoder::new(&bound, &Annotations::default());
         let mut out = b"[".to_vec();
         for batch in self.engine.collect(plan).await? {
-            encoder.rows_json(&batch, &mut out)?;
+            encoder.rows_json(&batch, &[], &mut out)?;
         }
         out.push(b']');
         Ok(serde_json::from_slice(&out).expect("the encoder writes JSON"))
