@@ -62,6 +62,7 @@ pub fn failure(e: Failure) -> Error {
             };
             Error::invalid(codes::INVALID_ARGUMENT, what.clone()).sqlstate(state)
         }
+        DataFusionError::External(_) if text.contains("regex parse error") => invalid("2201B"),
         _ => Error::internal(text).caused_by(e),
     }
 }

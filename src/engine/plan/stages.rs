@@ -117,16 +117,18 @@ impl Builder<'_> {
             .build()?
             .alias("sum so far");
         let so_far = Expr::Column(PlanColumn::from_name("sum so far"));
-        let mut windows = vec![before];
+        // Windows of different orders are plans of their own.
+        let mut builder = builder.window(vec![before])?;
         let amount = match share.percent {
             true => {
                 let frame = WindowFrame::new(None);
-                windows.push(sum().window_frame(frame).build()?.alias("sum of all"));
+                let all = sum().window_frame(frame).build()?.alias("sum of all");
+                builder = builder.window(vec![all])?;
                 Expr::Column(PlanColumn::from_name("sum of all")) * lit(share.amount / 100.0)
             }
             false => lit(share.amount),
         };
-        builder.window(windows)?.filter((so_far - value).lt(amount))?.build()
+        builder.filter((so_far - value).lt(amount))?.build()
     }
 }
 

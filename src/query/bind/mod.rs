@@ -3,8 +3,9 @@
 //!
 //! Parts: [`sources`] and [`links`] the tables, [`stages`] the queries inside,
 //! [`columns`] the names on them, [`predicate`], [`related`], [`operators`],
-//! [`scalar`] and [`literal`] the conditions, [`outputs`] and [`order`] the answer.
+//! [`scalar`], [`call`] and [`literal`] the conditions, [`outputs`] and [`order`] the answer.
 
+mod call;
 mod columns;
 mod links;
 mod literal;

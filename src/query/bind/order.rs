@@ -4,7 +4,7 @@
 use super::Binder;
 use super::columns::{hint, label_column, name_column};
 use super::sources::Scope;
-use crate::catalog::{Table, nearest};
+use crate::catalog::{ColumnKind, Table, nearest};
 use crate::error::{Error, Result, codes};
 use crate::query::bound::{Column, OrderKey, OrderTarget, OutputRole, PLACE};
 use crate::query::{ColumnRef, Expression, Link, Name, Order, OrderBy, Path, Select, Style};
@@ -44,6 +44,14 @@ impl Binder<'_> {
             if !keys.iter().any(is_primary) {
                 keys.push(OrderKey { by: OrderTarget::Column(primary), descending: false });
             }
+        } else if part && !self.aggregate && !self.distinct {
+            // Rows of an inner query without a key are told apart by all they have.
+            let columns = self.sources[0].table.columns.iter().enumerate();
+            let shown = columns.filter(|(_, c)| c.read && c.kind == ColumnKind::Stored);
+            keys.extend(shown.map(|(column, _)| {
+                let by = OrderTarget::Column(Column { source: 0, column });
+                OrderKey { by, descending: false }
+            }));
         }
         Ok(keys)
     }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::DataType;
 
-use super::scalar::{column_of, word};
+use super::call::word;
+use super::scalar::column_of;
 use super::{BindOptions, bind};
 use crate::catalog::{self, Catalog, ColumnKind, ColumnType, Table};
 use crate::error::{Error, Result, codes};

@@ -78,9 +78,8 @@ async fn an_order_inside_a_link_names_its_aggregate() {
 async fn every_type_is_counted_and_few_have_a_sum() {
     let world = world();
     for name in ["name", "statecode", "createdon", "regardingobjectid", "iswaitingforevent"] {
-        let rows =
-            jobs(&world, &format!("<attribute name='{name}' alias='c' aggregate='countcolumn'/>"));
-        assert!(rows.await[0]["c"].is_u64(), "{name}");
+        let count = format!("<attribute name='{name}' alias='c' aggregate='countcolumn'/>");
+        assert!(jobs(&world, &count).await[0]["c"].is_u64(), "{name}");
         let error = world
             .fetch_error(&format!(
                 "<fetch aggregate='true'><entity name='asyncoperation'>

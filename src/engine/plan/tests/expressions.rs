@@ -234,6 +234,17 @@ async fn wrong_types_are_named() {
         assert_eq!(error.code, codes::ODATA, "{error}");
         assert!(error.place.is_some());
     }
+    let pattern = call(Function::MatchesPattern, vec![col("name"), quoted("(")]);
+    let select = of("account", "name", Some(Filter::Expression(pattern)));
+    let error = world.try_rows(&select).await.expect_err("a bad pattern");
+    assert_eq!(error.kind, crate::error::ErrorKind::Invalid, "{error}");
+    let zero = call(Function::Div, vec![col("numberofemployees"), num("0")]);
+    let select = Select {
+        compute: vec![Computed { value: zero, alias: name("v") }],
+        ..of("account", "v", None)
+    };
+    let error = world.try_rows(&select).await.expect_err("a division by zero");
+    assert_eq!(error.kind, crate::error::ErrorKind::Invalid, "{error}");
     let taken = Select {
         compute: vec![Computed { value: num("1"), alias: name("revenue") }],
         ..of("account", "name", None)
