@@ -9,12 +9,14 @@ mod property;
 
 use datafusion::arrow::array::RecordBatch;
 
+pub use self::property::Locale;
 use self::property::{Property, holds_entity_name, key_of, member};
 use super::annotations::Annotations;
 use super::cells::{Cells, Precision, json_text};
 use crate::error::{Error, Result};
 use crate::query::Style;
-use crate::query::bound::{BoundQuery, Output, OutputRole};
+use crate::query::bound::{BoundQuery, Output, OutputRole, PageKey};
+use crate::query::cookie::CookieKey;
 use crate::value::{Guid, guid_text};
 
 /// Encodes the rows of one query, batch by batch.
@@ -27,8 +29,10 @@ pub struct WebApiEncoder {
     version: Option<usize>,
     primary_id: Option<usize>,
     identity: Option<Identity>,
+    page_keys: Vec<PageKey>,
     rows: u64,
-    ends: Option<(Guid, Guid)>,
+    /// The values of the page keys in the first row and the last.
+    ends: Option<(KeyTexts, KeyTexts)>,
 }
 
 /// A batch that is ready to be written row by row.
@@ -42,6 +46,9 @@ struct Identity {
     /// `"#Microsoft.Dynamics.CRM.…"` as JSON.
     type_name: Vec<u8>,
 }
+
+/// The values of the sort keys in one row, as text.
+type KeyTexts = Vec<Option<String>>;
 
 /// A member of a row's object, in the order of the outputs.
 enum Member {
@@ -62,8 +69,27 @@ struct Nested {
 
 impl WebApiEncoder {
     pub fn new(query: &BoundQuery, annotations: &Annotations) -> Self {
+        let mut encoder = Self::of(&query.outputs, &Locale::of(query), query.distinct, annotations);
+        encoder.page_keys.clone_from(&query.page_keys);
+        // Rows that are made of an answer are like the groups of one.
+        if !query.input.is_empty() {
+            return encoder.without_versions();
+        }
+        match query.style == Style::OData && !query.aggregate && !query.distinct {
+            true => encoder.with_nulls(),
+            false => encoder,
+        }
+    }
+
+    /// Encodes rows with these columns; nulls are left out.
+    pub fn of(
+        outputs: &[Output],
+        locale: &Locale,
+        distinct: bool,
+        annotations: &Annotations,
+    ) -> Self {
         let mut members: Vec<Member> = Vec::new();
-        for (i, output) in query.outputs.iter().enumerate() {
+        for (i, output) in outputs.iter().enumerate() {
             let mut here = &mut members;
             if let Some(path) = output.nested.as_deref() {
                 let nested = nested(here, path);
@@ -73,30 +99,35 @@ impl WebApiEncoder {
                 here = &mut nested.members;
             }
             if !output.hidden {
-                here.push(Member::Value(Property::new(i, output, query, annotations)));
+                here.push(Member::Value(Property::new(i, output, locale, annotations)));
             }
         }
         let root = |test: &dyn Fn(&Output) -> bool| {
-            query.outputs.iter().position(|o| {
+            outputs.iter().position(|o| {
                 o.nested.is_none()
                     && o.column.source == 0
                     && o.role == OutputRole::Plain
-                    && !query.distinct
+                    && !distinct
                     && test(o)
             })
         };
-        // Rows that are made of an answer are like the groups of one.
-        let of_a_table = query.input.is_empty();
         Self {
-            entity_names: query.outputs.iter().map(holds_entity_name).collect(),
-            nulls: query.style == Style::OData && !query.aggregate && !query.distinct && of_a_table,
-            version: root(&|o| of_a_table && o.table.version_key() == Some(o.column.column)),
+            entity_names: outputs.iter().map(holds_entity_name).collect(),
+            nulls: false,
+            version: root(&|o| o.table.version_key() == Some(o.column.column)),
             primary_id: root(&is_primary_id),
             identity: None,
+            page_keys: Vec::new(),
             members,
             rows: 0,
             ends: None,
         }
+    }
+
+    /// Shows nulls.
+    pub fn with_nulls(mut self) -> Self {
+        self.nulls = true;
+        self
     }
 
     /// Leaves versions out (`odata.metadata=none`).
@@ -134,9 +165,12 @@ impl WebApiEncoder {
         self.rows
     }
 
-    /// The primary keys of the first and the last row, where rows have one.
-    pub fn ends(&self) -> Option<(Guid, Guid)> {
-        self.ends
+    /// The sort keys of the first and the last row, for the paging cookie.
+    pub fn cookie_keys(&self) -> Vec<CookieKey> {
+        let Some((first, last)) = self.ends.clone() else { return Vec::new() };
+        let names = self.page_keys.iter().map(|key| key.name.clone());
+        let ends = first.into_iter().zip(last);
+        names.zip(ends).map(|(name, (first, last))| CookieKey { name, last, first }).collect()
     }
 
     /// Appends a batch's rows as objects, commas between them. `more` holds
@@ -155,11 +189,14 @@ impl WebApiEncoder {
             self.row_json(&prepared, row, more.get(row).map_or(&[], Vec::as_slice), out);
             self.rows += 1;
         }
-        if let Some(ids) = self.primary_id.map(|i| &prepared.0[i])
-            && let Some(last) = batch.num_rows().checked_sub(1)
-            && let (Some(first), Some(last)) = (ids.guid(0), ids.guid(last))
+        if let Some(last) = batch.num_rows().checked_sub(1)
+            && !self.page_keys.is_empty()
         {
-            self.ends = Some((self.ends.map_or(first, |(first, _)| first), last));
+            let first = match self.ends.take() {
+                Some((first, _)) => first,
+                None => self.key_texts(batch, 0)?,
+            };
+            self.ends = Some((first, self.key_texts(batch, last)?));
         }
         Ok(())
     }
@@ -170,6 +207,24 @@ impl WebApiEncoder {
         self.members_json(&prepared.0, row, true, out);
         out.extend_from_slice(more);
         out.push(b'}');
+    }
+
+    /// The sort keys of a row, exact enough to find the next row by.
+    fn key_texts(&self, batch: &RecordBatch, row: usize) -> Result<KeyTexts> {
+        let text = |key: &PageKey| {
+            let value = batch.column(key.output).slice(row, 1);
+            let cells = Cells::new(&value, false, Precision::Micros)?;
+            if cells.is_null(0) {
+                return Ok(None);
+            }
+            if let Some(id) = cells.guid(0) {
+                return Ok(Some(format!("{{{}}}", guid_text(&id).to_uppercase())));
+            }
+            let mut text = Vec::new();
+            cells.text(0, &mut text);
+            Ok(Some(String::from_utf8_lossy(&text).into_owned()))
+        };
+        self.page_keys.iter().map(text).collect()
     }
 
     /// Appends the members of one row, without braces, to an object that has

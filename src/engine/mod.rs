@@ -90,27 +90,11 @@ impl Engine {
     /// The number of rows a query has without `top` and page.
     pub async fn count(&self, query: &BoundQuery, snapshot: &Arc<Snapshot>) -> Result<u64> {
         let plan = plan::count_plan(query, snapshot).map_err(failure)?;
-        self.counted(plan).await
-    }
-
-    async fn counted(&self, plan: LogicalPlan) -> Result<u64> {
         let batches = self.collect(plan).await?;
         let count = batches.first().map(|b| b.column(0).as_primitive::<Int64Type>().value(0));
         count
             .and_then(|n| u64::try_from(n).ok())
             .ok_or_else(|| Error::internal("a count query gave no count"))
-    }
-
-    /// The number of rows that an aggregate query aggregates; no more than `most`
-    /// are counted.
-    pub async fn source_rows(
-        &self,
-        query: &BoundQuery,
-        snapshot: &Arc<Snapshot>,
-        most: usize,
-    ) -> Result<u64> {
-        let plan = plan::source_count_plan(query, snapshot, most).map_err(failure)?;
-        self.counted(plan).await
     }
 
     /// A plan with its full meaning, optimized: what is run and explained.

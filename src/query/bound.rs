@@ -26,6 +26,8 @@ pub struct BoundQuery {
     pub filter: Option<Predicate>,
     pub aggregate: bool,
     pub distinct: bool,
+    /// More rows to aggregate are an error.
+    pub aggregate_limit: Option<u64>,
     /// The columns of the plan, in order; hidden ones come last.
     pub outputs: Vec<Output>,
     pub order: Vec<OrderKey>,
@@ -35,10 +37,13 @@ pub struct BoundQuery {
     pub skip: u64,
     pub top: Option<u64>,
     pub page: Option<Page>,
+    /// For each sort key the output with its values, where pages start after a
+    /// row; empty where they are found by their number.
+    pub page_keys: Vec<PageKey>,
+    /// The row that the page starts after.
+    pub after: Option<After>,
     /// The total number of rows is wanted beside the rows.
     pub count: bool,
-    /// More rows to aggregate are an error.
-    pub aggregate_limit: Option<u64>,
     /// Where parts of dates are read.
     pub timezone: Tz,
     pub calendar: Calendar,
@@ -242,6 +247,22 @@ impl Output {
     pub fn facts(&self) -> &catalog::Column {
         &self.table.columns[self.column.column]
     }
+}
+
+/// A sort key as a paging cookie has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageKey {
+    pub name: String,
+    pub output: usize,
+}
+
+/// The last row of an earlier page.
+#[derive(Clone, Debug, PartialEq)]
+pub struct After {
+    /// The number of that page.
+    pub page: u64,
+    /// A value for each sort key.
+    pub values: Vec<Value>,
 }
 
 /// A sort key: an output, or a column that need not be shown.

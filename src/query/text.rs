@@ -68,11 +68,18 @@ impl Display for BoundQuery {
         if self.skip > 0 {
             write!(f, "\nskip {}", self.skip)?;
         }
+        if let Some(limit) = self.aggregate_limit {
+            write!(f, "\nat most {limit} rows aggregated")?;
+        }
         if let Some(top) = self.top {
             write!(f, "\ntop {top}")?;
         }
         if let Some(page) = self.page {
             write!(f, "\npage {} of {} rows", page.number, page.size)?;
+        }
+        if let Some(after) = &self.after {
+            let values: Vec<String> = after.values.iter().map(value).collect();
+            write!(f, "\nafter {} on page {}", values.join(", "), after.page)?;
         }
         if self.count {
             write!(f, "\ncount")?;

@@ -3,14 +3,31 @@
 
 use std::collections::HashMap;
 
+use chrono_tz::Tz;
+
 use crate::catalog::{Column, ColumnType};
 use crate::encode::annotations::{Annotations, terms};
 use crate::encode::cells::{Cells, json_text};
 use crate::encode::formatted::{DEFAULT_DIGITS, formatted};
 use crate::query::bound::{BoundQuery, Output, OutputRole};
-use crate::query::context::{Calendar, FiscalPeriod};
+use crate::query::context::FiscalPeriod;
 use crate::query::fiscal::{Period, year_label};
 use crate::query::{Aggregate, DatePart, Style};
+
+/// What the texts of values depend on.
+pub struct Locale {
+    pub style: Style,
+    pub timezone: Tz,
+    pub fiscal_period: FiscalPeriod,
+}
+
+impl Locale {
+    /// As a query was bound.
+    pub fn of(query: &BoundQuery) -> Self {
+        let fiscal_period = query.calendar.fiscal_period;
+        Self { style: query.style, timezone: query.timezone, fiscal_period }
+    }
+}
 
 pub struct Property {
     pub output: usize,
@@ -29,6 +46,7 @@ enum Display {
     Name(usize),
     Number {
         digits: u8,
+        timezone: Tz,
     },
     /// A part of a date: no separators.
     Digits,
@@ -50,17 +68,12 @@ struct Lookup {
 }
 
 impl Property {
-    pub fn new(
-        index: usize,
-        output: &Output,
-        query: &BoundQuery,
-        annotations: &Annotations,
-    ) -> Self {
+    pub fn new(index: usize, output: &Output, locale: &Locale, annotations: &Annotations) -> Self {
         let name = output.name.as_str();
         let facts = output.facts();
         let annotation = |term: &str| annotations.wants(term).then(|| annotation_key(name, term));
         // The alias of an OData aggregate stands for an expression, not a column.
-        let told = output.aliased && query.style == Style::FetchXml;
+        let told = output.aliased && locale.style == Style::FetchXml;
         let attribute_name = annotation(terms::ATTRIBUTE_NAME).filter(|_| told);
         Self {
             output: index,
@@ -69,7 +82,7 @@ impl Property {
                 json_text(&facts.logical_name, &mut text);
                 text
             }),
-            display: annotation(terms::FORMATTED_VALUE).zip(Display::of(output, &query.calendar)),
+            display: annotation(terms::FORMATTED_VALUE).zip(Display::of(output, locale)),
             lookup: (facts.is_lookup() && holds_column_values(output))
                 .then(|| Lookup::new(output, annotation))
                 .filter(|l| l.logical_name_key.is_some() || l.navigation_key.is_some())
@@ -108,19 +121,20 @@ impl Property {
 }
 
 impl Display {
-    fn of(output: &Output, calendar: &Calendar) -> Option<Self> {
+    fn of(output: &Output, locale: &Locale) -> Option<Self> {
         let facts = output.facts();
+        let timezone = locale.timezone;
         match output.role {
             OutputRole::Group(Some(grouping)) => {
                 return Some(match grouping.part {
                     DatePart::FiscalYear => Self::FiscalYear,
-                    DatePart::FiscalPeriod => Self::FiscalPeriod(calendar.fiscal_period),
+                    DatePart::FiscalPeriod => Self::FiscalPeriod(locale.fiscal_period),
                     _ => Self::Digits,
                 });
             }
             OutputRole::Aggregate(Aggregate::Count | Aggregate::CountColumn { .. })
             | OutputRole::CountChildren => {
-                return Some(Self::Number { digits: 0 });
+                return Some(Self::Number { digits: 0, timezone });
             }
             _ => {}
         }
@@ -141,7 +155,7 @@ impl Display {
             | ColumnType::Double
             | ColumnType::Decimal
             | ColumnType::Money
-            | ColumnType::DateTime => Some(Self::Number { digits: digits(facts) }),
+            | ColumnType::DateTime => Some(Self::Number { digits: digits(facts), timezone }),
             ColumnType::Uniqueidentifier
             | ColumnType::String
             | ColumnType::Memo
@@ -172,12 +186,6 @@ impl Display {
                     columns[*name].json(row, out);
                 }
             }
-            Self::Number { digits } => {
-                if let Some(text) = formatted(cells, row, *digits) {
-                    member(key, first, out);
-                    json_text(&text, out);
-                }
-            }
             Self::FiscalYear => {
                 if let Some(year) = cells.integer(row).and_then(|year| year.try_into().ok()) {
                     member(key, first, out);
@@ -188,6 +196,12 @@ impl Display {
                 if let Some(period) = cells.integer(row).and_then(Period::from_code) {
                     member(key, first, out);
                     json_text(&length.label(period), out);
+                }
+            }
+            Self::Number { digits, timezone } => {
+                if let Some(text) = formatted(cells, row, *digits, *timezone) {
+                    member(key, first, out);
+                    json_text(&text, out);
                 }
             }
             Self::Digits => {

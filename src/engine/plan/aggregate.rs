@@ -1,19 +1,15 @@
 //! Groups and aggregates.
 
-use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::{Column as PlanColumn, Result};
-use datafusion::functions::datetime::expr_fn::date_part;
 use datafusion::functions_aggregate::expr_fn::{avg, count, count_distinct, max, min, sum};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit};
-use datafusion::prelude::cast;
 
+use super::dates::part_of;
 use super::outputs::{named, output};
 use super::{Builder, Ordered};
-use crate::engine::functions;
 use crate::engine::semantics::sort_key;
+use crate::query::Aggregate;
 use crate::query::bound::{OrderTarget, OutputRole};
-use crate::query::context::Calendar;
-use crate::query::{Aggregate, DatePart};
 
 impl Builder<'_> {
     pub(super) fn aggregate(&self, plan: LogicalPlan) -> Result<Ordered> {
@@ -42,10 +38,9 @@ impl Builder<'_> {
             };
             outputs.push(named(made, facts, self));
         }
-        let plan = LogicalPlanBuilder::from(plan)
-            .aggregate(groups, aggregates)?
-            .project(outputs)?
-            .build()?;
+        let groups =
+            LogicalPlanBuilder::from(plan).aggregate(groups, aggregates)?.project(outputs)?;
+        let plan = self.within_aggregate_limit(groups.build()?)?;
         let keys: Vec<_> = self
             .query
             .order
@@ -84,29 +79,4 @@ fn aggregate(function: Aggregate, of: Expr) -> Expr {
         Aggregate::Min => min(of),
         Aggregate::Max => max(of),
     }
-}
-
-/// FetchXML `dategrouping`. Weeks start on Sunday; week 1 holds 1 January.
-fn part_of(date: Expr, part: DatePart, calendar: Calendar) -> Expr {
-    let get = |name: &str| date_part(lit(name), date.clone());
-    let number = match part {
-        DatePart::Day => get("day"),
-        DatePart::Month => get("month"),
-        DatePart::Quarter => get("quarter"),
-        DatePart::Year => get("year"),
-        DatePart::FiscalPeriod => return functions::fiscal_period(as_time(date), calendar),
-        DatePart::FiscalYear => return functions::fiscal_year(as_time(date), calendar),
-        DatePart::Week => {
-            // Days since the Sunday on or before 1 January, in whole weeks.
-            let to_january = get("doy") - lit(1);
-            let first_weekday = (get("dow") - to_january.clone() + lit(371)) % lit(7);
-            (to_january + first_weekday) / lit(7) + lit(1)
-        }
-    };
-    cast(number, DataType::Int32)
-}
-
-/// A date as the time at which it begins.
-pub(super) fn as_time(date: Expr) -> Expr {
-    cast(date, DataType::Timestamp(TimeUnit::Microsecond, None))
 }

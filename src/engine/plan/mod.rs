@@ -3,10 +3,14 @@
 //! its meaning, as it does for plans that come from SQL.
 //!
 //! Parts: [`rows`] the joined and filtered rows, [`stages`] those that come from
-//! other queries, [`predicate`] conditions, [`scalar`] values, [`outputs`] the
-//! columns and the order of plain queries, [`aggregate`] groups.
+//! other queries, [`after`] where a page starts, [`predicate`] conditions,
+//! [`scalar`] values, [`dates`] parts of dates, [`outputs`] the columns and the
+//! order of plain queries, [`aggregate`] groups, within their [`limit`].
 
+mod after;
 mod aggregate;
+mod dates;
+mod limit;
 mod outputs;
 mod predicate;
 mod rows;
@@ -15,14 +19,11 @@ mod stages;
 
 use std::sync::Arc;
 
-use chrono_tz::Tz;
-use datafusion::arrow::datatypes::DataType;
 use datafusion::common::Result;
 use datafusion::functions_aggregate::count::count_all;
 use datafusion::logical_expr::expr::Sort;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 
-use super::functions;
 use super::semantics::column;
 use crate::catalog::Table;
 use crate::query::bound::{BoundQuery, Column};
@@ -33,7 +34,10 @@ use crate::store::Snapshot;
 pub fn plan(query: &BoundQuery, snapshot: &Arc<Snapshot>) -> Result<LogicalPlan> {
     let plan = Builder { query, snapshot }.ordered()?.sorted()?;
     let (skip, fetch) = match query.page {
-        Some(page) => ((page.number - 1).saturating_mul(page.size), Some(page.size + 1)),
+        Some(page) => {
+            let from = query.after.as_ref().map_or(0, |after| after.page);
+            ((page.number - 1 - from).saturating_mul(page.size), Some(page.size + 1))
+        }
         None => (0, None),
     };
     // With both, `top` cuts the whole answer and the page is a part of it.
@@ -41,7 +45,8 @@ pub fn plan(query: &BoundQuery, snapshot: &Arc<Snapshot>) -> Result<LogicalPlan>
         (Some(top), Some(fetch)) => Some(fetch.min(top.saturating_sub(skip))),
         (top, fetch) => top.or(fetch),
     };
-    let skip = skip.saturating_add(query.skip);
+    // A page that starts after a row has left these out before.
+    let skip = if query.after.is_none() { skip.saturating_add(query.skip) } else { skip };
     match (skip, fetch) {
         (0, None) => Ok(plan),
         (skip, fetch) => {
@@ -58,19 +63,6 @@ pub fn count_plan(query: &BoundQuery, snapshot: &Arc<Snapshot>) -> Result<Logica
         false => builder.rows()?,
     };
     LogicalPlanBuilder::from(plan).aggregate(Vec::<Expr>::new(), vec![count_all()])?.build()
-}
-
-/// The plan that counts the rows that an aggregate query aggregates, up to a limit.
-pub fn source_count_plan(
-    query: &BoundQuery,
-    snapshot: &Arc<Snapshot>,
-    most: usize,
-) -> Result<LogicalPlan> {
-    let rows = Builder { query, snapshot }.rows()?;
-    LogicalPlanBuilder::from(rows)
-        .limit(0, Some(most))?
-        .aggregate(Vec::<Expr>::new(), vec![count_all()])?
-        .build()
 }
 
 /// Rows, the keys to sort them by, and what is shown of them after that; rows that
@@ -107,7 +99,7 @@ struct Builder<'a> {
 impl Builder<'_> {
     /// The answer without page and limits.
     fn ordered(&self) -> Result<Ordered> {
-        let rows = self.rows()?;
+        let rows = self.after(self.rows()?)?;
         if self.query.aggregate { self.aggregate(rows) } else { self.project(rows) }
     }
 
@@ -121,15 +113,6 @@ impl Builder<'_> {
     fn column(&self, of: Column) -> Expr {
         let (table, alias) = self.source(of.source);
         column(alias, &table.columns[of.column].logical_name)
-    }
-
-    /// A column of times as the caller's clocks have them, or in UTC; a date is
-    /// the same everywhere.
-    fn time(&self, of: Column, local: bool) -> Expr {
-        let (table, _) = self.source(of.source);
-        let is_date = *table.schema().field(of.column).data_type() == DataType::Date32;
-        let zone = if local && !is_date { self.query.timezone } else { Tz::UTC };
-        functions::local_time(self.column(of), zone)
     }
 }
 

@@ -5,7 +5,7 @@ use datafusion::logical_expr::{BinaryExpr, Expr, lit};
 use datafusion::prelude::in_list;
 
 use super::Builder;
-use super::aggregate::as_time;
+use super::dates::as_time;
 use crate::engine::functions;
 use crate::engine::semantics::or_null;
 use crate::query::Operator;

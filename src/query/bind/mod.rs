@@ -3,7 +3,8 @@
 //!
 //! Parts: [`sources`] and [`links`] the tables, [`stages`] the queries inside,
 //! [`columns`] the names on them, [`predicate`], [`related`], [`operators`],
-//! [`scalar`], [`call`] and [`literal`] the conditions, [`outputs`] and [`order`] the answer.
+//! [`scalar`], [`call`] and [`literal`] the conditions, [`outputs`], [`order`]
+//! and [`page`] the answer.
 
 mod call;
 mod columns;
@@ -12,6 +13,7 @@ mod literal;
 mod operators;
 mod order;
 mod outputs;
+mod page;
 mod predicate;
 mod related;
 mod scalar;
@@ -23,7 +25,7 @@ mod tests;
 
 use self::sources::Source;
 use super::bound::{BoundQuery, Join, Output, Stage};
-use super::{Context, Input, Select, Style};
+use super::{Context, Input, Select, Style, limits};
 use crate::catalog::Catalog;
 use crate::error::{Result, codes};
 
@@ -39,10 +41,23 @@ pub struct BindOptions {
 
 /// Settles every name of a query, or says which one is wrong and where.
 pub fn bind(select: &Select, catalog: &Catalog, options: &BindOptions) -> Result<BoundQuery> {
+    let limits = options.context.dataverse_limits;
+    if limits {
+        limits::check(select)?;
+    }
+    let cut = |rows: Option<u64>, most| match limits {
+        true => Some(rows.map_or(most, |rows| rows.min(most))),
+        false => rows,
+    };
     let mut binder = Binder::new(select, catalog, &options.context)?;
     let computed = binder.compute(&select.compute)?;
     binder.add_links(&select.links)?;
-    binder.add_outputs(select)?;
+    let outputs = binder.add_outputs(select);
+    let filter = match &select.filter {
+        Some(filter) => binder.predicate(filter, binder.root_scope()).map(Some),
+        None => Ok(None),
+    };
+    let filter = binder.both(outputs, filter)?;
     if options.annotations {
         binder.add_annotations();
     }
@@ -50,12 +65,10 @@ pub fn bind(select: &Select, catalog: &Catalog, options: &BindOptions) -> Result
         binder.add_version();
     }
     binder.bind_link_filters(&select.links)?;
-    let filter = match &select.filter {
-        Some(filter) => Some(binder.predicate(filter, binder.root_scope())?),
-        None => None,
-    };
     let share = select.share.as_ref().map(|share| binder.share(share)).transpose()?;
-    let order = binder.order(select)?;
+    let mut order = binder.order(select)?;
+    let page_keys = binder.page_keys(select, &mut order);
+    let after = binder.after(select, &order, &page_keys)?;
     let Binder { mut sources, joins, outputs, stages, .. } = binder;
     Ok(BoundQuery {
         style: select.style,
@@ -66,14 +79,17 @@ pub fn bind(select: &Select, catalog: &Catalog, options: &BindOptions) -> Result
         filter,
         aggregate: select.aggregate,
         distinct: select.distinct,
+        aggregate_limit: cut(select.aggregate_limit, limits::AGGREGATE_ROWS_MAX)
+            .filter(|_| select.aggregate),
         outputs,
         order,
         share,
         skip: select.skip,
-        top: select.top,
+        top: select.top.and_then(|top| cut(Some(top), limits::ROWS_MAX)),
         page: select.page,
+        page_keys,
+        after,
         count: select.count,
-        aggregate_limit: select.aggregate_limit,
         timezone: options.context.timezone,
         calendar: options.context.calendar,
     })
@@ -107,6 +123,15 @@ impl Binder<'_> {
         match self.style {
             Style::FetchXml => fetchxml,
             Style::OData => codes::ODATA,
+        }
+    }
+
+    /// The second of two parts, or what is wrong with both. The OData parser of
+    /// Dataverse stops at the first mistake.
+    fn both<T>(&self, first: Result<()>, second: Result<T>) -> Result<T> {
+        match (first, second) {
+            (Err(first), Err(second)) if self.style == Style::FetchXml => Err(first.and(second)),
+            (first, second) => first.and(second),
         }
     }
 

@@ -1,5 +1,5 @@
 //! Sort keys. Lookups sort by the name of the row they point to; choices by
-//! their label in FetchXML and by their number in OData.
+//! their label in FetchXML (`useraworderby`: number) and by their number in OData.
 
 use super::Binder;
 use super::columns::{hint, label_column, name_column};

@@ -43,8 +43,11 @@ impl Binder<'_> {
 
     fn add_columns(&mut self, source: usize, columns: &Columns, of: &Name) -> Result<()> {
         match columns {
-            Columns::List(list) => list.iter().try_for_each(|c| self.add_column(source, c)),
-            Columns::All if self.aggregate => {
+            Columns::List(list) => list.iter().fold(Ok(()), |so_far, column| {
+                let added = self.add_column(source, column);
+                self.both(so_far, added)
+            }),
+            Columns::All | Columns::AllAnd(_) if self.aggregate => {
                 let message = "an aggregate query has groups and aggregates only";
                 let code = self.code(codes::PLAIN_ATTRIBUTE_IN_AGGREGATE);
                 Err(Error::invalid(code, message).at(of.at.clone()))
@@ -55,7 +58,7 @@ impl Binder<'_> {
             }
             Columns::AllAnd(list) => {
                 self.add_columns(source, &Columns::All, of)?;
-                list.iter().try_for_each(|c| self.add_column(source, c))
+                list.iter().try_for_each(|column| self.add_column(source, column))
             }
         }
     }

@@ -234,8 +234,8 @@ impl Binder<'_> {
 /// Refuses columns and sort keys, which rows that are only tested do not have.
 fn refuse_columns(link: &Link) -> Result<()> {
     let named = match &link.columns {
-        Columns::All => Some(&link.table),
-        Columns::List(list) | Columns::AllAnd(list) => list.first().map(|c| &c.column.name),
+        Columns::All | Columns::AllAnd(_) => Some(&link.table),
+        Columns::List(list) => list.first().map(|c| &c.column.name),
     };
     if let Some(name) = named {
         let message = format!("a link inside a filter has no columns: '{}'", name.text);

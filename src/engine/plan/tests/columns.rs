@@ -119,22 +119,3 @@ async fn join_columns_follow_from_the_only_relationship() {
         .await;
     assert_eq!(error.code, codes::MISSING_ATTRIBUTE);
 }
-
-#[tokio::test]
-async fn rows_to_aggregate_are_counted() {
-    use crate::dialect::fetchxml;
-    use crate::query::bind::{BindOptions, bind};
-    let world = world();
-    let select = fetchxml::parse(
-        "<fetch aggregate='true'><entity name='asyncoperation'>
-         <attribute name='statecode' alias='s' groupby='true'/>
-         <attribute name='asyncoperationid' alias='n' aggregate='count'/>
-         <filter><condition attribute='retrycount' operator='not-null'/></filter></entity></fetch>",
-    )
-    .expect("parses");
-    let bound = bind(&select, world.snapshot.catalog(), &BindOptions::default()).expect("binds");
-    for (most, expected) in [(100, 4), (4, 4), (3, 3)] {
-        let rows = world.engine.source_rows(&bound, &world.snapshot, most).await;
-        assert_eq!(rows.expect("counts"), expected);
-    }
-}
