@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Place, Result, codes};
 
 /// The aliases of one request.
 #[derive(Default)]
-pub(super) struct Aliases {
+pub struct Aliases {
     /// Names with their `@`, and values.
     values: Vec<(String, String)>,
     /// How much text uses of aliases have been replaced by, in bytes.
