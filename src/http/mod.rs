@@ -23,6 +23,7 @@ mod request;
 mod resource;
 mod rows;
 mod service_document;
+mod sql;
 
 #[cfg(test)]
 mod tests;

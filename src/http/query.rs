@@ -17,6 +17,7 @@ use super::object::Object;
 use super::paging;
 use super::prefer::{PAGE_SIZE_MAX, Prefer};
 use super::request::Call;
+use super::sql;
 use crate::ask;
 use crate::catalog::{Catalog, Table};
 use crate::dialect::{fetchxml, odata};
@@ -45,12 +46,10 @@ impl Target {
         Self { path: table.entity_set_name.clone(), table, within: None }
     }
 
-    /// The rows of the collection that a filter lets through.
+    /// The rows of the collection that a query lets through.
     fn restrict(&self, select: &mut Select) {
         if let Some(within) = &self.within {
-            let asked = select.filter.take();
-            select.filter =
-                Some(Filter::And([Some(within.clone()), asked].into_iter().flatten().collect()));
+            select.restrict(within);
         }
     }
 }
@@ -65,7 +64,11 @@ pub async fn collection(
     let table = &target.table;
     let token = take_skip_token(&mut options)?;
     let whole = call.wanted.rows.is_some();
-    let mut select = match odata::parse_query(table, &options)? {
+    let order = match service.settings.standard_order {
+        true => odata::Order::ApplyFirst,
+        false => odata::Order::FilterFirst,
+    };
+    let mut select = match odata::parse_query_in(order, table, &options)? {
         odata::Query::Select(select) if whole => *select,
         odata::Query::Select(select) => odata_page(*select, token, &call.prefer),
         odata::Query::FetchXml { text, count } => {
@@ -74,6 +77,9 @@ pub async fn collection(
             same_table(&select, table, service.store.catalog())?;
             select.count |= count;
             select
+        }
+        odata::Query::Sql(text) => {
+            return sql::answer(service, call, target, &text, token, options).await;
         }
     };
     target.restrict(&mut select);
@@ -139,9 +145,9 @@ async fn answer(
     let table = &target.table;
     let annotations = call.prefer.annotations.clone();
     let limits = service.settings.dataverse_limits;
+    let catalog = service.store.catalog();
     // Rows and total are of one moment.
     let snapshot: Arc<Snapshot> = service.store.snapshot();
-    let catalog = snapshot.catalog();
     let form = Form::of(service, &snapshot, call);
     let context = format!("#{}", context_fragment(&select, table));
     let page_size = call.prefer.max_page_size;
@@ -241,9 +247,12 @@ fn take_skip_token(options: &mut Options) -> Result<Option<(Page, After)>> {
     }
 }
 
-/// Refuses options that a resource does not take.
+/// Refuses options that a resource does not take. A tag is for plug-ins, and
+/// aliases are judged where they are used.
 pub fn only(options: &Options, taken: &[&str], what: &str) -> Result<()> {
-    match options.iter().find(|(name, _)| !taken.contains(&name.as_str())) {
+    let always = |name: &str| name == "tag" || name.starts_with('@');
+    let other = |(name, _): &&(String, String)| !taken.contains(&name.as_str()) && !always(name);
+    match options.iter().find(other) {
         None => Ok(()),
         Some((name, _)) => Err(Failure::from(Error::invalid(
             codes::ODATA,
@@ -285,7 +294,7 @@ pub fn context_fragment(select: &Select, table: &Table) -> String {
 }
 
 /// The members before `value`.
-fn head(mut head: Object, total: Option<(u64, bool)>, annotations: &Annotations) -> Vec<u8> {
+pub fn head(mut head: Object, total: Option<(u64, bool)>, annotations: &Annotations) -> Vec<u8> {
     if let Some((total, _)) = total {
         head.raw("@odata.count", total.to_string());
     }
@@ -300,7 +309,8 @@ fn head(mut head: Object, total: Option<(u64, bool)>, annotations: &Annotations)
     head.open()
 }
 
-fn next_link(address: &str, mut options: Options, page: Page, end: End) -> Vec<u8> {
+/// The member that leads to the next page.
+pub fn next_link(address: &str, mut options: Options, page: Page, end: End) -> Vec<u8> {
     options.push(("$skiptoken".into(), paging::skip_token(page, end.keys)));
     let mut tail = b",\"@odata.nextLink\":".to_vec();
     json_text(&paging::link(address, &options), &mut tail);

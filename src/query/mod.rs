@@ -102,6 +102,19 @@ impl Select {
             count: false,
         }
     }
+
+    /// Leaves out rows of the root table before anything else is done with them.
+    pub fn restrict(&mut self, within: &Filter) {
+        match &mut self.input {
+            Input::Select(inner) => inner.restrict(within),
+            Input::Concat(all) => all.iter_mut().for_each(|inner| inner.restrict(within)),
+            Input::Table => {
+                let asked = self.filter.take();
+                let filters = [Some(within.clone()), asked].into_iter().flatten().collect();
+                self.filter = Some(Filter::And(filters));
+            }
+        }
+    }
 }
 
 /// Where the rows of a query come from.
