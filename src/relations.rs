@@ -143,3 +143,103 @@ impl Relations for Stored {
         found
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Catalog;
+    use crate::store::{Change, Store};
+    use crate::value::parse_time;
+
+    fn guid(last: u8) -> Guid {
+        let mut guid = [0; 16];
+        guid[15] = last;
+        guid
+    }
+
+    /// A store with rows given as table, columns and values.
+    fn snapshot(rows: &[(&str, &[(&str, Value)])]) -> Arc<Snapshot> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let catalog = Arc::new(Catalog::built_in());
+        let store = Store::open(folder.path(), catalog.clone()).expect("opens");
+        let changes = rows.iter().map(|(table, cells)| {
+            let table = catalog.table_index(table).expect("built in");
+            let column = |name| catalog.tables()[table].column_index(name).expect("built in");
+            let values = cells.iter().map(|(name, value)| (column(name), value.clone())).collect();
+            Change::Insert { table, values }
+        });
+        store.commit_blocking(changes.collect()).expect("commits");
+        store.snapshot()
+    }
+
+    fn account(id: u8, parent: Option<u8>) -> [(&'static str, Value); 2] {
+        let parent = parent.map_or(Value::Null, |parent| Value::Guid(guid(parent)));
+        [("accountid", Value::Guid(guid(id))), ("parentaccountid", parent)]
+    }
+
+    #[test]
+    fn rows_above_and_below_even_in_circles() {
+        let accounts = [
+            account(1, None),
+            account(2, Some(1)),
+            account(3, Some(2)),
+            account(4, Some(1)),
+            // Each stands above the other.
+            account(5, Some(6)),
+            account(6, Some(5)),
+        ];
+        let rows: Vec<_> = accounts.iter().map(|cells| ("account", &cells[..])).collect();
+        let stored = Stored(snapshot(&rows));
+        let above = |id| stored.ancestors("account", "parentaccountid", guid(id));
+        let below = |id| {
+            let mut below = stored.descendants("account", "parentaccountid", guid(id));
+            below.sort_unstable();
+            below
+        };
+        assert_eq!(above(3), [guid(2), guid(1)]);
+        assert_eq!(above(1), Vec::<Guid>::new());
+        assert_eq!(below(1), [guid(2), guid(3), guid(4)]);
+        assert_eq!((above(5), below(5)), (vec![guid(6)], vec![guid(6)]));
+        assert_eq!((above(9), below(9)), (Vec::new(), Vec::new()));
+    }
+
+    #[test]
+    fn teams_and_subordinates_of_users() {
+        let member = |id, user, team| {
+            [
+                ("teammembershipid", Value::Guid(guid(id))),
+                ("systemuserid", Value::Guid(guid(user))),
+                ("teamid", Value::Guid(guid(team))),
+            ]
+        };
+        let memberships = [member(1, 10, 20), member(2, 10, 21), member(3, 11, 20)];
+        let user = [
+            ("systemuserid", Value::Guid(guid(11))),
+            ("parentsystemuserid", Value::Guid(guid(10))),
+        ];
+        let mut rows: Vec<_> =
+            memberships.iter().map(|cells| ("teammembership", &cells[..])).collect();
+        rows.push(("systemuser", &user));
+        let stored = Stored(snapshot(&rows));
+        assert_eq!(stored.teams_of(&[guid(10)]), [guid(20), guid(21)]);
+        assert_eq!(stored.teams_of(&[guid(10), guid(11)]), [guid(20), guid(21)]);
+        assert_eq!(stored.teams_of(&[guid(12)]), Vec::<Guid>::new());
+        assert_eq!(stored.subordinates(guid(10)), [guid(11)]);
+    }
+
+    #[test]
+    fn the_organization_has_the_calendar() {
+        assert_eq!(calendar(&snapshot(&[])), Calendar::default());
+        let july = parse_time("2019-07-01").expect("a time") / 86_400_000_000;
+        let organization = [
+            ("organizationid", Value::Guid(guid(1))),
+            ("weekstartdaycode", Value::Int32(1)),
+            ("fiscalcalendarstart", Value::Date(i32::try_from(july).expect("a day"))),
+            ("fiscalperiodtype", Value::Int32(2003)),
+        ];
+        assert_eq!(
+            calendar(&snapshot(&[("organization", &organization)])),
+            Calendar { week_start: 1, fiscal_start: (7, 1), fiscal_period: FiscalPeriod::Monthly }
+        );
+    }
+}

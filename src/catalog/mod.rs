@@ -203,6 +203,12 @@ impl Table {
         self.by_name[VERSION_COLUMN]
     }
 
+    /// The index of the primary key, where there is one: the columns of a part of
+    /// a query may have none.
+    pub fn primary_key(&self) -> Option<usize> {
+        self.column_index(&self.primary_id)
+    }
+
     /// The Arrow schema of all columns, stored and derived, in catalog order.
     pub fn schema(&self) -> &SchemaRef {
         self.schema.as_ref().expect("set when the catalog is built")

@@ -14,7 +14,8 @@ use super::annotations::Annotations;
 use super::cells::{Cells, Precision, json_text};
 use crate::error::{Error, Result};
 use crate::query::Style;
-use crate::query::bound::{BoundQuery, Output, OutputRole};
+use crate::query::bound::{BoundQuery, Output, OutputRole, PageKey};
+use crate::query::cookie::CookieKey;
 use crate::value::{Guid, guid_text};
 
 /// Encodes the rows of one query, batch by batch.
@@ -26,9 +27,11 @@ pub struct WebApiEncoder {
     /// The output with the row version.
     version: Option<usize>,
     primary_id: Option<usize>,
+    page_keys: Vec<PageKey>,
     identity: Option<Identity>,
     rows: u64,
-    ends: Option<(Guid, Guid)>,
+    /// The values of the page keys in the first row and the last.
+    ends: Option<(KeyTexts, KeyTexts)>,
 }
 
 /// A batch that is ready to be written row by row.
@@ -42,6 +45,9 @@ struct Identity {
     /// `"#Microsoft.Dynamics.CRM.…"` as JSON.
     type_name: Vec<u8>,
 }
+
+/// The values of the sort keys in one row, as text.
+type KeyTexts = Vec<Option<String>>;
 
 /// A member of a row's object, in the order of the outputs.
 enum Member {
@@ -90,6 +96,7 @@ impl WebApiEncoder {
             nulls: query.style == Style::OData && !query.aggregate && !query.distinct,
             version: root(&|o| o.column.column == o.table.version_index()),
             primary_id: root(&is_primary_id),
+            page_keys: query.page_keys.clone(),
             identity: None,
             members,
             rows: 0,
@@ -132,9 +139,12 @@ impl WebApiEncoder {
         self.rows
     }
 
-    /// The primary keys of the first and the last row, where rows have one.
-    pub fn ends(&self) -> Option<(Guid, Guid)> {
-        self.ends
+    /// The sort keys of the first and the last row, for the paging cookie.
+    pub fn cookie_keys(&self) -> Vec<CookieKey> {
+        let Some((first, last)) = self.ends.clone() else { return Vec::new() };
+        let names = self.page_keys.iter().map(|key| key.name.clone());
+        let ends = first.into_iter().zip(last);
+        names.zip(ends).map(|(name, (first, last))| CookieKey { name, last, first }).collect()
     }
 
     /// Appends a batch's rows as objects, commas between them. `more` holds
@@ -153,13 +163,34 @@ impl WebApiEncoder {
             self.row_json(&prepared, row, more.get(row).map_or(&[], Vec::as_slice), out);
             self.rows += 1;
         }
-        if let Some(ids) = self.primary_id.map(|i| &prepared.0[i])
-            && let Some(last) = batch.num_rows().checked_sub(1)
-            && let (Some(first), Some(last)) = (ids.guid(0), ids.guid(last))
+        if let Some(last) = batch.num_rows().checked_sub(1)
+            && !self.page_keys.is_empty()
         {
-            self.ends = Some((self.ends.map_or(first, |(first, _)| first), last));
+            let first = match self.ends.take() {
+                Some((first, _)) => first,
+                None => self.key_texts(batch, 0)?,
+            };
+            self.ends = Some((first, self.key_texts(batch, last)?));
         }
         Ok(())
+    }
+
+    /// The sort keys of a row, exact enough to find the next row by.
+    fn key_texts(&self, batch: &RecordBatch, row: usize) -> Result<KeyTexts> {
+        let text = |key: &PageKey| {
+            let value = batch.column(key.output).slice(row, 1);
+            let cells = Cells::new(&value, false, Precision::Micros)?;
+            if cells.is_null(0) {
+                return Ok(None);
+            }
+            if let Some(id) = cells.guid(0) {
+                return Ok(Some(format!("{{{}}}", guid_text(&id).to_uppercase())));
+            }
+            let mut text = Vec::new();
+            cells.text(0, &mut text);
+            Ok(Some(String::from_utf8_lossy(&text).into_owned()))
+        };
+        self.page_keys.iter().map(text).collect()
     }
 
     /// Appends one row as an object with further members.
@@ -311,7 +342,7 @@ impl Nested {
 }
 
 fn is_primary_id(output: &Output) -> bool {
-    output.column.column == output.table.primary_id_index()
+    output.table.primary_key() == Some(output.column.column)
 }
 
 #[cfg(test)]

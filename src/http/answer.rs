@@ -15,10 +15,10 @@ use futures::StreamExt;
 
 use super::error::{REQUEST_ID, log, new_request_id};
 use super::expand::Expansions;
-use super::paging::Ends;
 use crate::encode::WebApiEncoder;
 use crate::engine::failure;
 use crate::error::Result;
+use crate::query::cookie::CookieKey;
 
 pub const JSON: &str = "application/json; odata.metadata=minimal";
 
@@ -34,11 +34,12 @@ pub fn json(status: StatusCode, body: impl Into<Body>) -> Response {
 }
 
 /// How the rows of a collection ended.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct End {
     /// There are rows beyond the page.
     pub more: bool,
-    pub ends: Ends,
+    /// The sort keys of the page's first and last row.
+    pub keys: Vec<CookieKey>,
 }
 
 /// The rows of an answer, and what stands around them.
@@ -152,7 +153,7 @@ impl Writer {
     fn end(&mut self, more: bool) {
         self.buffer.push(b']');
         if let Some(tail) = self.tail.take() {
-            let end = End { more, ends: self.encoder.ends() };
+            let end = End { more, keys: self.encoder.cookie_keys() };
             self.buffer.extend_from_slice(&tail(end));
         }
         self.buffer.push(b'}');

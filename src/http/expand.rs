@@ -18,6 +18,7 @@ use crate::catalog::{Catalog, OneToMany, Table};
 use crate::encode::WebApiEncoder;
 use crate::engine::{Engine, failure};
 use crate::error::{Error, Result, codes};
+use crate::query::cookie::CookieKey;
 use crate::query::{
     Column, ColumnRef, Columns, Expand, Filter, Name, Order, OrderBy, Page, Path, Role, Select,
     Style,
@@ -191,7 +192,11 @@ impl Expansion {
             let mut options = self.options.clone();
             if self.paged {
                 let page = Page { size: self.limit, number: 1 };
-                let token = paging::skip_token(page, group.ends, &self.table.primary_id);
+                // Such a collection has no order of its own: its rows come by their key.
+                let text = |id: Guid| Some(format!("{{{}}}", guid_text(&id).to_uppercase()));
+                let name = self.table.primary_id.clone();
+                let key = |(first, last)| CookieKey { name, last: text(last), first: text(first) };
+                let token = paging::skip_token(page, group.ends.map(key).into_iter().collect());
                 options.push(("$skiptoken".into(), token));
             }
             object.text(&format!("{name}@odata.nextLink"), &paging::link(&address, &options));

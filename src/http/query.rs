@@ -23,7 +23,8 @@ use crate::dialect::{fetchxml, odata};
 use crate::encode::{Annotations, Format, json_text, terms};
 use crate::engine::failure;
 use crate::error::{Error, codes};
-use crate::query::{Columns, Filter, Page, Select, Style};
+use crate::query::limits::counted;
+use crate::query::{After, Columns, Filter, Page, Select, Style};
 use crate::service::Service;
 use crate::store::Snapshot;
 
@@ -122,6 +123,7 @@ pub async fn count(
     let snapshot = service.store.snapshot();
     let query = Form::of(service, &snapshot, call).bind(&select, snapshot.catalog())?.query;
     let count = service.engine.count(&query, &snapshot).await?;
+    let (count, _) = counted(count, service.settings.dataverse_limits);
     Ok(plain_text(count.to_string()))
 }
 
@@ -141,6 +143,7 @@ async fn answer(
 ) -> Result<Collection> {
     let table = &target.table;
     let annotations = call.prefer.annotations.clone();
+    let limits = service.settings.dataverse_limits;
     // Rows and total are of one moment.
     let snapshot: Arc<Snapshot> = service.store.snapshot();
     let catalog = snapshot.catalog();
@@ -153,11 +156,11 @@ async fn answer(
     let plan = service.engine.plan(&query, &snapshot)?;
     let total =
         if query.count { Some(service.engine.count(&query, &snapshot).await?) } else { None };
+    let total = total.map(|rows| counted(rows, limits));
     let rows = service.engine.run(plan).await?;
     let address = format!("{}{}", call.base, target.path);
     let options = call.for_link(options);
     let (style, page) = (query.style, query.page);
-    let primary_id = table.primary_id.clone();
     Ok(Collection {
         rows,
         encoder,
@@ -165,11 +168,9 @@ async fn answer(
         page_size: page.map(|p| p.size),
         head: head(Object::of(call, &context), total, &annotations),
         tail: Box::new(move |end| match (style, page) {
-            (Style::OData, Some(page)) if end.more => {
-                next_link(&address, options, page, end, &primary_id)
-            }
+            (Style::OData, Some(page)) if end.more => next_link(&address, options, page, end),
             (Style::OData, _) => Vec::new(),
-            (Style::FetchXml, page) => fetchxml_tail(&annotations, page, end, &primary_id),
+            (Style::FetchXml, page) => fetchxml_tail(&annotations, page, end),
         }),
     })
 }
@@ -179,24 +180,27 @@ pub fn option<'o>(options: &'o Options, name: &str) -> &'o str {
     options.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value.as_str())
 }
 
-/// Which rows of an OData query go into this answer. With
-/// `odata.maxpagesize`, `$top` is ignored, as Dataverse documents; so it is on
-/// every page a skip token leads to. `$top` alone makes one page of its size.
-fn odata_page(mut select: Select, token: Option<Page>, prefer: &Prefer) -> Select {
+/// Which rows of an OData query go into this answer. `$top` makes one answer
+/// without a link, if `odata.maxpagesize` is not there or has room for as many
+/// rows. A `$top` beyond the page size is ignored, as Dataverse documents, and so
+/// it is on every page a skip token leads to.
+fn odata_page(mut select: Select, token: Option<(Page, After)>, prefer: &Prefer) -> Select {
     let first = |size| Page { size, number: 1 };
-    select.page = match (token, prefer.max_page_size) {
-        (Some(page), _) => Some(page),
-        (None, Some(size)) => Some(first(size)),
-        (None, None) if select.top.is_some() => None,
-        (None, None) => Some(first(PAGE_SIZE_MAX)),
+    select.page = match (&token, prefer.max_page_size, select.top) {
+        (Some((page, _)), ..) => Some(*page),
+        (None, Some(size), Some(top)) if top <= size => None,
+        (None, Some(size), _) => Some(first(size)),
+        (None, None, Some(_)) => None,
+        (None, None, None) => Some(first(PAGE_SIZE_MAX)),
     };
+    select.after = token.map(|(_, after)| after);
     if select.page.is_some() {
         select.top = None;
     }
     select
 }
 
-fn fetchxml_page(text: &str, token: Option<Page>) -> Result<Select> {
+fn fetchxml_page(text: &str, token: Option<(Page, After)>) -> Result<Select> {
     if token.is_some() {
         let message = "$skiptoken does not go with fetchXml, which pages by itself";
         return Err(Error::invalid(codes::ODATA, message).into());
@@ -223,7 +227,7 @@ fn same_table(select: &Select, table: &Table, catalog: &Catalog) -> Result<()> {
 }
 
 /// Takes the skip token out of the options; it is the service's own.
-fn take_skip_token(options: &mut Options) -> Result<Option<Page>> {
+fn take_skip_token(options: &mut Options) -> Result<Option<(Page, After)>> {
     let mut page = None;
     let mut failed = None;
     options.retain(|(name, value)| {
@@ -286,28 +290,23 @@ pub fn context_fragment(select: &Select, table: &Table) -> String {
 }
 
 /// The members before `value`.
-fn head(mut head: Object, total: Option<u64>, annotations: &Annotations) -> Vec<u8> {
-    if let Some(total) = total {
+fn head(mut head: Object, total: Option<(u64, bool)>, annotations: &Annotations) -> Vec<u8> {
+    if let Some((total, _)) = total {
         head.raw("@odata.count", total.to_string());
     }
     if annotations.wants(terms::TOTAL_RECORD_COUNT) {
-        let total = total.map_or("-1".to_owned(), |t| t.to_string());
+        let total = total.map_or("-1".to_owned(), |(t, _)| t.to_string());
         head.raw(&format!("@{}", terms::TOTAL_RECORD_COUNT), total);
     }
     if annotations.wants(terms::TOTAL_RECORD_COUNT_LIMIT_EXCEEDED) {
-        head.raw(&format!("@{}", terms::TOTAL_RECORD_COUNT_LIMIT_EXCEEDED), "false");
+        let exceeded = total.is_some_and(|(_, exceeded)| exceeded).to_string();
+        head.raw(&format!("@{}", terms::TOTAL_RECORD_COUNT_LIMIT_EXCEEDED), exceeded);
     }
     head.open()
 }
 
-fn next_link(
-    address: &str,
-    mut options: Options,
-    page: Page,
-    end: End,
-    primary_id: &str,
-) -> Vec<u8> {
-    options.push(("$skiptoken".into(), paging::skip_token(page, end.ends, primary_id)));
+fn next_link(address: &str, mut options: Options, page: Page, end: End) -> Vec<u8> {
+    options.push(("$skiptoken".into(), paging::skip_token(page, end.keys)));
     let mut tail = b",\"@odata.nextLink\":".to_vec();
     json_text(&paging::link(address, &options), &mut tail);
     tail
@@ -315,19 +314,14 @@ fn next_link(
 
 /// Whether there is more, and the cookie to get it with: on the last page none,
 /// for clients read on as long as one comes.
-fn fetchxml_tail(
-    annotations: &Annotations,
-    page: Option<Page>,
-    end: End,
-    primary_id: &str,
-) -> Vec<u8> {
+fn fetchxml_tail(annotations: &Annotations, page: Option<Page>, end: End) -> Vec<u8> {
     let mut tail = Vec::new();
     if annotations.wants(terms::MORE_RECORDS) {
         annotation(&mut tail, terms::MORE_RECORDS, if end.more { "true" } else { "false" });
     }
     if let Some(page) = page.filter(|_| end.more && annotations.wants(terms::PAGING_COOKIE)) {
         let mut cookie = Vec::new();
-        json_text(&paging::fetchxml_cookie(page, end.ends, primary_id), &mut cookie);
+        json_text(&paging::fetchxml_cookie(page, end.keys), &mut cookie);
         annotation(&mut tail, terms::PAGING_COOKIE, &String::from_utf8_lossy(&cookie));
     }
     tail

@@ -3,12 +3,14 @@
 
 use std::collections::HashMap;
 
+use chrono_tz::Tz;
+
 use crate::catalog::{Column, ColumnType};
 use crate::encode::annotations::{Annotations, terms};
 use crate::encode::cells::{Cells, json_text};
 use crate::encode::formatted::{DEFAULT_DIGITS, formatted};
 use crate::query::bound::{BoundQuery, Output, OutputRole};
-use crate::query::context::{Calendar, FiscalPeriod};
+use crate::query::context::FiscalPeriod;
 use crate::query::fiscal::{Period, year_label};
 use crate::query::{Aggregate, DatePart, Style};
 
@@ -29,6 +31,7 @@ enum Display {
     Name(usize),
     Number {
         digits: u8,
+        timezone: Tz,
     },
     /// A part of a date: no separators.
     Digits,
@@ -69,7 +72,7 @@ impl Property {
                 json_text(&facts.logical_name, &mut text);
                 text
             }),
-            display: annotation(terms::FORMATTED_VALUE).zip(Display::of(output, &query.calendar)),
+            display: annotation(terms::FORMATTED_VALUE).zip(Display::of(output, query)),
             lookup: (facts.is_lookup() && holds_column_values(output))
                 .then(|| Lookup::new(output, annotation))
                 .filter(|l| l.logical_name_key.is_some() || l.navigation_key.is_some())
@@ -108,18 +111,19 @@ impl Property {
 }
 
 impl Display {
-    fn of(output: &Output, calendar: &Calendar) -> Option<Self> {
+    fn of(output: &Output, query: &BoundQuery) -> Option<Self> {
         let facts = output.facts();
+        let timezone = query.timezone;
         match output.role {
             OutputRole::Group(Some(grouping)) => {
                 return Some(match grouping.part {
                     DatePart::FiscalYear => Self::FiscalYear,
-                    DatePart::FiscalPeriod => Self::FiscalPeriod(calendar.fiscal_period),
+                    DatePart::FiscalPeriod => Self::FiscalPeriod(query.calendar.fiscal_period),
                     _ => Self::Digits,
                 });
             }
             OutputRole::Aggregate(Aggregate::Count | Aggregate::CountColumn { .. }) => {
-                return Some(Self::Number { digits: 0 });
+                return Some(Self::Number { digits: 0, timezone });
             }
             _ => {}
         }
@@ -140,7 +144,7 @@ impl Display {
             | ColumnType::Double
             | ColumnType::Decimal
             | ColumnType::Money
-            | ColumnType::DateTime => Some(Self::Number { digits: digits(facts) }),
+            | ColumnType::DateTime => Some(Self::Number { digits: digits(facts), timezone }),
             ColumnType::Uniqueidentifier
             | ColumnType::String
             | ColumnType::Memo
@@ -171,8 +175,8 @@ impl Display {
                     columns[*name].json(row, out);
                 }
             }
-            Self::Number { digits } => {
-                if let Some(text) = formatted(cells, row, *digits) {
+            Self::Number { digits, timezone } => {
+                if let Some(text) = formatted(cells, row, *digits, *timezone) {
                     member(key, first, out);
                     json_text(&text, out);
                 }

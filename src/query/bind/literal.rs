@@ -35,11 +35,8 @@ pub(super) fn value(
         return table_code(&literal.text).ok_or_else(|| misfit(literal, name, column, data_type));
     }
     let untyped = literal.kind == LiteralKind::Untyped;
-    if untyped && *data_type != DataType::Utf8View && literal.text.trim().is_empty() {
-        let message = format!(
-            "an empty value is not a valid value of '{name}'; 'null' and 'not-null' test for missing values"
-        );
-        return Err(Error::invalid(codes::INVALID_ARGUMENT, message).at(literal.at.clone()));
+    if untyped && *data_type != DataType::Utf8View {
+        not_empty(literal, name)?;
     }
     let value = match data_type {
         // Without an offset FetchXML means the caller's clock.
@@ -50,6 +47,17 @@ pub(super) fn value(
         _ => Value::parse(&literal.text, data_type).ok(),
     };
     value.ok_or_else(|| misfit(literal, name, column, data_type))
+}
+
+/// Refuses an empty text where it cannot be a value.
+pub(super) fn not_empty(literal: &Literal, name: &str) -> Result<()> {
+    if !literal.text.trim().is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "an empty text is not a valid value of '{name}'; 'null' and 'not-null' test for missing values"
+    );
+    Err(Error::invalid(codes::INVALID_ARGUMENT, message).at(literal.at.clone()))
 }
 
 /// A day as the value of a column of dates.

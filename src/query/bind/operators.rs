@@ -137,21 +137,22 @@ impl Binder<'_> {
         }
         let given = match (test, values) {
             (Dates::On | Dates::OnOrAfter | Dates::OnOrBefore, [day]) => {
+                literal::not_empty(day, subject.name())?;
                 let read = dates::read_day(&day.text, self.context.timezone);
                 Given::Day(read.ok_or_else(|| {
                     literal::misfit(day, subject.name(), subject.facts(), &DataType::Date32)
                 })?)
             }
-            (Dates::InFiscalYear, [year]) => Given::Number(self.fiscal_year(year)?),
+            (Dates::InFiscalYear, [year]) => Given::Number(self.fiscal_year(subject, year)?),
             (Dates::InFiscalPeriod, [number]) => {
-                let (column, number) = (subject.column, self.fiscal_period(number)?);
+                let (column, number) = (subject.column, self.fiscal_period(subject, number)?);
                 return Ok(Predicate::FiscalPeriod { column, number });
             }
             (_, [number, year]) => {
-                let number = self.fiscal_period(number)?;
-                Given::Period(Period { year: self.fiscal_year(year)?, number })
+                let number = self.fiscal_period(subject, number)?;
+                Given::Period(Period { year: self.fiscal_year(subject, year)?, number })
             }
-            (_, [count]) => Given::Number(positive(count)?),
+            (_, [count]) => Given::Number(positive(subject, count)?),
             _ => Given::Nothing,
         };
         let range = dates::range(test, given, self.context)
@@ -159,8 +160,8 @@ impl Binder<'_> {
         Ok(self.within(subject, range))
     }
 
-    fn fiscal_year(&self, literal: &Literal) -> Result<i32> {
-        let year = positive(literal)?;
+    fn fiscal_year(&self, subject: &Subject<'_>, literal: &Literal) -> Result<i32> {
+        let year = positive(subject, literal)?;
         if year <= FISCAL_YEAR_MAX {
             return Ok(year);
         }
@@ -168,9 +169,11 @@ impl Binder<'_> {
         Err(Error::invalid(codes::INVALID_VALUE, message).at(literal.at.clone()))
     }
 
-    fn fiscal_period(&self, literal: &Literal) -> Result<u32> {
-        let (number, count) =
-            (positive(literal)?.unsigned_abs(), self.context.calendar.fiscal_period.count());
+    fn fiscal_period(&self, subject: &Subject<'_>, literal: &Literal) -> Result<u32> {
+        let (number, count) = (
+            positive(subject, literal)?.unsigned_abs(),
+            self.context.calendar.fiscal_period.count(),
+        );
         if number <= count {
             return Ok(number);
         }
@@ -300,13 +303,15 @@ fn has_clock_units(test: Dates) -> bool {
 }
 
 /// A whole number above 0.
-fn positive(literal: &Literal) -> Result<i32> {
+fn positive(subject: &Subject<'_>, literal: &Literal) -> Result<i32> {
+    literal::not_empty(literal, subject.name())?;
     match literal.text.trim().parse::<i32>() {
         Ok(number) if number > 0 => Ok(number),
         _ => {
             let message = format!(
-                "'{}' must be a whole number greater than 0, of at most {}",
+                "the value '{}' of the condition on '{}' must be a whole number from 1 to {}",
                 literal::shown(&literal.text),
+                subject.name(),
                 i32::MAX
             );
             Err(Error::invalid(codes::VALUE_MUST_BE_POSITIVE, message).at(literal.at.clone()))

@@ -8,7 +8,9 @@ use super::sources::Scope;
 use crate::catalog::{self, ColumnKind, ColumnType, Table};
 use crate::error::{Error, Result, codes};
 use crate::query::bound::{Column, Output, OutputRole};
-use crate::query::{self, Aggregate, Columns, Expand, Link, Name, Path, Role, Select, Style};
+use crate::query::{
+    self, Aggregate, Columns, Expand, Link, LinkType, Name, Path, Role, Select, Style,
+};
 
 impl Binder<'_> {
     /// The visible columns: the root's, its primary key, the links', what is expanded.
@@ -41,8 +43,11 @@ impl Binder<'_> {
 
     fn add_columns(&mut self, source: usize, columns: &Columns, of: &Name) -> Result<()> {
         match columns {
-            Columns::List(list) => list.iter().try_for_each(|c| self.add_column(source, c)),
-            Columns::All if self.aggregate => {
+            Columns::List(list) => list.iter().fold(Ok(()), |so_far, column| {
+                let added = self.add_column(source, column);
+                self.both(so_far, added)
+            }),
+            Columns::All | Columns::AllAnd(_) if self.aggregate => {
                 let message = "an aggregate query has groups and aggregates only";
                 let code = self.code(codes::PLAIN_ATTRIBUTE_IN_AGGREGATE);
                 Err(Error::invalid(code, message).at(of.at.clone()))
@@ -50,6 +55,10 @@ impl Binder<'_> {
             Columns::All => {
                 self.readable(source, self.root_scope(), of)?;
                 self.add_all(source, None, of)
+            }
+            Columns::AllAnd(list) => {
+                self.add_columns(source, &Columns::All, of)?;
+                list.iter().try_for_each(|column| self.add_column(source, column))
             }
         }
     }
@@ -209,7 +218,8 @@ impl Binder<'_> {
 
     fn add_primary_key(&mut self, source: usize, nested: Option<&str>) {
         let table = self.sources[source].table.clone();
-        let column = Column { source, column: table.primary_id_index() };
+        let Some(key) = table.primary_key() else { return };
+        let column = Column { source, column: key };
         let is_there = self.outputs.iter().any(|o| {
             o.column == column
                 && o.role == OutputRole::Plain
@@ -232,6 +242,9 @@ impl Binder<'_> {
         let from = &self.sources[source];
         match self.style {
             _ if source == 0 => column.property_name(),
+            Style::FetchXml if self.joins[source - 1].link_type == LinkType::First => {
+                column.schema_name.clone()
+            }
             Style::FetchXml => format!("{}.{}", from.label, column.logical_name),
             Style::OData => format!("{}_{}", from.table.logical_name, column.property_name()),
         }
