@@ -12,7 +12,7 @@ use crate::engine::{Engine, failure};
 use crate::error::{Error, Result, codes};
 use crate::query::bind::{BindOptions, bind};
 use crate::query::bound::BoundQuery;
-use crate::query::{Context, Select};
+use crate::query::{Context, Page, Select};
 use crate::store::Snapshot;
 
 /// The plans of a text, one a query; `dialect` is found out if it is not given.
@@ -71,6 +71,13 @@ fn selected(
     let bound = bind(select, snapshot.catalog(), &options)?;
     let plan = engine.plan(&bound, snapshot)?;
     shown(plan, &bound).map_err(failure)
+}
+
+/// A page of a plan's rows, and one row more where there are further ones.
+pub fn page(plan: LogicalPlan, page: Page) -> datafusion::common::Result<LogicalPlan> {
+    let before = page.size.saturating_mul(page.number.saturating_sub(1));
+    let (skip, fetch) = (usize::try_from(before), usize::try_from(page.size + 1));
+    LogicalPlanBuilder::from(plan).limit(skip.unwrap_or(usize::MAX), fetch.ok())?.build()
 }
 
 /// The rows of the page asked for, without the columns that are only there to

@@ -9,12 +9,14 @@ mod serve;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use chrono_tz::Tz;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::catalog::Catalog;
 use crate::dialect::Dialect;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::query::context::timezone;
 use crate::service::Settings;
 
@@ -43,6 +45,21 @@ enum Command {
     Diagnose(diagnose::Diagnose),
 }
 
+/// An organization's own tables.
+#[derive(Args)]
+struct CatalogFiles {
+    /// A file with the metadata of an organization's own tables; may be repeated
+    #[arg(long, env = "SYSJOB_CATALOG", value_name = "FILE", value_delimiter = ',')]
+    catalog: Vec<PathBuf>,
+}
+
+impl CatalogFiles {
+    /// The built-in tables and those of the files.
+    fn load(&self) -> Result<Arc<Catalog>> {
+        Catalog::with_files(&self.catalog).map(Arc::new)
+    }
+}
+
 /// Where questions go.
 #[derive(Args)]
 struct Target {
@@ -52,6 +69,8 @@ struct Target {
     /// A running service, such as http://127.0.0.1:8080
     #[arg(long, env = "SYSJOB_URL")]
     url: Option<String>,
+    #[command(flatten)]
+    catalog: CatalogFiles,
 }
 
 /// Whose days and months dates are told in.
@@ -139,7 +158,7 @@ fn complain(error: &Error) {
 }
 
 /// A runtime for a command that waits for something.
-fn runtime() -> crate::error::Result<tokio::runtime::Runtime> {
+fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

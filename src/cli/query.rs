@@ -13,7 +13,6 @@ use futures::StreamExt;
 use super::remote::Remote;
 use super::{DialectArgument, Target, Timezone, runtime};
 use crate::ask;
-use crate::catalog::Catalog;
 use crate::clock::{Clock, SystemClock};
 use crate::encode::{Format, RowWriter};
 use crate::engine::{Engine, failure};
@@ -100,7 +99,7 @@ pub fn open(target: &Target) -> Result<Store> {
             format!("'{}' is no data folder; name one with --data-dir", target.data_dir.display()),
         ));
     }
-    Store::open(&target.data_dir, Arc::new(Catalog::built_in()))
+    Store::open(&target.data_dir, target.catalog.load()?)
 }
 
 /// What a question over a folder means: the built-in user asks it now.

@@ -10,20 +10,21 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::{Timezone, runtime};
-use crate::catalog::Catalog;
+use super::{CatalogFiles, Timezone, runtime};
 use crate::clock::SystemClock;
 use crate::error::{Error, ErrorKind, Result, codes};
 use crate::scheduler::Scheduler;
 use crate::service::{Service, Settings};
 use crate::store::Store;
-use crate::{http, pgwire};
+use crate::{http, messages, pgwire};
 
 #[derive(Args)]
 pub struct Serve {
     /// The data folder; made if it is missing
     #[arg(long, env = "SYSJOB_DATA_DIR", default_value = "sysjob-data")]
     data_dir: PathBuf,
+    #[command(flatten)]
+    catalog: CatalogFiles,
     #[command(flatten)]
     listen: Listen,
     #[command(flatten)]
@@ -51,7 +52,8 @@ impl Serve {
     pub fn run(self) -> Result<ExitCode> {
         runtime()?.block_on(async {
             let sockets = Sockets::bind(&self.listen).await?;
-            let store = Arc::new(Store::open(&self.data_dir, Arc::new(Catalog::built_in()))?);
+            let store = Arc::new(Store::open(&self.data_dir, self.catalog.load()?)?);
+            messages::register(&store)?;
             let capacity = (!self.no_scheduler).then_some(self.capacity);
             let mut running = Running::start(store, sockets, capacity, self.timezone.settings())?;
             println!("ready");

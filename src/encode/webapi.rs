@@ -9,6 +9,7 @@ mod property;
 
 use datafusion::arrow::array::RecordBatch;
 
+pub use self::property::Locale;
 use self::property::{Property, holds_entity_name, key_of, member};
 use super::annotations::Annotations;
 use super::cells::{Cells, Precision, json_text};
@@ -27,8 +28,8 @@ pub struct WebApiEncoder {
     /// The output with the row version.
     version: Option<usize>,
     primary_id: Option<usize>,
-    page_keys: Vec<PageKey>,
     identity: Option<Identity>,
+    page_keys: Vec<PageKey>,
     rows: u64,
     /// The values of the page keys in the first row and the last.
     ends: Option<(KeyTexts, KeyTexts)>,
@@ -68,8 +69,23 @@ struct Nested {
 
 impl WebApiEncoder {
     pub fn new(query: &BoundQuery, annotations: &Annotations) -> Self {
+        let mut encoder = Self::of(&query.outputs, &Locale::of(query), query.distinct, annotations);
+        encoder.page_keys.clone_from(&query.page_keys);
+        match query.style == Style::OData && !query.aggregate && !query.distinct {
+            true => encoder.with_nulls(),
+            false => encoder,
+        }
+    }
+
+    /// Encodes rows with these columns; nulls are left out.
+    pub fn of(
+        outputs: &[Output],
+        locale: &Locale,
+        distinct: bool,
+        annotations: &Annotations,
+    ) -> Self {
         let mut members: Vec<Member> = Vec::new();
-        for (i, output) in query.outputs.iter().enumerate() {
+        for (i, output) in outputs.iter().enumerate() {
             let mut here = &mut members;
             if let Some(path) = output.nested.as_deref() {
                 let nested = nested(here, path);
@@ -79,29 +95,35 @@ impl WebApiEncoder {
                 here = &mut nested.members;
             }
             if !output.hidden {
-                here.push(Member::Value(Property::new(i, output, query, annotations)));
+                here.push(Member::Value(Property::new(i, output, locale, annotations)));
             }
         }
         let root = |test: &dyn Fn(&Output) -> bool| {
-            query.outputs.iter().position(|o| {
+            outputs.iter().position(|o| {
                 o.nested.is_none()
                     && o.column.source == 0
                     && o.role == OutputRole::Plain
-                    && !query.distinct
+                    && !distinct
                     && test(o)
             })
         };
         Self {
-            entity_names: query.outputs.iter().map(holds_entity_name).collect(),
-            nulls: query.style == Style::OData && !query.aggregate && !query.distinct,
+            entity_names: outputs.iter().map(holds_entity_name).collect(),
+            nulls: false,
             version: root(&|o| o.column.column == o.table.version_index()),
             primary_id: root(&is_primary_id),
-            page_keys: query.page_keys.clone(),
             identity: None,
+            page_keys: Vec::new(),
             members,
             rows: 0,
             ends: None,
         }
+    }
+
+    /// Shows nulls.
+    pub fn with_nulls(mut self) -> Self {
+        self.nulls = true;
+        self
     }
 
     /// Leaves versions out (`odata.metadata=none`).
@@ -175,6 +197,14 @@ impl WebApiEncoder {
         Ok(())
     }
 
+    /// Appends one row as an object with further members.
+    pub fn row_json(&self, prepared: &Prepared, row: usize, more: &[u8], out: &mut Vec<u8>) {
+        out.push(b'{');
+        self.members_json(&prepared.0, row, true, out);
+        out.extend_from_slice(more);
+        out.push(b'}');
+    }
+
     /// The sort keys of a row, exact enough to find the next row by.
     fn key_texts(&self, batch: &RecordBatch, row: usize) -> Result<KeyTexts> {
         let text = |key: &PageKey| {
@@ -191,14 +221,6 @@ impl WebApiEncoder {
             Ok(Some(String::from_utf8_lossy(&text).into_owned()))
         };
         self.page_keys.iter().map(text).collect()
-    }
-
-    /// Appends one row as an object with further members.
-    pub fn row_json(&self, prepared: &Prepared, row: usize, more: &[u8], out: &mut Vec<u8>) {
-        out.push(b'{');
-        self.members_json(&prepared.0, row, true, out);
-        out.extend_from_slice(more);
-        out.push(b'}');
     }
 
     /// Appends the members of one row, without braces, to an object that has

@@ -192,11 +192,13 @@ impl Expansion {
             let mut options = self.options.clone();
             if self.paged {
                 let page = Page { size: self.limit, number: 1 };
-                // Such a collection has no order of its own: its rows come by their key.
                 let text = |id: Guid| Some(format!("{{{}}}", guid_text(&id).to_uppercase()));
-                let name = self.table.primary_id.clone();
-                let key = |(first, last)| CookieKey { name, last: text(last), first: text(first) };
-                let token = paging::skip_token(page, group.ends.map(key).into_iter().collect());
+                let key = group.ends.map(|(first, last)| CookieKey {
+                    name: self.table.primary_id.clone(),
+                    last: text(last),
+                    first: text(first),
+                });
+                let token = paging::skip_token(page, key.into_iter().collect());
                 options.push(("$skiptoken".into(), token));
             }
             object.text(&format!("{name}@odata.nextLink"), &paging::link(&address, &options));

@@ -5,6 +5,8 @@
 mod answer;
 mod ask;
 mod batch;
+mod csdl;
+mod definitions;
 mod error;
 mod etag;
 mod expand;
@@ -21,6 +23,7 @@ mod request;
 mod resource;
 mod rows;
 mod service_document;
+mod sql;
 
 #[cfg(test)]
 mod tests;
@@ -180,8 +183,11 @@ async fn handle(service: &Arc<Service>, request: Request) -> Result<Response> {
             rows::related(service, &call, path, call.options()?).await
         }
         Resource::Batch => Err(Failure::method("'$batch' takes POST with the requests", "POST")),
-        Resource::Definitions(segments) => {
-            Err(Failure::not_implemented(format!("'{}' is not offered", segments[0].name)))
+        Resource::Definitions(segments) => definitions::answer(&call, catalog, &segments),
+        Resource::Operation { ref name, ref parameters, bound: None }
+            if name == "RetrieveMetadataChanges" =>
+        {
+            definitions::retrieve_metadata_changes(&call, catalog, parameters.as_deref())
         }
         Resource::Operation { name, .. } => {
             Err(Failure::not_implemented(format!("'{name}' is not offered")))

@@ -17,6 +17,7 @@ use super::object::Object;
 use super::paging;
 use super::prefer::{PAGE_SIZE_MAX, Prefer};
 use super::request::Call;
+use super::sql;
 use crate::ask;
 use crate::catalog::{Catalog, Table};
 use crate::dialect::{fetchxml, odata};
@@ -77,8 +78,8 @@ pub async fn collection(
             select.count |= count;
             select
         }
-        odata::Query::Sql(_) => {
-            return Err(Error::unsupported("option 'sql' is not supported").into());
+        odata::Query::Sql(text) => {
+            return sql::answer(service, call, target, &text, token, options).await;
         }
     };
     target.restrict(&mut select);
@@ -144,9 +145,9 @@ async fn answer(
     let table = &target.table;
     let annotations = call.prefer.annotations.clone();
     let limits = service.settings.dataverse_limits;
+    let catalog = service.store.catalog();
     // Rows and total are of one moment.
     let snapshot: Arc<Snapshot> = service.store.snapshot();
-    let catalog = snapshot.catalog();
     let form = Form::of(service, &snapshot, call);
     let context = format!("#{}", context_fragment(&select, table));
     let page_size = call.prefer.max_page_size;
@@ -246,9 +247,12 @@ fn take_skip_token(options: &mut Options) -> Result<Option<(Page, After)>> {
     }
 }
 
-/// Refuses options that a resource does not take.
+/// Refuses options that a resource does not take. A tag is for plug-ins, and
+/// aliases are judged where they are used.
 pub fn only(options: &Options, taken: &[&str], what: &str) -> Result<()> {
-    match options.iter().find(|(name, _)| !taken.contains(&name.as_str())) {
+    let always = |name: &str| name == "tag" || name.starts_with('@');
+    let other = |(name, _): &&(String, String)| !taken.contains(&name.as_str()) && !always(name);
+    match options.iter().find(other) {
         None => Ok(()),
         Some((name, _)) => Err(Failure::from(Error::invalid(
             codes::ODATA,
@@ -290,7 +294,7 @@ pub fn context_fragment(select: &Select, table: &Table) -> String {
 }
 
 /// The members before `value`.
-fn head(mut head: Object, total: Option<(u64, bool)>, annotations: &Annotations) -> Vec<u8> {
+pub fn head(mut head: Object, total: Option<(u64, bool)>, annotations: &Annotations) -> Vec<u8> {
     if let Some((total, _)) = total {
         head.raw("@odata.count", total.to_string());
     }
@@ -305,7 +309,8 @@ fn head(mut head: Object, total: Option<(u64, bool)>, annotations: &Annotations)
     head.open()
 }
 
-fn next_link(address: &str, mut options: Options, page: Page, end: End) -> Vec<u8> {
+/// The member that leads to the next page.
+pub fn next_link(address: &str, mut options: Options, page: Page, end: End) -> Vec<u8> {
     options.push(("$skiptoken".into(), paging::skip_token(page, end.keys)));
     let mut tail = b",\"@odata.nextLink\":".to_vec();
     json_text(&paging::link(address, &options), &mut tail);

@@ -203,21 +203,22 @@ impl Key {
     }
 }
 
-fn unquoted(value: &str) -> String {
+/// A key's value without its quotes.
+pub fn unquoted(value: &str) -> String {
     match value.strip_prefix('\'').and_then(|v| v.strip_suffix('\'')) {
         Some(text) => text.replace("''", "'"),
         None => value.to_owned(),
     }
 }
 
-/// Splits outside quotes and parentheses.
+/// Splits outside quotes, parentheses and lists.
 pub fn split(text: &str, separator: char) -> Vec<&str> {
     let (mut quoted, mut depth) = (false, 0_usize);
     text.split(move |c| {
         match c {
             '\'' => quoted = !quoted,
-            '(' if !quoted => depth += 1,
-            ')' if !quoted => depth = depth.saturating_sub(1),
+            '(' | '[' if !quoted => depth += 1,
+            ')' | ']' if !quoted => depth = depth.saturating_sub(1),
             _ => {}
         }
         c == separator && !quoted && depth == 0

@@ -14,6 +14,21 @@ use crate::query::context::FiscalPeriod;
 use crate::query::fiscal::{Period, year_label};
 use crate::query::{Aggregate, DatePart, Style};
 
+/// What the texts of values depend on.
+pub struct Locale {
+    pub style: Style,
+    pub timezone: Tz,
+    pub fiscal_period: FiscalPeriod,
+}
+
+impl Locale {
+    /// As a query was bound.
+    pub fn of(query: &BoundQuery) -> Self {
+        let fiscal_period = query.calendar.fiscal_period;
+        Self { style: query.style, timezone: query.timezone, fiscal_period }
+    }
+}
+
 pub struct Property {
     pub output: usize,
     key: Vec<u8>,
@@ -53,17 +68,12 @@ struct Lookup {
 }
 
 impl Property {
-    pub fn new(
-        index: usize,
-        output: &Output,
-        query: &BoundQuery,
-        annotations: &Annotations,
-    ) -> Self {
+    pub fn new(index: usize, output: &Output, locale: &Locale, annotations: &Annotations) -> Self {
         let name = output.name.as_str();
         let facts = output.facts();
         let annotation = |term: &str| annotations.wants(term).then(|| annotation_key(name, term));
         // The alias of an OData aggregate stands for an expression, not a column.
-        let told = output.aliased && query.style == Style::FetchXml;
+        let told = output.aliased && locale.style == Style::FetchXml;
         let attribute_name = annotation(terms::ATTRIBUTE_NAME).filter(|_| told);
         Self {
             output: index,
@@ -72,7 +82,7 @@ impl Property {
                 json_text(&facts.logical_name, &mut text);
                 text
             }),
-            display: annotation(terms::FORMATTED_VALUE).zip(Display::of(output, query)),
+            display: annotation(terms::FORMATTED_VALUE).zip(Display::of(output, locale)),
             lookup: (facts.is_lookup() && holds_column_values(output))
                 .then(|| Lookup::new(output, annotation))
                 .filter(|l| l.logical_name_key.is_some() || l.navigation_key.is_some())
@@ -111,14 +121,14 @@ impl Property {
 }
 
 impl Display {
-    fn of(output: &Output, query: &BoundQuery) -> Option<Self> {
+    fn of(output: &Output, locale: &Locale) -> Option<Self> {
         let facts = output.facts();
-        let timezone = query.timezone;
+        let timezone = locale.timezone;
         match output.role {
             OutputRole::Group(Some(grouping)) => {
                 return Some(match grouping.part {
                     DatePart::FiscalYear => Self::FiscalYear,
-                    DatePart::FiscalPeriod => Self::FiscalPeriod(query.calendar.fiscal_period),
+                    DatePart::FiscalPeriod => Self::FiscalPeriod(locale.fiscal_period),
                     _ => Self::Digits,
                 });
             }
@@ -175,12 +185,6 @@ impl Display {
                     columns[*name].json(row, out);
                 }
             }
-            Self::Number { digits, timezone } => {
-                if let Some(text) = formatted(cells, row, *digits, *timezone) {
-                    member(key, first, out);
-                    json_text(&text, out);
-                }
-            }
             Self::FiscalYear => {
                 if let Some(year) = cells.integer(row).and_then(|year| year.try_into().ok()) {
                     member(key, first, out);
@@ -191,6 +195,12 @@ impl Display {
                 if let Some(period) = cells.integer(row).and_then(Period::from_code) {
                     member(key, first, out);
                     json_text(&length.label(period), out);
+                }
+            }
+            Self::Number { digits, timezone } => {
+                if let Some(text) = formatted(cells, row, *digits, *timezone) {
+                    member(key, first, out);
+                    json_text(&text, out);
                 }
             }
             Self::Digits => {

@@ -15,9 +15,10 @@ fn a_select_has_context_columns_and_headers() {
     let expected = format!(
         concat!(
             r#"{{"@odata.context":"{}$metadata#asyncoperations(name,_ownerid_value)","value":["#,
-            r#"{{"name":"job 1","_ownerid_value":"{}","asyncoperationid":"{}"}}]}}"#
+            r#"{{"@odata.etag":{},"name":"job 1","_ownerid_value":"{}","asyncoperationid":"{}"}}]}}"#
         ),
         server.base(),
+        answer.rows()[0]["@odata.etag"],
         guid_text(&USER),
         guid_text(&job_id(1)),
     );

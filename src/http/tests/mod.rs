@@ -1,11 +1,16 @@
 //! The surface as clients meet it: a real socket, a real store, plain HTTP.
 
+mod batch;
 mod collections;
+mod definitions;
 mod documents;
+mod expand;
 mod fetchxml;
+mod forms;
 mod pages;
 mod refusals;
 mod rows;
+mod sql;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -25,6 +30,7 @@ struct Server {
     agent: ureq::Agent,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
+    store: Arc<Store>,
     _dir: tempfile::TempDir,
 }
 
@@ -93,7 +99,7 @@ fn server(jobs: u32) -> Server {
         )
     }));
     store.commit_blocking(changes).expect("durable");
-    let service = Arc::new(Service::new(store));
+    let service = Arc::new(Service::new(store.clone()));
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.set_nonblocking(true).expect("a socket option");
     let address = listener.local_addr().expect("bound");
@@ -107,7 +113,7 @@ fn server(jobs: u32) -> Server {
         });
     });
     let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
-    Server { address, agent, stop: Some(stop), thread: Some(thread), _dir: dir }
+    Server { address, agent, stop: Some(stop), thread: Some(thread), store, _dir: dir }
 }
 
 impl Drop for Server {
@@ -140,8 +146,26 @@ impl Server {
         Answer { status: parts.status.as_u16(), response: Response::from_parts(parts, ()), text }
     }
 
+    /// Adds a row to a table.
+    fn insert(&self, table: &str, values: Vec<(&str, Value)>) {
+        let number = self.store.catalog().table_index(table).expect("built in");
+        let facts = &self.store.catalog().tables()[number];
+        let column = |name| facts.column_index(name).expect("documented");
+        let values = values.into_iter().map(|(name, value)| (column(name), value)).collect();
+        let change = Change::Insert { table: number, values };
+        self.store.commit_blocking(vec![change]).expect("durable");
+    }
+
+    /// The body of a GET below the Web API's base, whatever it holds.
+    fn bytes(&self, path: &str) -> Vec<u8> {
+        let url = format!("{}{path}", self.base());
+        let mut response = self.agent.get(&url).call().expect("an answer");
+        response.body_mut().read_to_vec().expect("a whole body")
+    }
+
     /// GET below the Web API's base.
     fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let path = path.replace(' ', "%20");
         self.send("GET", &format!("/api/data/v9.2/{path}"), headers, "")
     }
 

@@ -35,6 +35,9 @@ fn top_alone_has_no_link_and_a_full_last_page_neither() {
     let top = server.get("asyncoperations?$top=2", &[]);
     assert_eq!(top.rows().len(), 2);
     assert!(!top.text.contains("nextLink"));
+    let both = server.get("asyncoperations?$top=2", &[("Prefer", "odata.maxpagesize=3")]);
+    assert_eq!(both.rows().len(), 2);
+    assert!(!both.text.contains("nextLink"));
     let exact = server.get("asyncoperations", &[("Prefer", "odata.maxpagesize=4")]);
     assert_eq!(exact.rows().len(), 4);
     assert!(!exact.text.contains("nextLink"));

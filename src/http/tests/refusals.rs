@@ -14,7 +14,7 @@ fn errors_name_what_is_wrong() {
     for (path, status, code, part) in [
         ("asyncoperation", 404, "0x8006088a", "'asyncoperations'"),
         ("asyncoperations?$select=nam", 400, "0x80060888", "'name'"),
-        ("asyncoperations?$search=1", 400, "", "$search"),
+        ("asyncoperations?$search=x", 400, "", "$search"),
         ("asyncoperations?$skiptoken=7", 400, "0x8004112a", "$skiptoken"),
         (&entity, 400, "0x80041128", "'workflow'"),
         (&unknown, 400, "0x80041102", "'asyncoperation'"),
