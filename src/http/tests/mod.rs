@@ -7,6 +7,7 @@ mod documents;
 mod expand;
 mod fetchxml;
 mod forms;
+mod options;
 mod pages;
 mod refusals;
 mod rows;
