@@ -38,6 +38,6 @@ impl Aliases {
                 format!("the values of aliases are longer than {OPTION_LENGTH_MAX} characters");
             return Err(Error::new(ErrorKind::Limit, codes::ODATA, message).at(at));
         }
-        Cursor::new(name, value, None).map(Some)
+        Cursor::new(name, value).map(Some)
     }
 }

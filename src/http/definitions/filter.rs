@@ -136,7 +136,7 @@ fn literal(cursor: &mut Cursor<'_>, aliases: Aliases<'_>) -> Result<Json> {
             let value = aliases.iter().find(|(name, _)| name == alias).map(|(_, value)| value);
             match value {
                 Some(value) => {
-                    let mut value = Cursor::new(alias, value, None)?;
+                    let mut value = Cursor::new(alias, value)?;
                     let read = literal(&mut value, &[])?;
                     value.require_end("one literal")?;
                     read

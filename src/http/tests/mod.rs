@@ -9,6 +9,7 @@ mod expand;
 mod fetchxml;
 mod forms;
 mod jobs;
+mod options;
 mod pages;
 mod refusals;
 mod rows;
