@@ -11,6 +11,7 @@ use sysjob::catalog::Catalog;
 use sysjob::diagnose::DOCUMENTED;
 use sysjob::dialect::Dialect;
 use sysjob::engine::Engine;
+use sysjob::query::Context;
 use sysjob::store::{Snapshot, Store};
 
 fn diagnostics(c: &mut Criterion) {
@@ -33,14 +34,18 @@ fn diagnostics(c: &mut Criterion) {
             let Some(text) = text else { continue };
             group.bench_function(name, |bencher| {
                 bencher.to_async(&runtime).iter(|| async {
-                    let plans = ask::plans(&engine, &snapshot, Some(dialect), text);
+                    let plans =
+                        ask::plans(&engine, &snapshot, Some(dialect), text, Context::default());
                     let plan = plans.expect("a plan").remove(0);
                     engine.collect(plan).await.expect("an answer")
                 });
             });
             group.bench_function(format!("{name}, plan only"), |bencher| {
                 bencher.iter(|| {
-                    ask::plans(&engine, &snapshot, Some(dialect), text).expect("a plan").remove(0)
+                    let context = Context::default();
+                    ask::plans(&engine, &snapshot, Some(dialect), text, context)
+                        .expect("a plan")
+                        .remove(0)
                 });
             });
         }

@@ -49,6 +49,9 @@ impl fmt::Display for Place {
     }
 }
 
+/// Of the further mistakes in a text so many are told in full.
+const FURTHER_SHOWN: usize = 9;
+
 /// An error with everything a surface needs to report it.
 #[derive(Debug)]
 pub struct Error {
@@ -90,6 +93,31 @@ impl Error {
         Self::new(ErrorKind::Internal, codes::UNEXPECTED, message)
     }
 
+    /// Two mistakes in one text; the first goes in front. A mistake in a text has
+    /// no cause but the text, so the further ones stand where a cause would.
+    pub fn and(mut self, mut other: Self) -> Self {
+        let mut further = self.take_further();
+        let more = other.take_further();
+        further.push(other);
+        further.extend(more);
+        self.source = Some(Box::new(Further(further)));
+        self
+    }
+
+    fn take_further(&mut self) -> Vec<Self> {
+        if self.further().is_empty() {
+            return Vec::new();
+        }
+        let further = self.source.take().and_then(|source| source.downcast::<Further>().ok());
+        further.map(|further| further.0).unwrap_or_default()
+    }
+
+    /// Further mistakes in the same text.
+    fn further(&self) -> &[Self] {
+        let further = self.source.as_deref().and_then(|source| source.downcast_ref::<Further>());
+        further.map_or(&[], |further| &further.0)
+    }
+
     pub fn at(mut self, place: Place) -> Self {
         self.place.get_or_insert(place);
         self
@@ -112,15 +140,40 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
-            Some(place) => write!(f, "{place}: {}", self.message),
-            None => f.write_str(&self.message),
+            Some(place) => write!(f, "{place}: {}", self.message)?,
+            None => f.write_str(&self.message)?,
+        }
+        match &self.source {
+            Some(source) if source.is::<Further>() => source.fmt(f),
+            _ => Ok(()),
         }
     }
 }
 
+/// What else is wrong with a text.
+#[derive(Debug)]
+struct Further(Vec<Error>);
+
+impl fmt::Display for Further {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, " (and {} more", self.0.len())?;
+        for (i, problem) in self.0.iter().take(FURTHER_SHOWN).enumerate() {
+            f.write_str(if i == 0 { ": " } else { "; " })?;
+            match &problem.place {
+                Some(Place::Line { line, .. }) => write!(f, "line {line}: {}", problem.message)?,
+                _ => problem.fmt(f)?,
+            }
+        }
+        f.write_str(if self.0.len() > FURTHER_SHOWN { "; …)" } else { ")" })
+    }
+}
+
+impl std::error::Error for Further {}
+
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_deref().map(|s| s as _)
+        let cause = self.source.as_deref().filter(|source| !source.is::<Further>());
+        cause.map(|cause| cause as _)
     }
 }
 
@@ -140,6 +193,8 @@ pub mod codes {
     pub const BAD_CONDITION: u32 = 0x8004_1106;
     pub const CONDITION_ALIAS_UNKNOWN: u32 = 0x8004_110A;
     pub const VALUE_MUST_BE_POSITIVE: u32 = 0x8004_110C;
+    /// Which relationship joins two tables is not certain.
+    pub const AMBIGUOUS_RELATIONSHIP: u32 = 0x8004_110E;
     pub const BAD_DISTINCT: u32 = 0x8004_1115;
     pub const BAD_MAPPING: u32 = 0x8004_1116;
     pub const BAD_LINK_TYPE: u32 = 0x8004_1117;
@@ -156,6 +211,10 @@ pub mod codes {
     pub const NO_DOCUMENT_ELEMENT: u32 = 0x8004_1125;
     pub const LINK_FOR_ORDER: u32 = 0x8004_1126;
     pub const ENTITY_MISMATCH: u32 = 0x8004_1128;
+    /// The paging cookie has other sort keys than the query.
+    pub const COOKIE_MISMATCH: u32 = 0x8004_1129;
+    /// The paging cookie holds an invalid page or value.
+    pub const BAD_COOKIE: u32 = 0x8004_112A;
     pub const NO_ATTRS_DISTINCT: u32 = 0x8004_112C;
     pub const BAD_GROUPBY: u32 = 0x8004_112E;
     pub const AGGREGATE_TYPE: u32 = 0x8004_112F;
@@ -172,6 +231,12 @@ pub mod codes {
     pub const UNKNOWN_SEGMENT: u32 = 0x8006_088A;
     /// A condition operator that does not fit the column's type.
     pub const OPERATOR_NOT_VALID: u32 = 0x8004_8415;
+    /// Limits of Dataverse itself.
+    pub const PAGED_TOO_FAR: u32 = 0x8004_430A;
+    pub const TOO_MANY_CONDITIONS: u32 = 0x8004_430C;
+    pub const TOO_MANY_LINKS: u32 = 0x8004_430D;
+    pub const TOO_MANY_VALUES: u32 = 0x8004_430E;
+    pub const AGGREGATE_LIMIT: u32 = 0x8004_E023;
     pub const ACCESS_DENIED: u32 = 0x8004_8405;
     /// A query took too long.
     pub const SQL_TIMEOUT: u32 = 0x8004_4151;

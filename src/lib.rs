@@ -16,6 +16,7 @@ pub mod import;
 pub mod job;
 pub mod pgwire;
 pub mod query;
+pub mod relations;
 pub mod scheduler;
 pub mod service;
 pub mod store;

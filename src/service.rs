@@ -9,8 +9,11 @@ use chrono_tz::Tz;
 use crate::clock::{Clock, SystemClock};
 use crate::credentials::Credentials;
 use crate::engine::Engine;
+use crate::identity::Caller;
+use crate::query::Context;
+use crate::relations;
 use crate::scheduler::Handle;
-use crate::store::Store;
+use crate::store::{Snapshot, Store};
 
 /// The parts of a running service that its surfaces share.
 pub struct Service {
@@ -90,6 +93,21 @@ impl Service {
             clock: Arc::new(SystemClock),
             credentials: None,
             settings: Settings::default(),
+        }
+    }
+
+    /// What a query over a snapshot means to a caller now; the service's time
+    /// zone counts where the caller names none.
+    pub fn context(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        caller: &Caller,
+        timezone: Option<Tz>,
+    ) -> Context {
+        let timezone = timezone.unwrap_or(self.settings.timezone);
+        Context {
+            dataverse_limits: self.settings.dataverse_limits,
+            ..relations::context(snapshot, self.clock.now(), timezone, caller)
         }
     }
 }

@@ -88,16 +88,26 @@ pub fn parse_guid(text: &str) -> Option<Guid> {
     uuid::Uuid::try_parse(text).ok().map(uuid::Uuid::into_bytes)
 }
 
-/// Reads an instant; without an offset it is UTC, without a time midnight.
-pub fn parse_time(text: &str) -> Option<i64> {
+/// A time as people write it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WrittenTime {
+    /// With an offset: microseconds since 1970-01-01 UTC.
+    Instant(i64),
+    /// What a clock somewhere shows.
+    Local(NaiveDateTime),
+}
+
+/// Reads a time, with an offset or without; without a time of day it is midnight.
+pub fn read_time(text: &str) -> Option<WrittenTime> {
+    let text = text.trim();
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-        return Some(time.timestamp_micros());
+        return Some(WrittenTime::Instant(time.timestamp_micros()));
     }
     // RFC 3339 wants seconds; OData lets them go.
     for format in ["%Y-%m-%dT%H:%M%:z", "%Y-%m-%dT%H:%M%#z"] {
         let text = text.strip_suffix('Z').map_or(text.to_owned(), |t| format!("{t}+00:00"));
         if let Ok(time) = DateTime::parse_from_str(&text, format) {
-            return Some(time.timestamp_micros());
+            return Some(WrittenTime::Instant(time.timestamp_micros()));
         }
     }
     let extended = hyphenated(text);
@@ -106,11 +116,19 @@ pub fn parse_time(text: &str) -> Option<i64> {
         ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"]
     {
         if let Ok(time) = NaiveDateTime::parse_from_str(text, format) {
-            return Some(time.and_utc().timestamp_micros());
+            return Some(WrittenTime::Local(time));
         }
     }
     let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
-    Some(date.and_hms_opt(0, 0, 0)?.and_utc().timestamp_micros())
+    Some(WrittenTime::Local(date.into()))
+}
+
+/// Reads an instant; without an offset it is UTC, without a time midnight.
+pub fn parse_time(text: &str) -> Option<i64> {
+    Some(match read_time(text)? {
+        WrittenTime::Instant(micros) => micros,
+        WrittenTime::Local(time) => time.and_utc().timestamp_micros(),
+    })
 }
 
 /// `20240501` and `20240501 10:00`, which T-SQL writes, with hyphens in the date.
@@ -121,8 +139,12 @@ fn hyphenated(text: &str) -> Option<String> {
     bare.then(|| format!("{}-{}-{}{time}", &date[..4], &date[4..6], &date[6..]))
 }
 
+/// Reads a date; of a time with an offset, the date as it is written.
 fn parse_date(text: &str) -> Option<i32> {
-    let date = NaiveDate::parse_from_str(text.get(..10).unwrap_or(text), "%Y-%m-%d").ok()?;
+    let date = match read_time(text)? {
+        WrittenTime::Local(time) => time.date(),
+        WrittenTime::Instant(_) => NaiveDate::parse_from_str(text.get(..10)?, "%Y-%m-%d").ok()?,
+    };
     i32::try_from(date.signed_duration_since(NaiveDate::default()).num_days()).ok()
 }
 
@@ -173,6 +195,15 @@ mod tests {
         assert_eq!(parse_time("19700102 00:00:01"), Some(86_401_000_000));
         assert_eq!(parse_time("19701302"), None);
         assert_eq!(parse_time("yesterday"), None);
+    }
+
+    #[test]
+    fn dates_are_read_as_they_are_written() {
+        let date = |text| Value::parse(text, &DataType::Date32).ok();
+        assert_eq!(date("1970-01-02"), Some(Value::Date(1)));
+        assert_eq!(date("1970-01-02T23:30:00-05:00"), Some(Value::Date(1)));
+        assert_eq!(date("1970-01-02x"), None);
+        assert_eq!(date("1970-02-30"), None);
     }
 
     #[test]

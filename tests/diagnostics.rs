@@ -11,6 +11,7 @@ use sysjob::catalog::Catalog;
 use sysjob::diagnose::{DOCUMENTED, FURTHER, Question};
 use sysjob::dialect::Dialect;
 use sysjob::engine::Engine;
+use sysjob::query::Context;
 use sysjob::store::Snapshot;
 
 use support::{rows, trace_store};
@@ -18,7 +19,8 @@ use support::{rows, trace_store};
 /// The optimized plan, without what one published text asks and another does
 /// not: OData's missing sort, and the top projection with its names and order.
 async fn core_plan(engine: &Engine, snapshot: &Arc<Snapshot>, d: Dialect, text: &str) -> String {
-    let plan = ask::plans(engine, snapshot, Some(d), text).expect("a plan").remove(0);
+    let plan =
+        ask::plans(engine, snapshot, Some(d), text, Context::default()).expect("a plan").remove(0);
     let text = engine.explain(plan, false, false).await.expect("explained");
     let lines: Vec<&str> = text
         .lines()
@@ -144,7 +146,8 @@ async fn every_question_answers_in_every_dialect_it_is_written_in() {
         ] {
             let text = folder(name, file);
             // Every column of thirty thousand rows is more than this needs.
-            let plan = ask::plans(&engine, &snapshot, Some(dialect), &text).expect("a plan");
+            let plan = ask::plans(&engine, &snapshot, Some(dialect), &text, Context::default())
+                .expect("a plan");
             let batches = engine.collect(plan.into_iter().next().expect("one")).await.expect(name);
             let rows: usize = batches.iter().map(|b| b.num_rows()).sum();
             assert_eq!(rows, expected, "{name} {dialect:?}");

@@ -21,6 +21,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("job", &["catalog", "error", "value"]),
     ("query", &["catalog", "error", "identity", "value"]),
     ("store", &["catalog", "error", "job", "value"]),
+    ("relations", &["identity", "query", "store", "value"]),
     ("engine", &["catalog", "error", "query", "store", "value"]),
     ("dialect", &["catalog", "engine::functions", "error", "query", "value"]),
     ("encode", &["catalog", "error", "query", "value"]),
@@ -28,7 +29,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("scheduler", &["catalog", "clock", "error", "job", "store", "value"]),
     ("diagnose", &["error"]),
     ("ask", &["dialect", "engine", "error", "query", "store"]),
-    ("service", &["clock", "credentials", "engine", "scheduler", "store"]),
+    (
+        "service",
+        &["clock", "credentials", "engine", "identity", "query", "relations", "scheduler", "store"],
+    ),
     (
         "http",
         &[
@@ -74,9 +78,12 @@ const LAYERS: &[(&str, &[&str])] = &[
             "engine",
             "error",
             "http",
+            "identity",
             "import",
             "job",
             "pgwire",
+            "query",
+            "relations",
             "scheduler",
             "service",
             "store",

@@ -198,6 +198,17 @@ impl Table {
         self.by_name[&self.primary_id]
     }
 
+    /// The index of the row version.
+    pub fn version_index(&self) -> usize {
+        self.by_name[VERSION_COLUMN]
+    }
+
+    /// The index of the primary key, where there is one: the columns of a part of
+    /// a query may have none.
+    pub fn primary_key(&self) -> Option<usize> {
+        self.column_index(&self.primary_id)
+    }
+
     /// The Arrow schema of all columns, stored and derived, in catalog order.
     pub fn schema(&self) -> &SchemaRef {
         self.schema.as_ref().expect("set when the catalog is built")
@@ -208,6 +219,17 @@ impl Table {
         self.many_to_one.iter().find(|r| r.navigation_property == property)
     }
 
+    /// The lookup to the row above in the table's hierarchy, where it has one: a
+    /// lookup to its own table alone that is named as a parent. Other lookups to
+    /// the own table, such as a user's `createdby`, make no hierarchy.
+    pub fn parent_index(&self) -> Option<usize> {
+        self.columns.iter().position(|c| {
+            c.is_lookup()
+                && c.logical_name.contains("parent")
+                && matches!(c.targets.as_slice(), [target] if *target == self.logical_name)
+        })
+    }
+
     /// The column name nearest to a misspelt one, for error messages.
     pub fn nearest_column(&self, name: &str) -> Option<&str> {
         nearest(name, self.columns.iter().filter(|c| c.read).map(|c| c.logical_name.as_str()))
@@ -215,12 +237,21 @@ impl Table {
 
     fn finish(&mut self) {
         self.add_derived_columns();
+        self.add_version();
         self.by_name =
             self.columns.iter().enumerate().map(|(i, c)| (c.logical_name.clone(), i)).collect();
         for i in 0..self.columns.len() {
             self.columns[i].kind = self.kind_of(i);
         }
         self.schema = Some(arrow::schema(self));
+    }
+
+    /// Every row has a version; the metadata of some tables does not show it.
+    fn add_version(&mut self) {
+        if !self.columns.iter().any(|c| c.logical_name == VERSION_COLUMN) {
+            let column = serde_json::from_str(UNSHOWN_VERSION);
+            self.columns.push(column.expect("the text describes a column"));
+        }
     }
 
     /// The metadata of some tables leaves out the label and name columns that
@@ -280,6 +311,13 @@ impl Table {
     }
 }
 
+/// The column with a number that rises with every change of the row.
+pub const VERSION_COLUMN: &str = "versionnumber";
+
+const UNSHOWN_VERSION: &str = r#"{"logical_name": "versionnumber", "schema_name": "VersionNumber",
+    "type": "BigInt", "required": "None", "create": false, "read": false, "update": false,
+    "description": "Row version"}"#;
+
 /// All tables, by every name they are addressed with.
 #[derive(Debug)]
 pub struct Catalog {
@@ -304,6 +342,7 @@ const TABLES: &[&str] = &[
     include_str!("tables/processsession.json"),
     include_str!("tables/account.json"),
     include_str!("tables/contact.json"),
+    include_str!("tables/teammembership.json"),
 ];
 
 impl Catalog {
@@ -394,6 +433,21 @@ mod tests {
         let steps = catalog.table("sdkmessageprocessingstep").expect("built in");
         assert!(steps.column("modenamE").is_none());
         assert!(steps.column("asyncautodeletename").is_some(), "added by rule");
+    }
+
+    #[test]
+    fn hierarchies_go_along_a_lookup_to_the_own_table() {
+        let catalog = Catalog::built_in();
+        let parent = |table: &str| {
+            let table = catalog.table(table).expect("built in");
+            table.parent_index().map(|i| table.columns[i].logical_name.clone())
+        };
+        assert_eq!(parent("account").as_deref(), Some("parentaccountid"));
+        assert_eq!(parent("businessunit").as_deref(), Some("parentbusinessunitid"));
+        assert_eq!(parent("systemuser").as_deref(), Some("parentsystemuserid"));
+        for flat in ["asyncoperation", "contact", "team", "organization"] {
+            assert_eq!(parent(flat), None, "{flat}");
+        }
     }
 
     #[test]

@@ -10,8 +10,8 @@ use clap::Args;
 
 use super::diagnose::{Local, text};
 use super::import::StoreSink;
-use super::runtime;
 use super::serve::{Listen, Running, Sockets, stop_signal};
+use super::{Timezone, runtime};
 use crate::catalog::Catalog;
 use crate::clock::{Clock, SystemClock};
 use crate::diagnose::findings;
@@ -31,6 +31,8 @@ pub struct Demo {
     data_dir: Option<PathBuf>,
     #[command(flatten)]
     listen: Listen,
+    #[command(flatten)]
+    timezone: Timezone,
     /// How many times faster than once the live part runs
     #[arg(long, env = "SYSJOB_SPEED", default_value_t = 60.0)]
     speed: f64,
@@ -66,7 +68,8 @@ impl Demo {
             let trace = tokio::task::spawn_blocking(move || load(&loading, speed))
                 .await
                 .map_err(|e| Error::internal("loading the trace failed").caused_by(e))??;
-            let mut running = Running::start(store.clone(), sockets, Some(CAPACITY))?;
+            let settings = self.listen.limits.settings(self.timezone.settings());
+            let mut running = Running::start(store.clone(), sockets, Some(CAPACITY), settings)?;
             println!("ready");
             let scheduler = running.service.scheduler.clone();
             let feeder =

@@ -18,6 +18,7 @@ use crate::dialect::Dialect;
 use crate::encode::{Format, RowWriter};
 use crate::engine::{Engine, failure};
 use crate::error::{Error, Result, codes};
+use crate::query::Context;
 use crate::store::Snapshot;
 use crate::value::{parse_time, time_text};
 
@@ -122,7 +123,13 @@ pub struct Local {
 impl Local {
     fn answer(&self, sql: &str, format: Format) -> Result<Vec<u8>> {
         self.runtime.block_on(async {
-            let mut plans = ask::plans(&self.engine, &self.snapshot, Some(Dialect::Sql), sql)?;
+            let mut plans = ask::plans(
+                &self.engine,
+                &self.snapshot,
+                Some(Dialect::Sql),
+                sql,
+                Context::default(),
+            )?;
             let plan = plans.pop().ok_or_else(|| Error::internal("no query"))?;
             let mut rows = self.engine.run(plan).await?;
             let mut writer = RowWriter::new(format, &rows.schema(), Vec::new())?;

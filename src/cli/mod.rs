@@ -12,10 +12,13 @@ mod serve;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use chrono_tz::Tz;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::dialect::Dialect;
 use crate::error::Error;
+use crate::query::context::timezone;
+use crate::service::Settings;
 
 /// The Dataverse asynchronous service as a local service: system jobs that run,
 /// and that FetchXML, OData and SQL can ask about.
@@ -65,6 +68,21 @@ struct Connection {
     /// A bearer token of the service
     #[arg(long, env = "SYSJOB_TOKEN", hide_env_values = true)]
     token: Option<String>,
+}
+
+/// Whose days and months dates are told in.
+#[derive(Args, Clone, Copy)]
+struct Timezone {
+    /// Time zone of FetchXML and OData questions that name none, such as Europe/Oslo; UTC by default
+    #[arg(long, env = "SYSJOB_TIMEZONE", value_parser = timezone)]
+    timezone: Option<Tz>,
+}
+
+impl Timezone {
+    /// How a service is set up with it.
+    fn settings(self) -> Settings {
+        Settings { timezone: self.timezone.unwrap_or(Tz::UTC), ..Settings::default() }
+    }
 }
 
 /// Which language a text is in.

@@ -6,17 +6,22 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use chrono_tz::Tz;
 use clap::Args;
 use futures::StreamExt;
 
 use super::remote::Remote;
-use super::{DialectArgument, Target, runtime};
+use super::{DialectArgument, Target, Timezone, runtime};
 use crate::ask;
 use crate::catalog::Catalog;
+use crate::clock::{Clock, SystemClock};
 use crate::encode::{Format, RowWriter};
 use crate::engine::{Engine, failure};
 use crate::error::{Error, Result, codes};
-use crate::store::Store;
+use crate::identity::Caller;
+use crate::query::Context;
+use crate::relations;
+use crate::store::{Snapshot, Store};
 
 /// The text of a question.
 #[derive(Args)]
@@ -37,6 +42,8 @@ pub struct Query {
     target: Target,
     #[command(flatten)]
     text: Text,
+    #[command(flatten)]
+    timezone: Timezone,
     /// The form of the answer
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
@@ -51,6 +58,8 @@ pub struct Explain {
     target: Target,
     #[command(flatten)]
     text: Text,
+    #[command(flatten)]
+    timezone: Timezone,
     /// Show how the plan is executed
     #[arg(long)]
     physical: bool,
@@ -94,6 +103,12 @@ pub fn open(target: &Target) -> Result<Store> {
     Store::open(&target.data_dir, Arc::new(Catalog::built_in()))
 }
 
+/// What a question over a folder means: the built-in user asks it now.
+fn context(snapshot: &Arc<Snapshot>, zone: Timezone) -> Context {
+    let zone = zone.timezone.unwrap_or(Tz::UTC);
+    relations::context(snapshot, SystemClock.now(), zone, &Caller::default())
+}
+
 fn write_failed(e: io::Error) -> Error {
     Error::data(format!("the answer cannot be written: {e}")).caused_by(e)
 }
@@ -108,11 +123,9 @@ impl Query {
         match &self.target.url {
             Some(url) => {
                 let dialect = self.text.dialect.word();
-                let mut answer = Remote::new(url, &self.target.connection)?.query(
-                    dialect,
-                    &text,
-                    self.format,
-                )?;
+                let remote = Remote::new(url, &self.target.connection)?;
+                let mut answer =
+                    remote.timezone(self.timezone.timezone).query(dialect, &text, self.format)?;
                 io::copy(&mut answer, &mut out).map_err(write_failed)?;
                 out.flush().map_err(write_failed)?;
             }
@@ -132,7 +145,9 @@ async fn answer(
     mut out: Box<dyn Write + Send>,
 ) -> Result<()> {
     let engine = Engine::new();
-    for plan in ask::plans(&engine, &store.snapshot(), query.text.dialect.dialect(), text)? {
+    let snapshot = store.snapshot();
+    let context = context(&snapshot, query.timezone);
+    for plan in ask::plans(&engine, &snapshot, query.text.dialect.dialect(), text, context)? {
         let mut rows = engine.run(plan).await?;
         let mut writer = RowWriter::new(query.format, &rows.schema(), out)?;
         while let Some(batch) = rows.next().await {
@@ -148,7 +163,8 @@ impl Explain {
         let text = self.text.read()?;
         if let Some(url) = &self.target.url {
             let dialect = self.text.dialect.word();
-            let mut plan = Remote::new(url, &self.target.connection)?.explain(
+            let remote = Remote::new(url, &self.target.connection)?;
+            let mut plan = remote.timezone(self.timezone.timezone).explain(
                 dialect,
                 &text,
                 self.physical,
@@ -161,7 +177,9 @@ impl Explain {
         runtime()?.block_on(async {
             let engine = Engine::new();
             let dialect = self.text.dialect.dialect();
-            for plan in ask::plans(&engine, &store.snapshot(), dialect, &text)? {
+            let snapshot = store.snapshot();
+            let context = context(&snapshot, self.timezone);
+            for plan in ask::plans(&engine, &snapshot, dialect, &text, context)? {
                 println!("{}", engine.explain(plan, self.physical, self.analyze).await?.trim_end());
             }
             Ok(ExitCode::SUCCESS)

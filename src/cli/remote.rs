@@ -5,6 +5,7 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use chrono_tz::Tz;
 use serde_json::{Value, json};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 
@@ -27,6 +28,7 @@ pub struct Remote {
     agent: ureq::Agent,
     /// What stands behind `Bearer`.
     token: Option<String>,
+    timezone: Option<Tz>,
 }
 
 impl Remote {
@@ -40,7 +42,13 @@ impl Remote {
                 .build();
             config = config.tls_config(tls);
         }
-        Ok(Self { url, agent: config.build().into(), token: connection.token.clone() })
+        let (agent, token) = (config.build().into(), connection.token.clone());
+        Ok(Self { url, agent, token, timezone: None })
+    }
+
+    /// Asks from a time zone; otherwise the service's own counts.
+    pub fn timezone(self, timezone: Option<Tz>) -> Self {
+        Self { timezone, ..self }
     }
 
     /// The answer to a question, in a format.
@@ -70,6 +78,9 @@ impl Remote {
         let mut request = self.agent.post(&url).header("content-type", "application/json");
         if let Some(token) = &self.token {
             request = request.header("authorization", format!("Bearer {token}"));
+        }
+        if let Some(zone) = self.timezone {
+            request = request.header("prefer", format!("odata.timezone=\"{}\"", zone.name()));
         }
         let response = request.send(body.to_string()).map_err(unreachable)?;
         let status = response.status();

@@ -11,8 +11,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::limits::LimitOptions;
-use super::runtime;
 use super::security::{Auth, Tls, guarded};
+use super::{Timezone, runtime};
 use crate::catalog::Catalog;
 use crate::clock::SystemClock;
 use crate::credentials::Credentials;
@@ -31,6 +31,8 @@ pub struct Serve {
     data_dir: PathBuf,
     #[command(flatten)]
     listen: Listen,
+    #[command(flatten)]
+    timezone: Timezone,
     /// Serve the jobs as they are and run none
     #[arg(long, env = "SYSJOB_NO_SCHEDULER")]
     no_scheduler: bool,
@@ -63,7 +65,8 @@ impl Serve {
             let store = Arc::new(Store::open(&self.data_dir, Arc::new(Catalog::built_in()))?);
             sockets.secure(&self.listen, &self.data_dir)?;
             let capacity = (!self.no_scheduler).then_some(self.capacity);
-            let mut running = Running::start(store, sockets, capacity)?;
+            let settings = self.listen.limits.settings(self.timezone.settings());
+            let mut running = Running::start(store, sockets, capacity, settings)?;
             println!("ready");
             let outcome = tokio::select! {
                 ended = stop_signal() => ended,
@@ -81,7 +84,6 @@ pub struct Sockets {
     http: Endpoint,
     pg: Endpoint,
     credentials: Option<Arc<Credentials>>,
-    settings: Settings,
     queries: QueryLimits,
 }
 
@@ -92,8 +94,7 @@ impl Sockets {
         guarded("pg", listen.pg, credentials.is_some())?;
         let http = bind("http", listen.http).await?.into();
         let pg = bind("pg", listen.pg).await?.into();
-        let (settings, queries) = (listen.limits.settings(), listen.limits.queries());
-        Ok(Self { http, pg, credentials, settings, queries })
+        Ok(Self { http, pg, credentials, queries: listen.limits.queries() })
     }
 
     /// Puts TLS on both, if the options say so.
@@ -133,7 +134,12 @@ pub struct Running {
 impl Running {
     /// Starts everything and prints a line for each listener. `capacity` jobs
     /// run at once; without one the scheduler stays off.
-    pub fn start(store: Arc<Store>, sockets: Sockets, capacity: Option<usize>) -> Result<Self> {
+    pub fn start(
+        store: Arc<Store>,
+        sockets: Sockets,
+        capacity: Option<usize>,
+        settings: Settings,
+    ) -> Result<Self> {
         let failed = |e: std::io::Error| Error::internal("a listener has no address").caused_by(e);
         let http_address = sockets.http.listener.local_addr().map_err(failed)?;
         let pg_address = sockets.pg.listener.local_addr().map_err(failed)?;
@@ -148,8 +154,8 @@ impl Running {
         });
         let service = Arc::new(Service {
             scheduler,
+            settings,
             credentials: sockets.credentials,
-            settings: sockets.settings,
             engine: Arc::new(Engine::limited(sockets.queries)?),
             ..Service::new(store)
         });

@@ -1,8 +1,9 @@
 //! Display text of values, for the `FormattedValue` annotation: numbers with
 //! thousands separators, dates and times as an English (United States) user
-//! with the UTC time zone sees them.
+//! sees them, in the caller's time zone.
 
 use chrono::{DateTime, NaiveDate, TimeDelta};
+use chrono_tz::Tz;
 
 use super::cells::Cells;
 
@@ -10,7 +11,7 @@ use super::cells::Cells;
 pub const DEFAULT_DIGITS: u8 = 2;
 
 /// The display text of a number, date or time; nothing for other types and null.
-pub fn formatted(cells: &Cells, row: usize, digits: u8) -> Option<String> {
+pub fn formatted(cells: &Cells, row: usize, digits: u8, timezone: Tz) -> Option<String> {
     if let Some(value) = cells.integer(row) {
         return Some(grouped(&value.to_string()));
     }
@@ -21,7 +22,7 @@ pub fn formatted(cells: &Cells, row: usize, digits: u8) -> Option<String> {
         return Some(grouped(&format!("{value:.width$}", width = usize::from(digits))));
     }
     if let Some(micros) = cells.time(row) {
-        let time = DateTime::from_timestamp_micros(micros)?;
+        let time = DateTime::from_timestamp_micros(micros)?.with_timezone(&timezone);
         return Some(time.format("%-m/%-d/%Y %-I:%M %p").to_string());
     }
     let date = NaiveDate::default().checked_add_signed(TimeDelta::days(cells.date(row)?.into()))?;
@@ -72,7 +73,7 @@ mod tests {
 
     fn display(array: ArrayRef, digits: u8) -> Vec<String> {
         let cells = Cells::new(&array, false, Precision::Seconds).expect("a known type");
-        (0..array.len()).filter_map(|row| formatted(&cells, row, digits)).collect()
+        (0..array.len()).filter_map(|row| formatted(&cells, row, digits, Tz::UTC)).collect()
     }
 
     #[test]
@@ -93,6 +94,10 @@ mod tests {
     fn times_are_those_of_an_american_reader() {
         let times = TimestampMicrosecondArray::from(vec![1_304_290_833_230_954, 0]);
         assert_eq!(display(Arc::new(times), 2), ["5/1/2011 11:00 PM", "1/1/1970 12:00 AM"]);
+        let new_year: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![0]));
+        let cells = Cells::new(&new_year, false, Precision::Seconds).expect("a known type");
+        let in_new_york = formatted(&cells, 0, 2, Tz::America__New_York);
+        assert_eq!(in_new_york.as_deref(), Some("12/31/1969 7:00 PM"));
         assert_eq!(display(Arc::new(Date32Array::from(vec![19_844])), 2), ["5/1/2024"]);
     }
 }

@@ -14,4 +14,4 @@ mod webapi;
 pub use self::annotations::{Annotations, terms};
 pub(crate) use self::cells::json_text;
 pub use self::rows::{Format, RowWriter};
-pub use self::webapi::WebApiEncoder;
+pub use self::webapi::{Locale, Prepared, WebApiEncoder};

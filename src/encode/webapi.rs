@@ -5,18 +5,19 @@
 //! Nulls are printed for OData `$select` queries and left out of `$apply` and
 //! FetchXML results. Hidden outputs feed annotations and never show themselves.
 
-use std::collections::HashMap;
+mod property;
 
 use datafusion::arrow::array::RecordBatch;
 
-use super::annotations::{Annotations, terms};
+pub use self::property::Locale;
+use self::property::{Property, holds_entity_name, key_of, member};
+use super::annotations::Annotations;
 use super::cells::{Cells, Precision, json_text};
-use super::formatted::{DEFAULT_DIGITS, formatted};
-use crate::catalog::{Column, ColumnType};
 use crate::error::{Error, Result};
-use crate::query::bound::{BoundQuery, Output, OutputRole};
-use crate::query::{Aggregate, Style};
-use crate::value::Guid;
+use crate::query::Style;
+use crate::query::bound::{BoundQuery, Output, OutputRole, PageKey};
+use crate::query::cookie::CookieKey;
+use crate::value::{Guid, guid_text};
 
 /// Encodes the rows of one query, batch by batch.
 pub struct WebApiEncoder {
@@ -27,103 +28,132 @@ pub struct WebApiEncoder {
     /// The output with the row version.
     version: Option<usize>,
     primary_id: Option<usize>,
+    identity: Option<Identity>,
+    page_keys: Vec<PageKey>,
     rows: u64,
-    ends: Option<(Guid, Guid)>,
+    /// The values of the page keys in the first row and the last.
+    ends: Option<(KeyTexts, KeyTexts)>,
 }
+
+/// A batch that is ready to be written row by row.
+pub struct Prepared(Vec<Cells>);
+
+/// What says which resource a row is (`odata.metadata=full`).
+struct Identity {
+    /// The address of the Web API.
+    base: String,
+    set: String,
+    /// `"#Microsoft.Dynamics.CRM.…"` as JSON.
+    type_name: Vec<u8>,
+}
+
+/// The values of the sort keys in one row, as text.
+type KeyTexts = Vec<Option<String>>;
 
 /// A member of a row's object, in the order of the outputs.
 enum Member {
     Value(Property),
     /// An expanded row.
-    Nested {
-        key: Vec<u8>,
-        primary_id: Option<usize>,
-        properties: Vec<Property>,
-    },
+    Nested(Nested),
 }
 
-struct Property {
-    output: usize,
+struct Nested {
+    /// The navigation properties from the root, with `/` between them.
+    path: String,
     key: Vec<u8>,
-    /// An annotation that is the same in all rows, whole.
-    attribute_name: Option<Vec<u8>>,
-    display: Option<(Vec<u8>, Display)>,
-    lookup: Option<Box<Lookup>>,
-}
-
-/// Where a formatted value comes from.
-enum Display {
-    /// An option set's labels, as JSON.
-    Labels(HashMap<i64, Vec<u8>>),
-    /// The output that holds the name of a lookup.
-    Name(usize),
-    Number {
-        digits: u8,
-    },
-    /// A part of a date: no separators.
-    Digits,
-}
-
-struct Lookup {
-    logical_name_key: Option<Vec<u8>>,
-    navigation_key: Option<Vec<u8>>,
-    /// The output that holds the row's target table.
-    type_output: Option<usize>,
-    /// The target where rows do not tell.
-    only_target: Option<String>,
-    /// Target table → navigation property.
-    navigations: HashMap<String, String>,
-    /// The navigation property that stands for all targets.
-    only_navigation: Option<String>,
+    primary_id: Option<usize>,
+    members: Vec<Member>,
+    /// Only the address of the row is shown: that of its set.
+    reference: Option<String>,
 }
 
 impl WebApiEncoder {
     pub fn new(query: &BoundQuery, annotations: &Annotations) -> Self {
+        let mut encoder = Self::of(&query.outputs, &Locale::of(query), query.distinct, annotations);
+        encoder.page_keys.clone_from(&query.page_keys);
+        match query.style == Style::OData && !query.aggregate && !query.distinct {
+            true => encoder.with_nulls(),
+            false => encoder,
+        }
+    }
+
+    /// Encodes rows with these columns; nulls are left out.
+    pub fn of(
+        outputs: &[Output],
+        locale: &Locale,
+        distinct: bool,
+        annotations: &Annotations,
+    ) -> Self {
         let mut members: Vec<Member> = Vec::new();
-        let mut nested: HashMap<&str, usize> = HashMap::new();
-        for (i, output) in query.outputs.iter().enumerate() {
-            let Some(navigation) = output.nested.as_deref() else {
-                if !output.hidden {
-                    members.push(Member::Value(Property::new(i, output, query.style, annotations)));
+        for (i, output) in outputs.iter().enumerate() {
+            let mut here = &mut members;
+            if let Some(path) = output.nested.as_deref() {
+                let nested = nested(here, path);
+                if output.role == OutputRole::Plain && is_primary_id(output) {
+                    nested.primary_id = Some(i);
                 }
-                continue;
-            };
-            let at = *nested.entry(navigation).or_insert_with(|| {
-                members.push(Member::Nested {
-                    key: key_of(navigation),
-                    primary_id: None,
-                    properties: Vec::new(),
-                });
-                members.len() - 1
-            });
-            let Member::Nested { primary_id, properties, .. } = &mut members[at] else {
-                unreachable!("the index was stored with a nested member");
-            };
-            if output.role == OutputRole::Plain && is_primary_id(output) {
-                *primary_id = Some(i);
+                here = &mut nested.members;
             }
             if !output.hidden {
-                properties.push(Property::new(i, output, query.style, annotations));
+                here.push(Member::Value(Property::new(i, output, locale, annotations)));
             }
         }
         let root = |test: &dyn Fn(&Output) -> bool| {
-            query.outputs.iter().position(|o| {
+            outputs.iter().position(|o| {
                 o.nested.is_none()
                     && o.column.source == 0
                     && o.role == OutputRole::Plain
-                    && !query.distinct
+                    && !distinct
                     && test(o)
             })
         };
         Self {
-            entity_names: query.outputs.iter().map(holds_entity_name).collect(),
-            nulls: query.style == Style::OData && !query.aggregate && !query.distinct,
-            version: root(&|o| o.facts().logical_name == "versionnumber"),
+            entity_names: outputs.iter().map(holds_entity_name).collect(),
+            nulls: false,
+            version: root(&|o| o.column.column == o.table.version_index()),
             primary_id: root(&is_primary_id),
+            identity: None,
+            page_keys: Vec::new(),
             members,
             rows: 0,
             ends: None,
         }
+    }
+
+    /// Shows nulls.
+    pub fn with_nulls(mut self) -> Self {
+        self.nulls = true;
+        self
+    }
+
+    /// Leaves versions out (`odata.metadata=none`).
+    pub fn without_versions(mut self) -> Self {
+        self.version = None;
+        self
+    }
+
+    /// Says type and address of every row (`odata.metadata=full`).
+    pub fn with_identity(mut self, query: &BoundQuery, base: &str) -> Self {
+        let mut type_name = Vec::new();
+        let name = &query.root.logical_name;
+        json_text(&format!("#Microsoft.Dynamics.CRM.{name}"), &mut type_name);
+        let set = query.root.entity_set_name.clone();
+        self.identity = Some(Identity { base: base.to_owned(), set, type_name });
+        self
+    }
+
+    /// Shows only the address of an expanded row, which is in this set.
+    pub fn refer(&mut self, navigation: &str, set: String) {
+        nested(&mut self.members, navigation).reference = Some(set);
+    }
+
+    /// The primary keys of a batch's rows.
+    pub fn primary_keys(&self, batch: &RecordBatch) -> Result<Vec<Option<Guid>>> {
+        let output = self
+            .primary_id
+            .ok_or_else(|| Error::internal("rows with collections have a primary key"))?;
+        let prepared = self.prepare(batch)?;
+        Ok((0..batch.num_rows()).map(|row| prepared.guid(output, row)).collect())
     }
 
     /// Rows written so far.
@@ -131,290 +161,210 @@ impl WebApiEncoder {
         self.rows
     }
 
-    /// The primary keys of the first and the last row, where rows have one.
-    pub fn ends(&self) -> Option<(Guid, Guid)> {
-        self.ends
+    /// The sort keys of the first and the last row, for the paging cookie.
+    pub fn cookie_keys(&self) -> Vec<CookieKey> {
+        let Some((first, last)) = self.ends.clone() else { return Vec::new() };
+        let names = self.page_keys.iter().map(|key| key.name.clone());
+        let ends = first.into_iter().zip(last);
+        names.zip(ends).map(|(name, (first, last))| CookieKey { name, last, first }).collect()
     }
 
-    /// Appends a batch's rows as objects, commas between them.
-    pub fn rows_json(&mut self, batch: &RecordBatch, out: &mut Vec<u8>) -> Result<()> {
-        let columns = self.columns(batch)?;
+    /// Appends a batch's rows as objects, commas between them. `more` holds
+    /// further members for each row, each with a comma before it.
+    pub fn rows_json(
+        &mut self,
+        batch: &RecordBatch,
+        more: &[Vec<u8>],
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
+        let prepared = self.prepare(batch)?;
         for row in 0..batch.num_rows() {
             if self.rows > 0 {
                 out.push(b',');
             }
-            out.push(b'{');
-            self.members_json(&columns, row, true, out);
-            out.push(b'}');
+            self.row_json(&prepared, row, more.get(row).map_or(&[], Vec::as_slice), out);
             self.rows += 1;
         }
-        if let Some(ids) = self.primary_id.map(|i| &columns[i])
-            && let Some(last) = batch.num_rows().checked_sub(1)
-            && let (Some(first), Some(last)) = (ids.guid(0), ids.guid(last))
+        if let Some(last) = batch.num_rows().checked_sub(1)
+            && !self.page_keys.is_empty()
         {
-            self.ends = Some((self.ends.map_or(first, |(first, _)| first), last));
+            let first = match self.ends.take() {
+                Some((first, _)) => first,
+                None => self.key_texts(batch, 0)?,
+            };
+            self.ends = Some((first, self.key_texts(batch, last)?));
         }
         Ok(())
+    }
+
+    /// Appends one row as an object with further members.
+    pub fn row_json(&self, prepared: &Prepared, row: usize, more: &[u8], out: &mut Vec<u8>) {
+        out.push(b'{');
+        self.members_json(&prepared.0, row, true, out);
+        out.extend_from_slice(more);
+        out.push(b'}');
+    }
+
+    /// The sort keys of a row, exact enough to find the next row by.
+    fn key_texts(&self, batch: &RecordBatch, row: usize) -> Result<KeyTexts> {
+        let text = |key: &PageKey| {
+            let value = batch.column(key.output).slice(row, 1);
+            let cells = Cells::new(&value, false, Precision::Micros)?;
+            if cells.is_null(0) {
+                return Ok(None);
+            }
+            if let Some(id) = cells.guid(0) {
+                return Ok(Some(format!("{{{}}}", guid_text(&id).to_uppercase())));
+            }
+            let mut text = Vec::new();
+            cells.text(0, &mut text);
+            Ok(Some(String::from_utf8_lossy(&text).into_owned()))
+        };
+        self.page_keys.iter().map(text).collect()
     }
 
     /// Appends the members of one row, without braces, to an object that has
-    /// members already.
-    pub fn row_members(&self, batch: &RecordBatch, row: usize, out: &mut Vec<u8>) -> Result<()> {
-        self.members_json(&self.columns(batch)?, row, false, out);
-        Ok(())
+    /// members already or not.
+    pub fn row_members(&self, prepared: &Prepared, row: usize, first: bool, out: &mut Vec<u8>) {
+        self.members_json(&prepared.0, row, first, out);
     }
 
-    fn columns(&self, batch: &RecordBatch) -> Result<Vec<Cells>> {
+    /// The version of a row, where the query has it.
+    pub fn version(&self, prepared: &Prepared, row: usize) -> Option<i64> {
+        self.version.and_then(|i| prepared.0[i].integer(row))
+    }
+
+    pub fn prepare(&self, batch: &RecordBatch) -> Result<Prepared> {
         if batch.num_columns() != self.entity_names.len() {
             return Err(Error::internal("the plan's columns are not the query's outputs"));
         }
         let columns = batch.columns().iter().zip(&self.entity_names);
-        columns.map(|(array, name)| Cells::new(array, *name, Precision::Seconds)).collect()
+        let cells = columns.map(|(array, name)| Cells::new(array, *name, Precision::Seconds));
+        Ok(Prepared(cells.collect::<Result<_>>()?))
     }
 
     fn members_json(&self, columns: &[Cells], row: usize, mut first: bool, out: &mut Vec<u8>) {
+        if let Some(identity) = &self.identity
+            && let Some(id) = self.primary_id.and_then(|i| columns[i].guid(row))
+        {
+            member(br#""@odata.type":"#, &mut first, out);
+            out.extend_from_slice(&identity.type_name);
+            let address = format!("{}({})", identity.set, guid_text(&id));
+            member(br#""@odata.id":"#, &mut first, out);
+            json_text(&format!("{}{address}", identity.base), out);
+            member(br#""@odata.editLink":"#, &mut first, out);
+            json_text(&address, out);
+        }
         if let Some(version) = self.version.and_then(|i| columns[i].integer(row)) {
             member(br#""@odata.etag":"#, &mut first, out);
             json_text(&format!("W/\"{version}\""), out);
         }
-        for item in &self.members {
-            match item {
-                Member::Value(property) => {
-                    property.json(columns, row, self.nulls, &mut first, out);
-                }
-                Member::Nested { key, primary_id, properties } => {
-                    let missing = match primary_id {
-                        Some(id) => columns[*id].is_null(row),
-                        None => properties.iter().all(|p| columns[p.output].is_null(row)),
-                    };
-                    if missing && !self.nulls {
-                        continue;
-                    }
-                    member(key, &mut first, out);
-                    if missing {
-                        out.extend_from_slice(b"null");
-                        continue;
-                    }
-                    out.push(b'{');
-                    let mut first = true;
-                    for property in properties {
-                        property.json(columns, row, self.nulls, &mut first, out);
-                    }
-                    out.push(b'}');
-                }
-            }
-        }
+        write_members(&self.members, columns, row, self.nulls, &mut first, out);
     }
 }
 
-impl Property {
-    fn new(index: usize, output: &Output, style: Style, annotations: &Annotations) -> Self {
-        let name = output.name.as_str();
-        let facts = output.facts();
-        let annotation = |term: &str| annotations.wants(term).then(|| annotation_key(name, term));
-        // The alias of an OData aggregate stands for an expression, not a column.
-        let told = output.aliased && style == Style::FetchXml;
-        let attribute_name = annotation(terms::ATTRIBUTE_NAME).filter(|_| told);
-        Self {
-            output: index,
+impl Prepared {
+    /// A cell as JSON, or nothing where it is null.
+    pub fn json(&self, output: usize, row: usize) -> Option<Vec<u8>> {
+        self.written(output, row, Cells::json)
+    }
+
+    /// A cell as plain text, or nothing where it is null.
+    pub fn text(&self, output: usize, row: usize) -> Option<Vec<u8>> {
+        self.written(output, row, Cells::text)
+    }
+
+    fn written(
+        &self,
+        output: usize,
+        row: usize,
+        write: fn(&Cells, usize, &mut Vec<u8>),
+    ) -> Option<Vec<u8>> {
+        let cells = &self.0[output];
+        let mut out = Vec::new();
+        (!cells.is_null(row)).then(|| write(cells, row, &mut out)).map(|()| out)
+    }
+
+    /// A cell that holds a GUID.
+    pub fn guid(&self, output: usize, row: usize) -> Option<Guid> {
+        self.0[output].guid(row)
+    }
+}
+
+/// The expanded row at a path, made if it is not there yet.
+fn nested<'m>(members: &'m mut Vec<Member>, path: &str) -> &'m mut Nested {
+    let (members, name) = match path.rsplit_once('/') {
+        Some((before, name)) => (&mut nested(members, before).members, name),
+        None => (members, path),
+    };
+    let is_it = |m: &Member| matches!(m, Member::Nested(n) if n.path == path);
+    let at = members.iter().position(is_it).unwrap_or_else(|| {
+        members.push(Member::Nested(Nested {
+            path: path.to_owned(),
             key: key_of(name),
-            attribute_name: attribute_name.map(|mut text| {
-                json_text(&facts.logical_name, &mut text);
-                text
+            primary_id: None,
+            members: Vec::new(),
+            reference: None,
+        }));
+        members.len() - 1
+    });
+    match &mut members[at] {
+        Member::Nested(nested) => nested,
+        Member::Value(_) => unreachable!("the index is that of a nested member"),
+    }
+}
+
+fn write_members(
+    members: &[Member],
+    columns: &[Cells],
+    row: usize,
+    nulls: bool,
+    first: &mut bool,
+    out: &mut Vec<u8>,
+) {
+    for item in members {
+        match item {
+            Member::Value(property) => property.json(columns, row, nulls, first, out),
+            Member::Nested(nested) => {
+                let missing = nested.is_missing(columns, row);
+                if missing && !nulls {
+                    continue;
+                }
+                member(&nested.key, first, out);
+                if missing {
+                    out.extend_from_slice(b"null");
+                    continue;
+                }
+                out.push(b'{');
+                let id = nested.primary_id.and_then(|i| columns[i].guid(row));
+                match (&nested.reference, id) {
+                    (Some(set), Some(id)) => {
+                        out.extend_from_slice(br#""@odata.id":"#);
+                        json_text(&format!("{set}({})", guid_text(&id)), out);
+                    }
+                    _ => write_members(&nested.members, columns, row, nulls, &mut true, out),
+                }
+                out.push(b'}');
+            }
+        }
+    }
+}
+
+impl Nested {
+    /// Nothing is behind the navigation property.
+    fn is_missing(&self, columns: &[Cells], row: usize) -> bool {
+        match self.primary_id {
+            Some(id) => columns[id].is_null(row),
+            None => self.members.iter().all(|m| match m {
+                Member::Value(property) => columns[property.output].is_null(row),
+                Member::Nested(nested) => nested.is_missing(columns, row),
             }),
-            display: annotation(terms::FORMATTED_VALUE).zip(Display::of(output)),
-            lookup: (facts.is_lookup() && holds_column_values(output))
-                .then(|| Lookup::new(output, annotation))
-                .filter(|l| l.logical_name_key.is_some() || l.navigation_key.is_some())
-                .map(Box::new),
-        }
-    }
-
-    fn json(
-        &self,
-        columns: &[Cells],
-        row: usize,
-        nulls: bool,
-        first: &mut bool,
-        out: &mut Vec<u8>,
-    ) {
-        let cells = &columns[self.output];
-        if cells.is_null(row) {
-            if nulls {
-                member(&self.key, first, out);
-                out.extend_from_slice(b"null");
-            }
-            return;
-        }
-        if let Some(text) = &self.attribute_name {
-            member(text, first, out);
-        }
-        if let Some((key, display)) = &self.display {
-            display.json(cells, columns, row, key, first, out);
-        }
-        if let Some(lookup) = &self.lookup {
-            lookup.json(columns, row, first, out);
-        }
-        member(&self.key, first, out);
-        cells.json(row, out);
-    }
-}
-
-impl Display {
-    fn of(output: &Output) -> Option<Self> {
-        let facts = output.facts();
-        match output.role {
-            OutputRole::Group(Some(_)) => return Some(Self::Digits),
-            OutputRole::Aggregate(Aggregate::Count | Aggregate::CountColumn { .. }) => {
-                return Some(Self::Number { digits: 0 });
-            }
-            _ => {}
-        }
-        match facts.column_type {
-            ColumnType::Picklist | ColumnType::State | ColumnType::Status | ColumnType::Boolean => {
-                let labels = facts.options.iter().map(|choice| {
-                    let mut label = Vec::new();
-                    json_text(&choice.label, &mut label);
-                    (choice.value.into(), label)
-                });
-                Some(Self::Labels(labels.collect()))
-            }
-            ColumnType::Lookup | ColumnType::Owner | ColumnType::Customer => {
-                output.name_output.map(Self::Name)
-            }
-            ColumnType::Integer
-            | ColumnType::BigInt
-            | ColumnType::Double
-            | ColumnType::Decimal
-            | ColumnType::Money
-            | ColumnType::DateTime => Some(Self::Number { digits: digits(facts) }),
-            ColumnType::Uniqueidentifier
-            | ColumnType::String
-            | ColumnType::Memo
-            | ColumnType::EntityName
-            | ColumnType::Virtual => None,
-        }
-    }
-
-    fn json(
-        &self,
-        cells: &Cells,
-        columns: &[Cells],
-        row: usize,
-        key: &[u8],
-        first: &mut bool,
-        out: &mut Vec<u8>,
-    ) {
-        match self {
-            Self::Labels(labels) => {
-                if let Some(label) = cells.integer(row).and_then(|value| labels.get(&value)) {
-                    member(key, first, out);
-                    out.extend_from_slice(label);
-                }
-            }
-            Self::Name(name) => {
-                if !columns[*name].is_null(row) {
-                    member(key, first, out);
-                    columns[*name].json(row, out);
-                }
-            }
-            Self::Number { digits } => {
-                if let Some(text) = formatted(cells, row, *digits) {
-                    member(key, first, out);
-                    json_text(&text, out);
-                }
-            }
-            Self::Digits => {
-                member(key, first, out);
-                out.push(b'"');
-                cells.text(row, out);
-                out.push(b'"');
-            }
-        }
-    }
-}
-
-impl Lookup {
-    fn new(output: &Output, annotation: impl Fn(&str) -> Option<Vec<u8>>) -> Self {
-        let facts = output.facts();
-        let relations =
-            || output.table.many_to_one.iter().filter(|r| r.column == facts.logical_name);
-        let only = |mut found: Box<dyn Iterator<Item = String> + '_>| {
-            found.next().filter(|_| found.next().is_none())
-        };
-        Self {
-            logical_name_key: annotation(terms::LOOKUP_LOGICAL_NAME),
-            navigation_key: annotation(terms::ASSOCIATED_NAVIGATION_PROPERTY),
-            type_output: output.type_output,
-            only_target: only(Box::new(facts.targets.iter().cloned())),
-            navigations: relations()
-                .map(|r| (r.target.clone(), r.navigation_property.clone()))
-                .collect(),
-            only_navigation: only(Box::new(relations().map(|r| r.navigation_property.clone()))),
-        }
-    }
-
-    fn json(&self, columns: &[Cells], row: usize, first: &mut bool, out: &mut Vec<u8>) {
-        let told = self.type_output.filter(|i| !columns[*i].is_null(row)).map(|i| {
-            let mut text = Vec::new();
-            columns[i].text(row, &mut text);
-            String::from_utf8_lossy(&text).into_owned()
-        });
-        let target = told.as_ref().or(self.only_target.as_ref());
-        if let (Some(key), Some(target)) = (&self.logical_name_key, target) {
-            member(key, first, out);
-            json_text(target, out);
-        }
-        let navigation = target.and_then(|t| self.navigations.get(t));
-        if let (Some(key), Some(navigation)) =
-            (&self.navigation_key, navigation.or(self.only_navigation.as_ref()))
-        {
-            member(key, first, out);
-            json_text(navigation, out);
         }
     }
 }
 
 fn is_primary_id(output: &Output) -> bool {
-    output.column.column == output.table.primary_id_index()
-}
-
-/// Whether an output's values are values of its column.
-fn holds_column_values(output: &Output) -> bool {
-    matches!(
-        output.role,
-        OutputRole::Plain
-            | OutputRole::Group(None)
-            | OutputRole::Aggregate(Aggregate::Min | Aggregate::Max)
-    )
-}
-
-fn holds_entity_name(output: &Output) -> bool {
-    output.facts().column_type == ColumnType::EntityName && holds_column_values(output)
-}
-
-/// Digits after the point in a formatted value.
-fn digits(column: &Column) -> u8 {
-    column.precision.unwrap_or(DEFAULT_DIGITS)
-}
-
-/// `"name":`
-fn key_of(name: &str) -> Vec<u8> {
-    let mut key = Vec::with_capacity(name.len() + 3);
-    json_text(name, &mut key);
-    key.push(b':');
-    key
-}
-
-fn annotation_key(name: &str, term: &str) -> Vec<u8> {
-    key_of(&format!("{name}@{term}"))
-}
-
-fn member(key: &[u8], first: &mut bool, out: &mut Vec<u8>) {
-    if !std::mem::take(first) {
-        out.push(b',');
-    }
-    out.extend_from_slice(key);
+    output.table.primary_key() == Some(output.column.column)
 }
 
 #[cfg(test)]

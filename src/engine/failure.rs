@@ -25,6 +25,10 @@ pub fn failure(e: Failure) -> Error {
             SchemaError::AmbiguousReference { .. } => invalid("42702"),
             _ => invalid("42601"),
         },
+        DataFusionError::External(own) if own.is::<Error>() => match own.downcast_ref::<Error>() {
+            Some(own) => Error::new(own.kind, own.code, own.message.clone()),
+            None => Error::internal(text),
+        },
         DataFusionError::NotImplemented(what) => Error::unsupported(what.clone()).sqlstate("0A000"),
         DataFusionError::SQL(..) => invalid("42601"),
         DataFusionError::Plan(what) if what.contains(NO_FUNCTION) => {

@@ -128,6 +128,16 @@ fn rewrite_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         {
             Transformed::yes(null_if_equal(function.args, schema)?)
         }
+        Expr::WindowFunction(mut window) => {
+            let params = &mut window.params;
+            let keys = params.partition_by.iter_mut();
+            for text in keys.chain(params.order_by.iter_mut().map(|key| &mut key.expr)) {
+                if is_text(text, schema) {
+                    *text = collation_key(text.clone());
+                }
+            }
+            Transformed::yes(Expr::WindowFunction(window))
+        }
         Expr::InSubquery(test) => Transformed::yes(in_subquery(test, schema)?),
         // Written `IN`, the list is looked up once and not compared row by row.
         Expr::SetComparison(SetComparison { expr, subquery, op, quantifier })

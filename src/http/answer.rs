@@ -14,10 +14,11 @@ use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
 
 use super::error::{REQUEST_ID, log, new_request_id};
-use super::paging::Ends;
+use super::expand::Expansions;
 use crate::encode::WebApiEncoder;
 use crate::engine::failure;
 use crate::error::Result;
+use crate::query::cookie::CookieKey;
 
 pub const JSON: &str = "application/json; odata.metadata=minimal";
 
@@ -33,20 +34,24 @@ pub fn json(status: StatusCode, body: impl Into<Body>) -> Response {
 }
 
 /// How the rows of a collection ended.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct End {
     /// There are rows beyond the page.
     pub more: bool,
-    pub ends: Ends,
+    /// The sort keys of the page's first and last row.
+    pub keys: Vec<CookieKey>,
 }
 
 /// The rows of an answer, and what stands around them.
 pub struct Collection {
     pub rows: SendableRecordBatchStream,
     pub encoder: WebApiEncoder,
+    /// Collections that hang on the rows.
+    pub expansions: Option<Expansions>,
     /// Rows a page; a row beyond is not shown and tells that there is more.
     pub page_size: Option<u64>,
-    /// The members before `value`, from the opening brace to a comma.
+    /// The members before `value`, from the opening brace on, each with a comma
+    /// after it.
     pub head: Vec<u8>,
     /// Makes the members after `value`, each with a comma before it.
     pub tail: Box<dyn FnOnce(End) -> Vec<u8> + Send>,
@@ -87,6 +92,7 @@ impl Collection {
 struct Writer {
     rows: SendableRecordBatchStream,
     encoder: WebApiEncoder,
+    expansions: Option<Expansions>,
     page_size: Option<u64>,
     buffer: Vec<u8>,
     tail: Option<Box<dyn FnOnce(End) -> Vec<u8> + Send>>,
@@ -102,6 +108,7 @@ impl Writer {
         Self {
             rows: collection.rows,
             encoder: collection.encoder,
+            expansions: collection.expansions,
             page_size: collection.page_size,
             buffer,
             tail: Some(collection.tail),
@@ -130,7 +137,12 @@ impl Writer {
                 break;
             }
             let step = left.min(ROWS_A_STEP).min(usize::try_from(room).unwrap_or(usize::MAX));
-            self.encoder.rows_json(&batch.slice(at, step), &mut self.buffer)?;
+            let rows = batch.slice(at, step);
+            let more = match &self.expansions {
+                Some(expansions) => expansions.members(&self.encoder, &rows).await?,
+                None => Vec::new(),
+            };
+            self.encoder.rows_json(&rows, &more, &mut self.buffer)?;
             if step < left {
                 self.current = Some((batch, at + step));
             }
@@ -141,7 +153,7 @@ impl Writer {
     fn end(&mut self, more: bool) {
         self.buffer.push(b']');
         if let Some(tail) = self.tail.take() {
-            let end = End { more, ends: self.encoder.ends() };
+            let end = End { more, keys: self.encoder.cookie_keys() };
             self.buffer.extend_from_slice(&tail(end));
         }
         self.buffer.push(b'}');
@@ -183,6 +195,7 @@ mod tests {
         Collection {
             rows: Box::pin(rows),
             encoder: WebApiEncoder::new(&query, &Annotations::default()),
+            expansions: None,
             page_size,
             head: b"{".to_vec(),
             tail: Box::new(|end| format!(",\"more\":{}", end.more).into_bytes()),

@@ -5,7 +5,8 @@
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use crate::encode::json_text;
+use super::object::Object;
+use crate::encode::Annotations;
 use crate::error::{Error, ErrorKind, codes};
 
 /// Names the answer in logs and support questions.
@@ -84,6 +85,16 @@ impl From<Error> for Failure {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
+        self.respond(&Annotations::default())
+    }
+}
+
+/// Where the terms of errors begin.
+const DETAILS: &str = "Microsoft.PowerApps.CDS.";
+
+impl Failure {
+    /// The answer, with the annotations of errors that the client wants.
+    pub fn respond(self, annotations: &Annotations) -> Response {
         let mut id = None;
         let message = if matches!(self.error.kind, ErrorKind::Data | ErrorKind::Internal) {
             let new = new_request_id();
@@ -96,12 +107,30 @@ impl IntoResponse for Failure {
         } else {
             self.error.to_string()
         };
-        let mut body = br#"{"error":{"code":""#.to_vec();
-        body.extend_from_slice(format!("0x{:08x}", self.error.code).as_bytes());
-        body.extend_from_slice(br#"","message":"#);
-        json_text(&message, &mut body);
-        body.extend_from_slice(b"}}");
-        let mut response = super::answer::json(self.status, body);
+        let code = format!("0x{:08x}", self.error.code);
+        let help = format!(
+            "http://go.microsoft.com/fwlink/?LinkID=398563&error=Microsoft.Crm.CrmException%3a{}&client=platform",
+            code.trim_start_matches("0x")
+        );
+        let mut error = Object::new();
+        error.text("code", &code);
+        error.text("message", &message);
+        for (term, value) in [
+            ("ErrorDetails.OperationStatus", "0"),
+            // The one HRESULT that all of Dataverse's own errors have.
+            ("ErrorDetails.SubErrorCode", "2146233088"),
+            ("HelpLink", &help),
+            ("TraceText", &message),
+            ("InnerError.Message", &message),
+        ] {
+            let term = format!("{DETAILS}{term}");
+            if annotations.wants(&term) {
+                error.text(&format!("@{term}"), value);
+            }
+        }
+        let mut body = Object::new();
+        body.raw("error", error.close());
+        let mut response = super::answer::json(self.status, body.close());
         if let Some(id) = id.and_then(|id| HeaderValue::from_str(&id).ok()) {
             response.headers_mut().insert(REQUEST_ID, id);
         }
@@ -159,6 +188,22 @@ mod tests {
     async fn the_body_has_code_and_message() {
         let (_, body) = answer(Error::invalid(codes::INVALID_XML, "a \"b\"")).await;
         assert_eq!(body, r#"{"error":{"code":"0x80040201","message":"a \"b\""}}"#);
+    }
+
+    #[tokio::test]
+    async fn details_are_told_on_request() {
+        let error = || Failure::from(Error::invalid(codes::INVALID_XML, "m"));
+        let body = async |annotations: &str| {
+            let response = error().respond(&Annotations::parse(annotations));
+            let body = axum::body::to_bytes(response.into_body(), 10_000).await;
+            String::from_utf8(body.expect("in memory").to_vec()).expect("text")
+        };
+        let all = body("*").await;
+        assert!(all.contains(r#""@Microsoft.PowerApps.CDS.InnerError.Message":"m""#), "{all}");
+        assert!(all.contains("Exception%3a80040201&client"), "{all}");
+        let some = body("*,-Microsoft.PowerApps.CDS.HelpLink").await;
+        assert!(some.contains("TraceText") && !some.contains("HelpLink"), "{some}");
+        assert!(!body("Microsoft.Dynamics.CRM.*").await.contains('@'));
     }
 
     #[tokio::test]

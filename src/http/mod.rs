@@ -5,15 +5,26 @@
 mod access;
 mod answer;
 mod ask;
+mod batch;
 mod error;
+mod etag;
+mod expand;
+mod expand_text;
+mod form;
+mod formats;
+mod functions;
 mod listener;
+mod negotiate;
 mod oauth;
+mod object;
 mod paging;
 mod prefer;
 mod query;
 mod request;
 mod resource;
+mod rows;
 mod service_document;
+mod sql;
 mod throttle;
 
 #[cfg(test)]
@@ -32,12 +43,16 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use futures::StreamExt;
+use futures::future::BoxFuture;
 use tokio::time::timeout;
 
 use self::error::{Failure, REQUEST_ID, Result, new_request_id};
 use self::listener::{Listener, Peer};
+use self::prefer::Prefer;
+use self::query::Target;
 use self::request::{Call, Scheme};
-use self::resource::{Key, Resource};
+use self::resource::Resource;
+use self::rows::Related;
 use self::throttle::Throttle;
 use crate::catalog::Table;
 use crate::dialect::odata::decode_options;
@@ -48,6 +63,9 @@ use crate::tls::Endpoint;
 /// So much of the body of a refused request is read; a longer one costs the
 /// client its connection.
 const REFUSED_BYTES_MAX: usize = 64 * 1024;
+
+/// The protocol version of every answer.
+const ODATA_VERSION: &str = "4.0";
 
 /// All routes.
 pub fn router(service: Arc<Service>) -> Router {
@@ -118,7 +136,7 @@ async fn around(
         next.run(request).await
     };
     let headers = response.headers_mut();
-    headers.insert("odata-version", HeaderValue::from_static("4.0"));
+    headers.insert("odata-version", HeaderValue::from_static(ODATA_VERSION));
     if !headers.contains_key(REQUEST_ID)
         && let Ok(id) = HeaderValue::from_str(&new_request_id())
     {
@@ -164,10 +182,22 @@ async fn ready(State(service): State<Arc<Service>>) -> &'static str {
 }
 
 async fn web_api(State(service): State<Arc<Service>>, request: Request) -> Response {
-    handle(&service, request).await.unwrap_or_else(Failure::into_response)
+    // A header that cannot be read is refused with the request.
+    let annotations = Prefer::read(request.headers()).map(|p| p.annotations).unwrap_or_default();
+    handle(&service, request).await.unwrap_or_else(|failure| failure.respond(&annotations))
 }
 
-async fn handle(service: &Service, request: Request) -> Result<Response> {
+/// The answer to a request that came in a batch.
+fn inner(service: Arc<Service>, request: Request) -> BoxFuture<'static, Response> {
+    Box::pin(async move {
+        let mut response = web_api(State(service), request).await;
+        let version = HeaderValue::from_static(ODATA_VERSION);
+        response.headers_mut().insert("odata-version", version);
+        response
+    })
+}
+
+async fn handle(service: &Arc<Service>, request: Request) -> Result<Response> {
     let (parts, body) = request.into_parts();
     let caller = access::caller(service, &parts)?;
     let call = Call { caller, ..Call::read(&parts)? };
@@ -177,13 +207,13 @@ async fn handle(service: &Service, request: Request) -> Result<Response> {
     let reads = matches!(call.method, Method::GET | Method::HEAD);
     match resource {
         Resource::Query(table) if call.method == Method::POST => {
-            let text =
-                query_body(Request::from_parts(parts, body), service.settings.limits.body_bytes)
-                    .await?;
-            let mut options = decode_options(&call.query)?;
+            let limit = service.settings.limits.body_bytes;
+            let text = query_body(Request::from_parts(parts, body), limit).await?;
+            let mut options = call.options()?;
             options.extend(decode_options(text.trim())?);
-            query::collection(service, &call, &table, options).await
+            query::collection(service, &call, &Target::set(table), options).await
         }
+        Resource::Batch if call.method == Method::POST => batch::batch(service, &parts, body).await,
         _ if !reads => {
             // An unread body would end the connection after the answer, and the
             // client's next request with it. What is read is of no interest.
@@ -199,26 +229,27 @@ async fn handle(service: &Service, request: Request) -> Result<Response> {
         )),
         Resource::ServiceDocument => Ok(service_document::service_document(&call, catalog)),
         Resource::Metadata => Ok(service_document::metadata(catalog)),
-        Resource::Operation { ref name, bound: None, .. } if name == "WhoAmI" => {
-            Ok(service_document::who_am_i(&call))
-        }
-        Resource::Operation { ref name, bound: None, .. } if name == "RetrieveVersion" => {
-            Ok(service_document::retrieve_version(&call))
+        Resource::Operation { ref name, ref parameters, bound: None }
+            if functions::is_function(name) =>
+        {
+            functions::answer(service, &call, name, parameters.as_deref())
         }
         Resource::Collection(table) => {
-            query::collection(service, &call, &table, decode_options(&call.query)?).await
+            query::collection(service, &call, &Target::set(table), call.options()?).await
         }
-        Resource::Count(table) => query::count(service, &table, decode_options(&call.query)?).await,
-        Resource::Row(table, Key::Id(id)) => {
-            query::row(service, &call, &table, id, decode_options(&call.query)?).await
+        Resource::Count(table) => {
+            query::count(service, &call, &Target::set(table), call.options()?).await
         }
-        Resource::Row(_, Key::Alternate(_)) => {
-            Err(Failure::not_implemented("alternate keys are not offered"))
+        Resource::Row(table, key) => rows::row(service, &call, &table, &key, call.options()?).await,
+        Resource::Property { table, key, column, raw } => {
+            rows::property(service, &call, &table, &key, column, raw).await
         }
-        Resource::Property { .. } | Resource::Related { .. } => {
-            Err(Failure::not_implemented("a path into a row is not offered"))
+        Resource::Related { table, key, navigation, member, tail } => {
+            let (table, key, navigation) = (&table, &key, navigation.as_str());
+            let path = Related { table, key, navigation, member, tail };
+            rows::related(service, &call, path, call.options()?).await
         }
-        Resource::Batch => Err(Failure::not_implemented("'$batch' is not offered")),
+        Resource::Batch => Err(Failure::method("'$batch' takes POST with the requests", "POST")),
         Resource::Definitions(segments) => {
             Err(Failure::not_implemented(format!("'{}' is not offered", segments[0].name)))
         }
@@ -278,7 +309,7 @@ fn refused_method(call: &Call, resource: &Resource) -> Failure {
             let set = &table.entity_set_name;
             Failure::not_implemented(format!("{method} on a row of '{set}' is not offered"))
         }
-        Resource::Query(_) => {
+        Resource::Query(_) | Resource::Batch => {
             Failure::method(format!("'{}' does not take {method}", call.path), "POST")
         }
         _ => Failure::method(format!("'{}' does not take {method}", call.path), "GET"),

@@ -3,22 +3,17 @@
 //!
 //! `<cookie pagenumber="NEXT" pagingcookie="INNER" istracking="False" />`
 //!
-//! where INNER is, percent-encoded twice, `<cookie page="THIS"><KEY last="{GUID}"
-//! first="{GUID}" /></cookie>`. In a skip token the inner element also carries
-//! `count`, the page size, so that a link keeps its meaning when the client
-//! forgets to repeat its preference.
+//! where INNER is, percent-encoded twice, the cookie of
+//! [`query::cookie`](crate::query::cookie). In a skip token the inner element
+//! also carries `count`, the page size, so that a link keeps its meaning when the
+//! client forgets to repeat its preference.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use quick_xml::Reader;
-use quick_xml::events::{BytesStart, Event};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::prefer::PAGE_SIZE_MAX;
-use crate::error::{Error, Place, Result};
-use crate::query::Page;
-use crate::value::{Guid, guid_text};
-
-/// The paging cookie holds an invalid value.
-const BAD_COOKIE: u32 = 0x8004_112A;
+use crate::error::{Error, Place, Result, codes};
+use crate::query::cookie::{Cookie, CookieKey};
+use crate::query::{After, Page};
 
 /// What may stand in the value of a query option as it is.
 const VALUE: &AsciiSet = &NON_ALPHANUMERIC
@@ -38,29 +33,26 @@ const VALUE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'@')
     .remove(b'!');
 
-/// The primary keys of the first and the last row of a page.
-pub type Ends = Option<(Guid, Guid)>;
-
 /// The value of the annotation `fetchxmlpagingcookie` after a page.
-pub fn fetchxml_cookie(page: Page, ends: Ends, primary_id: &str) -> String {
-    outer(page.number, &inner(page.number, "", ends, primary_id))
+pub fn fetchxml_cookie(page: Page, keys: Vec<CookieKey>) -> String {
+    outer(&Cookie { page: page.number, size: None, keys })
 }
 
 /// The decoded value of `$skiptoken` that leads to the page after this one.
-pub fn skip_token(page: Page, ends: Ends, primary_id: &str) -> String {
-    let count = format!(" count=\"{}\"", page.size);
-    outer(page.number, &inner(page.number, &count, ends, primary_id))
+pub fn skip_token(page: Page, keys: Vec<CookieKey>) -> String {
+    outer(&Cookie { page: page.number, size: Some(page.size), keys })
 }
 
 /// The page that a skip token leads to. The token must be one made here.
-pub fn read_skip_token(token: &str) -> Result<Page> {
-    page_of(token).ok_or_else(|| {
-        Error::invalid(
-            BAD_COOKIE,
-            "the token is not one this service made; follow '@odata.nextLink' unchanged",
-        )
-        .at(Place::Part("$skiptoken".into()))
-    })
+pub fn read_skip_token(token: &str) -> Result<(Page, After)> {
+    let at = Place::Part("$skiptoken".into());
+    let foreign = || {
+        let message = "the token is not one this service made; follow '@odata.nextLink' unchanged";
+        Error::invalid(codes::BAD_COOKIE, message).at(at.clone())
+    };
+    let cookie = Cookie::read(token).map_err(|error| foreign().caused_by(error))?;
+    let size = cookie.size.filter(|size| *size <= PAGE_SIZE_MAX).ok_or_else(foreign)?;
+    Ok((Page { size, number: cookie.page + 1 }, After { cookie, at }))
 }
 
 /// An address with query options, for a link.
@@ -75,74 +67,48 @@ pub fn link(address: &str, options: &[(String, String)]) -> String {
     link
 }
 
-fn outer(number: u64, inner: &str) -> String {
-    let once = utf8_percent_encode(inner, NON_ALPHANUMERIC).to_string();
+fn outer(cookie: &Cookie) -> String {
+    let once = utf8_percent_encode(&cookie.text(), NON_ALPHANUMERIC).to_string();
     let twice = utf8_percent_encode(&once, NON_ALPHANUMERIC);
-    let next = number + 1;
+    let next = cookie.page + 1;
     format!("<cookie pagenumber=\"{next}\" pagingcookie=\"{twice}\" istracking=\"False\" />")
-}
-
-fn inner(number: u64, count: &str, ends: Ends, primary_id: &str) -> String {
-    let ends = ends.map(|(first, last)| {
-        let text = |id| guid_text(&id).to_uppercase();
-        format!("<{primary_id} last=\"{{{}}}\" first=\"{{{}}}\" />", text(last), text(first))
-    });
-    format!("<cookie page=\"{number}\"{count}>{}</cookie>", ends.unwrap_or_default())
-}
-
-fn page_of(token: &str) -> Option<Page> {
-    let next: u32 = attribute(token, "pagenumber")?.parse().ok()?;
-    let encoded = attribute(token, "pagingcookie")?;
-    let once = percent_decode_str(&encoded).decode_utf8().ok()?;
-    let inner = percent_decode_str(&once).decode_utf8().ok()?;
-    let this: u32 = attribute(&inner, "page")?.parse().ok()?;
-    let size: u64 = attribute(&inner, "count")?.parse().ok()?;
-    let sound =
-        this > 0 && this.checked_add(1) == Some(next) && (1..=PAGE_SIZE_MAX).contains(&size);
-    sound.then_some(Page { size, number: next.into() })
-}
-
-/// An attribute of the first element, which must be a `cookie`.
-fn attribute(xml: &str, name: &str) -> Option<String> {
-    let first: BytesStart<'_> = match Reader::from_str(xml).read_event().ok()? {
-        Event::Start(element) | Event::Empty(element) => element,
-        _ => return None,
-    };
-    if first.name().as_ref() != "cookie" {
-        return None;
-    }
-    let attribute = first.attributes().flatten().find(|a| a.key.as_ref() == name)?;
-    Some(attribute.value.into_owned())
 }
 
 #[cfg(test)]
 mod tests {
+    use percent_encoding::percent_decode_str;
+
     use super::*;
 
     const PAGE: Page = Page { size: 3, number: 2 };
-    const ENDS: Ends = Some(([0xab; 16], [0x11; 16]));
+
+    fn keys() -> Vec<CookieKey> {
+        let id = |digit: &str| Some(format!("{{{}}}", digit.repeat(8)));
+        vec![CookieKey { name: "asyncoperationid".into(), last: id("1"), first: id("A") }]
+    }
 
     #[test]
     fn a_skip_token_leads_to_the_next_page() {
-        let token = skip_token(PAGE, ENDS, "asyncoperationid");
-        assert_eq!(read_skip_token(&token).expect("own token"), Page { size: 3, number: 3 });
+        let token = skip_token(PAGE, keys());
+        let (page, after) = read_skip_token(&token).expect("own token");
+        assert_eq!(page, Page { size: 3, number: 3 });
+        assert_eq!(after.cookie, Cookie { page: 2, size: Some(3), keys: keys() });
         // One client appends a slash to the links it follows.
         assert!(read_skip_token(&format!("{token}/")).is_ok());
-        assert!(read_skip_token(&skip_token(PAGE, None, "x")).is_ok());
+        assert!(read_skip_token(&skip_token(PAGE, Vec::new())).is_ok());
     }
 
     #[test]
     fn foreign_tokens_are_refused() {
-        let token = skip_token(PAGE, ENDS, "asyncoperationid");
+        let token = skip_token(PAGE, keys());
         for bad in [
             "",
             "3",
             "<cookie pagenumber=\"3\" />",
             &token.replace("cookie", "biscuit"),
-            &token.replace("pagenumber=\"3\"", "pagenumber=\"4\""),
-            &skip_token(Page { size: 5001, number: 1 }, None, "x"),
-            &skip_token(Page { size: 1, number: 0 }, None, "x"),
-            &fetchxml_cookie(PAGE, ENDS, "asyncoperationid"),
+            &skip_token(Page { size: 5001, number: 1 }, Vec::new()),
+            &skip_token(Page { size: 1, number: 0 }, Vec::new()),
+            &fetchxml_cookie(PAGE, keys()),
         ] {
             let error = read_skip_token(bad).expect_err(bad);
             assert!(error.to_string().starts_with("$skiptoken: "), "{error}");
@@ -151,7 +117,7 @@ mod tests {
 
     #[test]
     fn clients_unpack_the_fetchxml_cookie_by_decoding_twice() {
-        let cookie = fetchxml_cookie(PAGE, ENDS, "asyncoperationid");
+        let cookie = fetchxml_cookie(PAGE, keys());
         assert!(cookie.starts_with("<cookie pagenumber=\"3\" pagingcookie=\"%253Ccookie%2520page"));
         assert!(cookie.ends_with("\" istracking=\"False\" />"));
         let once = percent_decode_str(&cookie).decode_utf8_lossy().into_owned();
@@ -159,8 +125,7 @@ mod tests {
         assert!(
             twice.contains(concat!(
                 "pagingcookie=\"<cookie page=\"2\"><asyncoperationid ",
-                "last=\"{11111111-1111-1111-1111-111111111111}\" ",
-                "first=\"{ABABABAB-ABAB-ABAB-ABAB-ABABABABABAB}\" /></cookie>\""
+                "last=\"{11111111}\" first=\"{AAAAAAAA}\" /></cookie>\""
             )),
             "{twice}"
         );

@@ -2,9 +2,11 @@
 //! the honoured ones are echoed in `Preference-Applied`.
 
 use axum::http::{HeaderMap, HeaderValue};
+use chrono_tz::Tz;
 
 use crate::encode::Annotations;
 use crate::error::{Error, Place, Result, codes};
+use crate::query::context;
 
 /// The most rows a page can have.
 pub const PAGE_SIZE_MAX: u64 = 5000;
@@ -13,6 +15,8 @@ pub const PAGE_SIZE_MAX: u64 = 5000;
 #[derive(Clone, Debug, Default)]
 pub struct Prefer {
     pub max_page_size: Option<u64>,
+    /// The caller's time zone.
+    pub timezone: Option<Tz>,
     pub annotations: Annotations,
     annotations_text: Option<String>,
 }
@@ -27,6 +31,7 @@ impl Prefer {
             let (name, value) = (name.trim().to_ascii_lowercase(), value.trim());
             match name.strip_prefix("odata.").unwrap_or(&name) {
                 "maxpagesize" => prefer.max_page_size = Some(page_size(value)?),
+                "timezone" => prefer.timezone = Some(timezone(value)?),
                 "include-annotations" => {
                     unquoted_list = !value.starts_with('"');
                     prefer.annotations_text = Some(value.trim_matches('"').to_owned());
@@ -54,12 +59,18 @@ impl Prefer {
         let size = self.max_page_size.filter(|_| paged).map(|n| format!("odata.maxpagesize={n}"));
         let list = self.annotations_text.as_ref();
         let list = list.map(|list| format!("odata.include-annotations=\"{list}\""));
-        let applied: Vec<String> = size.into_iter().chain(list).collect();
+        let zone = self.timezone.map(|zone| format!("odata.timezone=\"{}\"", zone.name()));
+        let applied: Vec<String> = size.into_iter().chain(list).chain(zone).collect();
         if applied.is_empty() {
             return None;
         }
         HeaderValue::from_str(&applied.join(",")).ok()
     }
+}
+
+fn timezone(value: &str) -> Result<Tz> {
+    context::timezone(value.trim_matches('"'))
+        .map_err(|error| error.at(Place::Part("Prefer header".into())))
 }
 
 /// Larger pages than the service makes are cut to its size, not refused.
@@ -130,6 +141,21 @@ mod tests {
         }
         assert!(read(&["odata.include-annotations=*"]).expect("fine").annotations.wants("any"));
         assert!(read(&["respond-async"]).expect("ignored").applied(true).is_none());
+    }
+
+    #[test]
+    fn a_time_zone_is_known_and_said_to_be_applied() {
+        for value in ["odata.timezone=\"Europe/Oslo\"", "timezone=europe/oslo"] {
+            let prefer = read(&[value]).expect("well formed");
+            assert_eq!(prefer.timezone, Some(Tz::Europe__Oslo), "{value}");
+            let applied = prefer.applied(false).expect("honoured");
+            assert_eq!(applied, "odata.timezone=\"Europe/Oslo\"");
+        }
+        let error = read(&["odata.timezone=\"Europe/Olso\""]).expect_err("is refused");
+        assert_eq!(
+            error.to_string(),
+            "Prefer header: 'Europe/Olso' is not a time zone; did you mean 'Europe/Oslo'?"
+        );
     }
 
     #[test]

@@ -5,151 +5,203 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use futures::StreamExt;
 
-use super::answer::{Collection, End, json};
+use super::answer::{Collection, End};
 use super::error::{Failure, Result};
+use super::expand::Expansions;
+use super::form::{BoundAnswer, Form};
+use super::formats;
+use super::object::Object;
 use super::paging;
 use super::prefer::{PAGE_SIZE_MAX, Prefer};
 use super::request::Call;
+use super::sql;
+use crate::ask;
 use crate::catalog::{Catalog, Table};
 use crate::dialect::{fetchxml, odata};
-use crate::encode::{Annotations, WebApiEncoder, json_text, terms};
+use crate::encode::{Annotations, Format, json_text, terms};
 use crate::engine::failure;
-use crate::error::{Error, ErrorKind, Place, codes};
-use crate::query::bind::{BindOptions, bind};
-use crate::query::{
-    ColumnRef, Columns, Condition, Filter, Literal, LiteralKind, Name, Operand, Operator, Page,
-    Path, Select, Style, Test,
-};
+use crate::error::{Error, codes};
+use crate::query::limits::counted;
+use crate::query::{After, Columns, Filter, Page, Select, Style};
 use crate::service::Service;
 use crate::store::Snapshot;
-use crate::value::{Guid, guid_text};
 
-type Options = Vec<(String, String)>;
+pub type Options = Vec<(String, String)>;
+
+/// The rows that a collection has before the request's own options.
+pub struct Target {
+    pub table: Arc<Table>,
+    /// Below the address of the Web API, for links.
+    pub path: String,
+    /// Only the rows that another row's collection holds.
+    pub within: Option<Filter>,
+}
+
+impl Target {
+    /// A whole entity set.
+    pub fn set(table: Arc<Table>) -> Self {
+        Self { path: table.entity_set_name.clone(), table, within: None }
+    }
+
+    /// The rows of the collection that a query lets through.
+    fn restrict(&self, select: &mut Select) {
+        if let Some(within) = &self.within {
+            select.restrict(within);
+        }
+    }
+}
 
 /// `GET set`, `POST set/$query`: the rows a query finds.
 pub async fn collection(
     service: &Service,
     call: &Call,
-    table: &Arc<Table>,
+    target: &Target,
     mut options: Options,
 ) -> Result<Response> {
+    let table = &target.table;
     let token = take_skip_token(&mut options)?;
-    let select = match odata::parse_query(table, &options)? {
+    let whole = call.wanted.rows.is_some();
+    let order = match service.settings.standard_order {
+        true => odata::Order::ApplyFirst,
+        false => odata::Order::FilterFirst,
+    };
+    let mut select = match odata::parse_query_in(order, table, &options)? {
+        odata::Query::Select(select) if whole => *select,
         odata::Query::Select(select) => odata_page(*select, token, &call.prefer),
         odata::Query::FetchXml { text, count } => {
-            let mut select = fetchxml_page(&text, token)?;
+            let mut select =
+                if whole { fetchxml::parse(&text)? } else { fetchxml_page(&text, token)? };
             same_table(&select, table, service.store.catalog())?;
             select.count |= count;
             select
         }
+        odata::Query::Sql(text) => {
+            return sql::answer(service, call, target, &text, token, options).await;
+        }
     };
+    target.restrict(&mut select);
+    if let Some(format) = call.wanted.rows {
+        return in_format(service, call, select, format).await;
+    }
     let paged = select.style == Style::OData && select.page.is_some();
-    let answer = answer(service, call, table, select, options).await?;
+    let answer = answer(service, call, target, select, options).await?;
     let mut response = answer.respond().await?;
-    apply_preferences(&call.prefer, paged, &mut response);
+    finish(call, paged, &mut response);
     Ok(response)
 }
 
-/// `GET set(guid)`: one row.
-pub async fn row(
+/// All rows in another format than JSON; such an answer has no pages.
+async fn in_format(
     service: &Service,
     call: &Call,
-    table: &Arc<Table>,
-    id: Guid,
-    options: Options,
+    select: Select,
+    format: Format,
 ) -> Result<Response> {
-    only(&options, &["$select", "$expand"], "a single row")?;
-    let mut select = odata::parse(table, &options)?;
-    let context = context_fragment(&select, table);
-    select.filter = Some(has_primary_id(table, id));
-    let annotations = &call.prefer.annotations;
-    let query = bind(&select, service.store.catalog(), &bind_options(annotations))?;
-    let encoder = WebApiEncoder::new(&query, annotations);
-    let plan = service.engine.plan(&query, &service.store.snapshot())?;
-    let mut rows = service.engine.run(plan).await?;
-    let mut body = b"{\"@odata.context\":".to_vec();
-    json_text(&format!("{}$metadata#{context}/$entity", call.base), &mut body);
-    while let Some(batch) = rows.next().await {
-        let batch = batch.map_err(failure)?;
-        if batch.num_rows() > 0 {
-            encoder.row_members(&batch, 0, &mut body)?;
-            body.push(b'}');
-            let mut response = json(StatusCode::OK, body);
-            apply_preferences(&call.prefer, false, &mut response);
-            return Ok(response);
-        }
+    if let Some(expand) = select.expand.first() {
+        let message = format!("the format '{}' has no rows inside rows", format.name());
+        return Err(Error::unsupported(message).at(expand.navigation.at.clone()).into());
     }
-    let message = format!("{} With Id = {} Does Not Exist", table.schema_name, guid_text(&id));
-    Err(Error::new(ErrorKind::NotFound, codes::OBJECT_DOES_NOT_EXIST, message).into())
+    let snapshot = service.store.snapshot();
+    let query = Form::of(service, &snapshot, call).bind(&select, snapshot.catalog())?.query;
+    let plan = service.engine.plan(&query, &snapshot)?;
+    let plan = ask::shown(plan, &query).map_err(failure)?;
+    Ok(formats::rows(format, service.engine.run(plan).await?).await?)
 }
 
 /// `GET set/$count`: the bare number.
-pub async fn count(service: &Service, table: &Arc<Table>, options: Options) -> Result<Response> {
+pub async fn count(
+    service: &Service,
+    call: &Call,
+    target: &Target,
+    options: Options,
+) -> Result<Response> {
     only(&options, &["$filter"], "$count")?;
-    let select = odata::parse(table, &options)?;
-    let query = bind(&select, service.store.catalog(), &BindOptions::default())?;
-    let count = service.engine.count(&query, &service.store.snapshot()).await?;
+    let mut select = odata::parse(&target.table, &options)?;
+    target.restrict(&mut select);
+    let snapshot = service.store.snapshot();
+    let query = Form::of(service, &snapshot, call).bind(&select, snapshot.catalog())?.query;
+    let count = service.engine.count(&query, &snapshot).await?;
+    let (count, _) = counted(count, service.settings.dataverse_limits);
+    Ok(plain_text(count.to_string()))
+}
+
+/// A bare value.
+pub fn plain_text(text: impl Into<Body>) -> Response {
     let kind = HeaderValue::from_static("text/plain");
-    Ok(([(header::CONTENT_TYPE, kind)], Body::from(count.to_string())).into_response())
+    ([(header::CONTENT_TYPE, kind)], text.into()).into_response()
 }
 
 /// The answer to a query whose page is settled.
 async fn answer(
     service: &Service,
     call: &Call,
-    table: &Arc<Table>,
-    select: Select,
+    target: &Target,
+    mut select: Select,
     options: Options,
 ) -> Result<Collection> {
+    let table = &target.table;
     let annotations = call.prefer.annotations.clone();
-    let query = bind(&select, service.store.catalog(), &bind_options(&annotations))?;
+    let limits = service.settings.dataverse_limits;
+    let catalog = service.store.catalog();
     // Rows and total are of one moment.
     let snapshot: Arc<Snapshot> = service.store.snapshot();
+    let form = Form::of(service, &snapshot, call);
+    let context = format!("#{}", context_fragment(&select, table));
+    let page_size = call.prefer.max_page_size;
+    let expand = option(&options, "$expand");
+    let expansions = Expansions::take(&mut select, table, expand, page_size, catalog)?;
+    let BoundAnswer { query, encoder } = form.bind(&select, catalog)?;
     let plan = service.engine.plan(&query, &snapshot)?;
     let total =
         if query.count { Some(service.engine.count(&query, &snapshot).await?) } else { None };
+    let total = total.map(|rows| counted(rows, limits));
     let rows = service.engine.run(plan).await?;
-    let context = format!("{}$metadata#{}", call.base, context_fragment(&select, table));
-    let address = format!("{}{}", call.base, table.entity_set_name);
+    let address = format!("{}{}", call.base, target.path);
+    let options = call.for_link(options);
     let (style, page) = (query.style, query.page);
-    let primary_id = table.primary_id.clone();
     Ok(Collection {
         rows,
-        encoder: WebApiEncoder::new(&query, &annotations),
+        encoder,
+        expansions: expansions.start(&service.engine, &snapshot, &form),
         page_size: page.map(|p| p.size),
-        head: head(&context, total, &annotations),
+        head: head(Object::of(call, &context), total, &annotations),
         tail: Box::new(move |end| match (style, page) {
-            (Style::OData, Some(page)) if end.more => {
-                next_link(&address, options, page, end, &primary_id)
-            }
+            (Style::OData, Some(page)) if end.more => next_link(&address, options, page, end),
             (Style::OData, _) => Vec::new(),
-            (Style::FetchXml, page) => fetchxml_tail(&annotations, page, end, &primary_id),
+            (Style::FetchXml, page) => fetchxml_tail(&annotations, page, end),
         }),
     })
 }
 
-/// Which rows of an OData query go into this answer. With
-/// `odata.maxpagesize`, `$top` is ignored, as Dataverse documents; so it is on
-/// every page a skip token leads to. `$top` alone makes one page of its size.
-fn odata_page(mut select: Select, token: Option<Page>, prefer: &Prefer) -> Select {
+/// The value of an option that is not repeated.
+pub fn option<'o>(options: &'o Options, name: &str) -> &'o str {
+    options.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value.as_str())
+}
+
+/// Which rows of an OData query go into this answer. `$top` makes one answer
+/// without a link, if `odata.maxpagesize` is not there or has room for as many
+/// rows. A `$top` beyond the page size is ignored, as Dataverse documents, and so
+/// it is on every page a skip token leads to.
+fn odata_page(mut select: Select, token: Option<(Page, After)>, prefer: &Prefer) -> Select {
     let first = |size| Page { size, number: 1 };
-    select.page = match (token, prefer.max_page_size) {
-        (Some(page), _) => Some(page),
-        (None, Some(size)) => Some(first(size)),
-        (None, None) if select.top.is_some() => None,
-        (None, None) => Some(first(PAGE_SIZE_MAX)),
+    select.page = match (&token, prefer.max_page_size, select.top) {
+        (Some((page, _)), ..) => Some(*page),
+        (None, Some(size), Some(top)) if top <= size => None,
+        (None, Some(size), _) => Some(first(size)),
+        (None, None, Some(_)) => None,
+        (None, None, None) => Some(first(PAGE_SIZE_MAX)),
     };
+    select.after = token.map(|(_, after)| after);
     if select.page.is_some() {
         select.top = None;
     }
     select
 }
 
-fn fetchxml_page(text: &str, token: Option<Page>) -> Result<Select> {
+fn fetchxml_page(text: &str, token: Option<(Page, After)>) -> Result<Select> {
     if token.is_some() {
         let message = "$skiptoken does not go with fetchXml, which pages by itself";
         return Err(Error::invalid(codes::ODATA, message).into());
@@ -176,7 +228,7 @@ fn same_table(select: &Select, table: &Table, catalog: &Catalog) -> Result<()> {
 }
 
 /// Takes the skip token out of the options; it is the service's own.
-fn take_skip_token(options: &mut Options) -> Result<Option<Page>> {
+fn take_skip_token(options: &mut Options) -> Result<Option<(Page, After)>> {
     let mut page = None;
     let mut failed = None;
     options.retain(|(name, value)| {
@@ -195,9 +247,12 @@ fn take_skip_token(options: &mut Options) -> Result<Option<Page>> {
     }
 }
 
-/// Refuses options that a resource does not take.
-fn only(options: &Options, taken: &[&str], what: &str) -> Result<()> {
-    match options.iter().find(|(name, _)| !taken.contains(&name.as_str())) {
+/// Refuses options that a resource does not take. A tag is for plug-ins, and
+/// aliases are judged where they are used.
+pub fn only(options: &Options, taken: &[&str], what: &str) -> Result<()> {
+    let always = |name: &str| name == "tag" || name.starts_with('@');
+    let other = |(name, _): &&(String, String)| !taken.contains(&name.as_str()) && !always(name);
+    match options.iter().find(other) {
         None => Ok(()),
         Some((name, _)) => Err(Failure::from(Error::invalid(
             codes::ODATA,
@@ -209,31 +264,9 @@ fn only(options: &Options, taken: &[&str], what: &str) -> Result<()> {
     }
 }
 
-fn bind_options(annotations: &Annotations) -> BindOptions {
-    BindOptions { annotations: annotations.wants_values(), ..BindOptions::default() }
-}
-
-/// `primarykey eq guid`.
-fn has_primary_id(table: &Table, id: Guid) -> Filter {
-    let at = || Place::Part(table.entity_set_name.clone());
-    Filter::Condition(Condition {
-        column: ColumnRef {
-            path: Path::Here,
-            name: Name { text: table.primary_id.clone(), at: at() },
-        },
-        test: Test::Compare(Operator::Eq),
-        operands: vec![Operand::Value(Literal {
-            kind: LiteralKind::Guid,
-            text: guid_text(&id),
-            at: at(),
-        })],
-        at: at(),
-    })
-}
-
 /// The set and the properties asked for: `asyncoperations(name,ownerid(fullname))`.
 /// Aggregates and whole rows are just the set.
-fn context_fragment(select: &Select, table: &Table) -> String {
+pub fn context_fragment(select: &Select, table: &Table) -> String {
     let property = |table: &Table, name: &str| {
         table.column(name).map_or_else(|| name.to_owned(), |c| c.property_name())
     };
@@ -248,7 +281,11 @@ fn context_fragment(select: &Select, table: &Table) -> String {
     for expand in &select.expand {
         let columns = expand.select.iter().flatten().map(|name| name.text.clone());
         let columns: Vec<String> = columns.collect();
-        parts.push(format!("{}({})", expand.navigation.text, columns.join(",")));
+        let name = &expand.navigation.text;
+        match expand.reference {
+            true => parts.push(format!("{name}/$ref")),
+            false => parts.push(format!("{name}({})", columns.join(","))),
+        }
     }
     match parts.is_empty() {
         true => table.entity_set_name.clone(),
@@ -257,31 +294,24 @@ fn context_fragment(select: &Select, table: &Table) -> String {
 }
 
 /// The members before `value`.
-fn head(context: &str, total: Option<u64>, annotations: &Annotations) -> Vec<u8> {
-    let mut head = b"{\"@odata.context\":".to_vec();
-    json_text(context, &mut head);
-    if let Some(total) = total {
-        head.extend_from_slice(format!(",\"@odata.count\":{total}").as_bytes());
+pub fn head(mut head: Object, total: Option<(u64, bool)>, annotations: &Annotations) -> Vec<u8> {
+    if let Some((total, _)) = total {
+        head.raw("@odata.count", total.to_string());
     }
     if annotations.wants(terms::TOTAL_RECORD_COUNT) {
-        let total = total.map_or("-1".to_owned(), |t| t.to_string());
-        annotation(&mut head, terms::TOTAL_RECORD_COUNT, &total);
+        let total = total.map_or("-1".to_owned(), |(t, _)| t.to_string());
+        head.raw(&format!("@{}", terms::TOTAL_RECORD_COUNT), total);
     }
     if annotations.wants(terms::TOTAL_RECORD_COUNT_LIMIT_EXCEEDED) {
-        annotation(&mut head, terms::TOTAL_RECORD_COUNT_LIMIT_EXCEEDED, "false");
+        let exceeded = total.is_some_and(|(_, exceeded)| exceeded).to_string();
+        head.raw(&format!("@{}", terms::TOTAL_RECORD_COUNT_LIMIT_EXCEEDED), exceeded);
     }
-    head.push(b',');
-    head
+    head.open()
 }
 
-fn next_link(
-    address: &str,
-    mut options: Options,
-    page: Page,
-    end: End,
-    primary_id: &str,
-) -> Vec<u8> {
-    options.push(("$skiptoken".into(), paging::skip_token(page, end.ends, primary_id)));
+/// The member that leads to the next page.
+pub fn next_link(address: &str, mut options: Options, page: Page, end: End) -> Vec<u8> {
+    options.push(("$skiptoken".into(), paging::skip_token(page, end.keys)));
     let mut tail = b",\"@odata.nextLink\":".to_vec();
     json_text(&paging::link(address, &options), &mut tail);
     tail
@@ -289,19 +319,14 @@ fn next_link(
 
 /// Whether there is more, and the cookie to get it with: on the last page none,
 /// for clients read on as long as one comes.
-fn fetchxml_tail(
-    annotations: &Annotations,
-    page: Option<Page>,
-    end: End,
-    primary_id: &str,
-) -> Vec<u8> {
+fn fetchxml_tail(annotations: &Annotations, page: Option<Page>, end: End) -> Vec<u8> {
     let mut tail = Vec::new();
     if annotations.wants(terms::MORE_RECORDS) {
         annotation(&mut tail, terms::MORE_RECORDS, if end.more { "true" } else { "false" });
     }
     if let Some(page) = page.filter(|_| end.more && annotations.wants(terms::PAGING_COOKIE)) {
         let mut cookie = Vec::new();
-        json_text(&paging::fetchxml_cookie(page, end.ends, primary_id), &mut cookie);
+        json_text(&paging::fetchxml_cookie(page, end.keys), &mut cookie);
         annotation(&mut tail, terms::PAGING_COOKIE, &String::from_utf8_lossy(&cookie));
     }
     tail
@@ -312,8 +337,13 @@ fn annotation(out: &mut Vec<u8>, term: &str, value: &str) {
     out.extend_from_slice(format!(",\"@{term}\":{value}").as_bytes());
 }
 
-fn apply_preferences(prefer: &Prefer, paged: bool, response: &mut Response) {
-    if let Some(applied) = prefer.applied(paged) {
-        response.headers_mut().insert("preference-applied", applied);
+/// The headers that say in which form an answer is. `paged`: the page size of
+/// the client was honoured.
+pub fn finish(call: &Call, paged: bool, response: &mut Response) {
+    let headers = response.headers_mut();
+    let kind = HeaderValue::from_static(call.wanted.metadata.json());
+    headers.insert(header::CONTENT_TYPE, kind);
+    if let Some(applied) = call.prefer.applied(paged) {
+        headers.insert("preference-applied", applied);
     }
 }

@@ -5,7 +5,9 @@ use axum::http::{Method, header, request::Parts};
 use percent_encoding::percent_decode_str;
 
 use super::error::{Failure, Result};
+use super::negotiate::{Wanted, check_versions};
 use super::prefer::Prefer;
+use crate::dialect::odata::decode_options;
 use crate::error::{Error, codes};
 use crate::identity::Caller;
 
@@ -27,6 +29,11 @@ pub struct Call {
     /// As sent.
     pub query: String,
     pub prefer: Prefer,
+    pub wanted: Wanted,
+    /// The option `$format`, which links repeat.
+    pub format: Option<String>,
+    /// `If-None-Match`.
+    pub none_match: Option<String>,
     pub caller: Caller,
 }
 
@@ -42,14 +49,40 @@ impl Call {
         let path = percent_decode_str(path).decode_utf8().map_err(|e| {
             Error::invalid(codes::ODATA, "the path is not UTF-8 once decoded").caused_by(e)
         })?;
+        check_versions(&parts.headers)?;
+        let query = parts.uri.query().unwrap_or_default().to_owned();
+        let mut format = None;
+        for (name, value) in decode_options(&query)? {
+            if name == FORMAT && format.replace(value).is_some() {
+                let message = "option '$format' is given twice";
+                return Err(Error::invalid(codes::ODATA, message).into());
+            }
+        }
+        let none_match = parts.headers.get(header::IF_NONE_MATCH);
         Ok(Self {
             method: parts.method.clone(),
             base: format!("{}{ROOT}{version}/", address(parts)?),
             path: path.into_owned(),
-            query: parts.uri.query().unwrap_or_default().to_owned(),
+            query,
             prefer: Prefer::read(&parts.headers)?,
+            wanted: Wanted::read(&parts.headers, format.as_deref())?,
+            format,
+            none_match: none_match.and_then(|v| v.to_str().ok()).map(str::to_owned),
             caller: Caller::default(),
         })
+    }
+
+    /// The options of the query, decoded; `$format` has been read already.
+    pub fn options(&self) -> Result<Vec<(String, String)>> {
+        let mut options = decode_options(&self.query)?;
+        options.retain(|(name, _)| name != FORMAT);
+        Ok(options)
+    }
+
+    /// Options for a link to more of the same.
+    pub fn for_link(&self, mut options: Vec<(String, String)>) -> Vec<(String, String)> {
+        options.extend(self.format.clone().map(|format| (FORMAT.to_owned(), format)));
+        options
     }
 }
 
@@ -58,6 +91,9 @@ pub fn address(parts: &Parts) -> Result<String> {
     let scheme = parts.extensions.get::<Scheme>().map_or("http", |scheme| scheme.0);
     Ok(format!("{scheme}://{}", host(parts)?))
 }
+
+/// The option that names the form of the answer.
+const FORMAT: &str = "$format";
 
 /// Any `v9.x`.
 fn is_served(version: &str) -> bool {

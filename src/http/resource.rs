@@ -210,14 +210,14 @@ fn unquoted(value: &str) -> String {
     }
 }
 
-/// Splits outside quotes and parentheses.
-fn split(text: &str, separator: char) -> Vec<&str> {
+/// Splits outside quotes, parentheses and lists.
+pub fn split(text: &str, separator: char) -> Vec<&str> {
     let (mut quoted, mut depth) = (false, 0_usize);
     text.split(move |c| {
         match c {
             '\'' => quoted = !quoted,
-            '(' if !quoted => depth += 1,
-            ')' if !quoted => depth = depth.saturating_sub(1),
+            '(' | '[' if !quoted => depth += 1,
+            ')' | ']' if !quoted => depth = depth.saturating_sub(1),
             _ => {}
         }
         c == separator && !quoted && depth == 0

@@ -24,6 +24,7 @@ pub const LIFECYCLE_COLUMNS: &[&str] = &[
     "workflowstagename",
     "recurrencepattern",
     "recurrencestarttime",
+    "versionnumber",
 ];
 
 /// Column numbers, looked up once.

@@ -3,6 +3,9 @@
 
 use std::sync::Arc;
 
+use chrono_tz::Tz;
+
+use super::context::Calendar;
 use super::{Aggregate, DateGrouping, LinkType, Operator, Page, Style};
 use crate::catalog::{self, Table};
 use crate::value::Value;
@@ -17,18 +20,48 @@ pub struct BoundQuery {
     pub filter: Option<Predicate>,
     pub aggregate: bool,
     pub distinct: bool,
+    /// More rows to aggregate are an error.
+    pub aggregate_limit: Option<u64>,
     /// The columns of the plan, in order; hidden ones come last.
     pub outputs: Vec<Output>,
     pub order: Vec<OrderKey>,
     pub top: Option<u64>,
     pub page: Option<Page>,
+    /// For each sort key the output with its values, where pages start after a
+    /// row; empty where they are found by their number.
+    pub page_keys: Vec<PageKey>,
+    /// The row that the page starts after.
+    pub after: Option<After>,
     /// The total number of rows is wanted beside the rows.
     pub count: bool,
+    /// Where parts of dates are read.
+    pub timezone: Tz,
+    pub calendar: Calendar,
+}
+
+impl BoundQuery {
+    /// The nearest source that a source is or hangs on and whose rows are found
+    /// apart from the others: tested, or of which one is taken; the root otherwise.
+    pub fn part_of(&self, source: usize) -> usize {
+        match source.checked_sub(1).map(|join| &self.joins[join]) {
+            None => 0,
+            Some(join) if matches!(join.link_type, LinkType::Exists | LinkType::First) => source,
+            Some(join) => self.part_of(join.to.source),
+        }
+    }
+
+    /// The source a predicate looks at that a source is or hangs on.
+    pub fn in_predicate(&self, source: usize) -> Option<usize> {
+        let join = source.checked_sub(1).map(|join| &self.joins[join])?;
+        if join.in_predicate { Some(source) } else { self.in_predicate(join.to.source) }
+    }
 }
 
 #[derive(Clone, Debug)]
 pub struct Join {
     pub link_type: LinkType,
+    /// Only a [`Predicate::Exists`] looks at it.
+    pub in_predicate: bool,
     pub table: Arc<Table>,
     /// Unique in the query; the plan's table alias.
     pub alias: String,
@@ -58,12 +91,57 @@ pub enum Predicate {
         operator: Operator,
         operands: Vec<Value>,
     },
+    /// The time lies in the fiscal period with this number, of any year.
+    FiscalPeriod {
+        column: Column,
+        number: u32,
+    },
+    /// The part is false or unknown.
+    NotTrue(Box<Predicate>),
+    /// A row of this source, which is joined in predicates only, belongs to the
+    /// row of the source it hangs on and satisfies the join's filter.
+    Exists(usize),
     /// `Eq` to `Le` between two columns of one type.
     CompareColumns {
         left: Column,
         operator: Operator,
         right: Column,
     },
+}
+
+impl Predicate {
+    /// The parts that all have to be true.
+    pub fn conjuncts(&self) -> Vec<&Predicate> {
+        match self {
+            Self::And(parts) => parts.iter().flat_map(Self::conjuncts).collect(),
+            other => vec![other],
+        }
+    }
+
+    /// Whether it looks at rows that are joined in predicates only.
+    pub fn tests_rows(&self) -> bool {
+        match self {
+            Self::Exists(_) => true,
+            Self::And(parts) | Self::Or(parts) => parts.iter().any(Self::tests_rows),
+            Self::Not(part) | Self::NotTrue(part) => part.tests_rows(),
+            Self::Compare { .. } | Self::CompareColumns { .. } | Self::FiscalPeriod { .. } => false,
+        }
+    }
+
+    /// Adds the sources whose columns it names.
+    pub fn sources(&self, found: &mut Vec<usize>) {
+        match self {
+            Self::And(parts) | Self::Or(parts) => parts.iter().for_each(|p| p.sources(found)),
+            Self::Not(part) | Self::NotTrue(part) => part.sources(found),
+            Self::Compare { column, .. } | Self::FiscalPeriod { column, .. } => {
+                found.push(column.source);
+            }
+            Self::CompareColumns { left, right, .. } => {
+                found.extend([left.source, right.source]);
+            }
+            Self::Exists(_) => {}
+        }
+    }
 }
 
 /// What an output column holds.
@@ -100,6 +178,22 @@ impl Output {
     pub fn facts(&self) -> &catalog::Column {
         &self.table.columns[self.column.column]
     }
+}
+
+/// A sort key as a paging cookie has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageKey {
+    pub name: String,
+    pub output: usize,
+}
+
+/// The last row of an earlier page.
+#[derive(Clone, Debug, PartialEq)]
+pub struct After {
+    /// The number of that page.
+    pub page: u64,
+    /// A value for each sort key.
+    pub values: Vec<Value>,
 }
 
 /// A sort key: an output, or a column that need not be shown.

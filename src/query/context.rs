@@ -4,8 +4,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use chrono_tz::Tz;
+use chrono_tz::{TZ_VARIANTS, Tz};
 
+use crate::catalog::nearest;
+use crate::error::{Error, Result, codes};
 use crate::identity::{BUSINESS_UNIT, SYSTEM_USER};
 use crate::value::Guid;
 
@@ -39,8 +41,23 @@ impl Default for Context {
     }
 }
 
+/// A time zone by its name in the IANA database, in any case.
+pub fn timezone(name: &str) -> Result<Tz> {
+    let name = name.trim();
+    let found = TZ_VARIANTS.iter().find(|zone| zone.name().eq_ignore_ascii_case(name));
+    found.copied().ok_or_else(|| {
+        let near = nearest(name, TZ_VARIANTS.iter().map(|zone| zone.name()));
+        let hint = near.map_or_else(
+            || "; time zones have names such as 'Europe/Oslo'".to_owned(),
+            |near| format!("; did you mean '{near}'?"),
+        );
+        let message = format!("'{name}' is not a time zone{hint}");
+        Error::invalid(codes::INVALID_ARGUMENT, message)
+    })
+}
+
 /// The organization's week and fiscal year.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Calendar {
     /// 0 is Sunday (`weekstartdaycode`).
     pub week_start: u32,
@@ -56,7 +73,7 @@ impl Default for Calendar {
 }
 
 /// The length of a fiscal period (`fiscalperiodtype`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FiscalPeriod {
     Annually,
     SemiAnnually,
@@ -97,5 +114,22 @@ impl Relations for NoRelations {
 
     fn descendants(&self, _: &str, _: &str, _: Guid) -> Vec<Guid> {
         Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_zones_have_their_usual_names() {
+        assert_eq!(timezone(" europe/oslo ").ok(), Some(Tz::Europe__Oslo));
+        assert_eq!(timezone("UTC").ok(), Some(Tz::UTC));
+        let said = |name| timezone(name).expect_err("is refused").message;
+        assert_eq!(
+            said("Europe/Olso"),
+            "'Europe/Olso' is not a time zone; did you mean 'Europe/Oslo'?"
+        );
+        assert!(said("+01:00").contains("names such as"), "{}", said("+01:00"));
     }
 }

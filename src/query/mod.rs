@@ -8,11 +8,16 @@
 pub mod bind;
 pub mod bound;
 pub mod context;
+pub mod cookie;
+pub mod dates;
+pub mod fiscal;
 pub mod functions;
+pub mod limits;
 pub mod operators;
 mod text;
 
 pub use self::context::Context;
+pub use self::cookie::Cookie;
 pub use self::functions::Function;
 pub use self::operators::{Operator, Test};
 
@@ -65,6 +70,9 @@ pub struct Select {
     pub top: Option<u64>,
     /// Rows a page, and the page from 1.
     pub page: Option<Page>,
+    /// The page starts after the row that a cookie tells, as far as rows have
+    /// keys; else it is found by its number.
+    pub after: Option<After>,
     /// The total number of rows is wanted beside the rows.
     pub count: bool,
 }
@@ -90,7 +98,21 @@ impl Select {
             skip: 0,
             top: None,
             page: None,
+            after: None,
             count: false,
+        }
+    }
+
+    /// Leaves out rows of the root table before anything else is done with them.
+    pub fn restrict(&mut self, within: &Filter) {
+        match &mut self.input {
+            Input::Select(inner) => inner.restrict(within),
+            Input::Concat(all) => all.iter_mut().for_each(|inner| inner.restrict(within)),
+            Input::Table => {
+                let asked = self.filter.take();
+                let filters = [Some(within.clone()), asked].into_iter().flatten().collect();
+                self.filter = Some(Filter::And(filters));
+            }
         }
     }
 }
@@ -135,11 +157,21 @@ pub struct Page {
     pub number: u64,
 }
 
+/// Where the page before ended, as a client handed it back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct After {
+    pub cookie: Cookie,
+    /// Where the cookie stands in the query.
+    pub at: Place,
+}
+
 /// The columns asked of the root table or of a link.
 #[derive(Clone, Debug)]
 pub enum Columns {
     /// Every readable column.
     All,
+    /// Every readable column, and some once more under names of their own.
+    AllAnd(Vec<Column>),
     List(Vec<Column>),
 }
 
@@ -230,10 +262,10 @@ pub enum LinkType {
 pub struct Link {
     pub link_type: LinkType,
     pub table: Name,
-    /// Column of the linked table.
-    pub from: Name,
+    /// Column of the linked table; the only relationship's where it is left out.
+    pub from: Option<Name>,
     /// Column of the enclosing table.
-    pub to: Name,
+    pub to: Option<Name>,
     pub alias: Option<Name>,
     pub columns: Columns,
     /// Part of the join condition.

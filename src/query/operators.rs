@@ -524,3 +524,50 @@ pub const OPERATORS: &[ConditionOperator] = &[
         Test::Dates(Dates::InOrAfterFiscalPeriodAndYear),
     ),
 ];
+
+/// The operator that a query function of the Web API stands for, by its name
+/// without namespace.
+pub fn query_function(name: &str) -> Option<&'static ConditionOperator> {
+    OPERATORS.iter().find(|operator| operator.query_function == Some(name))
+}
+
+impl Test {
+    /// The first operator that makes this test.
+    pub fn operator(self) -> Option<&'static ConditionOperator> {
+        let makes = |meaning: &Meaning| match meaning {
+            Meaning::Test(test) => *test == self,
+            Meaning::Pattern { .. } => false,
+        };
+        OPERATORS.iter().find(|operator| makes(&operator.meaning))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn no_name_stands_twice() {
+        let names: HashSet<_> = OPERATORS.iter().map(|o| o.name).collect();
+        assert_eq!(names.len(), OPERATORS.len());
+        let functions: Vec<_> = OPERATORS.iter().filter_map(|o| o.query_function).collect();
+        assert_eq!(functions.iter().collect::<HashSet<_>>().len(), functions.len());
+        for name in functions {
+            assert_eq!(query_function(name).and_then(|o| o.query_function), Some(name));
+        }
+        assert!(query_function("Contains").is_none() && query_function("today").is_none());
+    }
+
+    #[test]
+    fn tests_that_are_not_comparisons_have_one_operator_each() {
+        for operator in OPERATORS {
+            if let Meaning::Test(test) = operator.meaning
+                && !matches!(test, Test::Compare(_))
+            {
+                assert_eq!(test.operator().map(|o| o.name), Some(operator.name));
+            }
+        }
+    }
+}

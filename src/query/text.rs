@@ -3,26 +3,18 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use super::bound::{BoundQuery, Column, OrderTarget, OutputRole, Predicate};
+use chrono_tz::Tz;
+
+use super::bound::{BoundQuery, Column, Join, OrderTarget, OutputRole, Predicate};
 use super::{Aggregate, DatePart, LinkType, Operator};
 use crate::value::{Value, date_text, guid_text, time_text};
 
 impl Display for BoundQuery {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "from {}", self.root.logical_name)?;
-        for join in &self.joins {
-            let link_type = match join.link_type {
-                LinkType::Inner => "inner",
-                LinkType::Outer => "outer",
-                LinkType::Exists => "exists",
-                LinkType::First => "first",
-            };
-            let table = &join.table.logical_name;
-            let from = &join.table.columns[join.from].logical_name;
-            write!(f, "\n{link_type} {table} as {} on {}", join.alias, self.named(join.to))?;
-            write!(f, " = {}.{from}", join.alias)?;
-            if let Some(filter) = &join.filter {
-                write!(f, " and {}", self.predicate(filter))?;
+        for (index, join) in self.joins.iter().enumerate() {
+            if self.in_predicate(index + 1).is_none() {
+                write!(f, "\n{} {}", link_word(join.link_type), self.join(join))?;
             }
         }
         if let Some(filter) = &self.filter {
@@ -39,6 +31,12 @@ impl Display for BoundQuery {
                 write!(f, "{nested}/")?;
             }
             write!(f, "{}: {}", output.name, role(output.role, &column))?;
+            if let OutputRole::Group(Some(grouping)) = output.role
+                && grouping.local
+                && self.timezone != Tz::UTC
+            {
+                write!(f, " in {}", self.timezone)?;
+            }
             for (word, other) in [("name", output.name_output), ("table", output.type_output)] {
                 if let Some(other) = other {
                     write!(f, ", {word} in {other}")?;
@@ -52,11 +50,18 @@ impl Display for BoundQuery {
             };
             write!(f, "\norder {by}{}", if key.descending { " descending" } else { "" })?;
         }
+        if let Some(limit) = self.aggregate_limit {
+            write!(f, "\nat most {limit} rows aggregated")?;
+        }
         if let Some(top) = self.top {
             write!(f, "\ntop {top}")?;
         }
         if let Some(page) = self.page {
             write!(f, "\npage {} of {} rows", page.number, page.size)?;
+        }
+        if let Some(after) = &self.after {
+            let values: Vec<String> = after.values.iter().map(value).collect();
+            write!(f, "\nafter {} on page {}", values.join(", "), after.page)?;
         }
         if self.count {
             write!(f, "\ncount")?;
@@ -66,6 +71,29 @@ impl Display for BoundQuery {
 }
 
 impl BoundQuery {
+    /// `table as alias on parent = column and filter`
+    fn join(&self, join: &Join) -> String {
+        let table = &join.table.logical_name;
+        let from = &join.table.columns[join.from].logical_name;
+        let alias = &join.alias;
+        let mut text = format!("{table} as {alias} on {} = {alias}.{from}", self.named(join.to));
+        if let Some(filter) = &join.filter {
+            text.push_str(&format!(" and {}", self.predicate(filter)));
+        }
+        text
+    }
+
+    /// A source that a predicate looks at, with what is joined to it.
+    fn tested(&self, source: usize) -> String {
+        let mut text = self.join(&self.joins[source - 1]);
+        for join in &self.joins {
+            if !join.in_predicate && self.in_predicate(join.to.source) == Some(source) {
+                text.push_str(&format!(", {} {}", link_word(join.link_type), self.join(join)));
+            }
+        }
+        text
+    }
+
     /// `source.column`, the root by its table's name.
     fn named(&self, column: Column) -> String {
         let (source, table) = match column.source.checked_sub(1).map(|i| &self.joins[i]) {
@@ -81,9 +109,13 @@ impl BoundQuery {
             format!("({})", parts.join(word))
         };
         match predicate {
+            Predicate::And(parts) if parts.is_empty() => "true".into(),
+            Predicate::Or(parts) if parts.is_empty() => "false".into(),
             Predicate::And(parts) => list(parts, " and "),
             Predicate::Or(parts) => list(parts, " or "),
             Predicate::Not(part) => format!("not {}", self.predicate(part)),
+            Predicate::NotTrue(part) => format!("not true {}", self.predicate(part)),
+            Predicate::Exists(source) => format!("exists ({})", self.tested(*source)),
             Predicate::Compare { column, operator, operands } => {
                 let mut text = format!("{} {}", self.named(*column), operator_word(*operator));
                 for operand in operands {
@@ -92,10 +124,22 @@ impl BoundQuery {
                 }
                 text
             }
+            Predicate::FiscalPeriod { column, number } => {
+                format!("{} in-fiscal-period {number}", self.named(*column))
+            }
             Predicate::CompareColumns { left, operator, right } => {
                 format!("{} {} {}", self.named(*left), operator_word(*operator), self.named(*right))
             }
         }
+    }
+}
+
+fn link_word(link_type: LinkType) -> &'static str {
+    match link_type {
+        LinkType::Inner => "inner",
+        LinkType::Outer => "outer",
+        LinkType::Exists => "exists",
+        LinkType::First => "first",
     }
 }
 

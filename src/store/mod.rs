@@ -14,6 +14,7 @@ mod numbering;
 mod recover;
 mod snapshot;
 mod tables;
+mod versions;
 mod writer;
 
 use std::path::Path;
@@ -32,6 +33,7 @@ use self::chunk_file::ChunkFiles;
 use self::folder::FolderLock;
 use self::journal::Journal;
 use self::tables::TableState;
+use self::versions::Versions;
 use self::writer::{Request, Writer};
 use crate::catalog::Catalog;
 use crate::error::{Error, ErrorKind, Result, codes};
@@ -77,6 +79,7 @@ pub struct Store {
     catalog: Arc<Catalog>,
     tables: Arc<Mutex<Vec<TableState>>>,
     files: ChunkFiles,
+    versions: Arc<Versions>,
     requests: Option<mpsc::Sender<Request>>,
     writer: Option<JoinHandle<()>>,
     _lock: FolderLock,
@@ -89,9 +92,17 @@ impl Store {
         let (journal, numbering) = Journal::open(&dir.join("journal"), &catalog)?;
         let files = ChunkFiles::open(dir)?;
         let tables = recover::recover(&journal, &files, &numbering, &catalog)?;
+        let versions = Arc::new(Versions::after(&tables));
         let tables = Arc::new(Mutex::new(tables));
         let lifecycle = writer::lifecycle_columns(&catalog);
-        let writer = Writer { journal, numbering, tables: tables.clone(), lifecycle, failed: None };
+        let writer = Writer {
+            journal,
+            numbering,
+            tables: tables.clone(),
+            versions: versions.clone(),
+            lifecycle,
+            failed: None,
+        };
         let (requests, receiver) = mpsc::channel(QUEUE_MAX);
         let thread = std::thread::Builder::new()
             .name("sysjob-writer".into())
@@ -101,6 +112,7 @@ impl Store {
             catalog,
             tables,
             files,
+            versions,
             requests: Some(requests),
             writer: Some(thread),
             _lock: lock,
@@ -153,6 +165,7 @@ impl Store {
         }
         for start in (0..batch.num_rows()).step_by(ROWS_MAX) {
             let part = batch.slice(start, ROWS_MAX.min(batch.num_rows() - start));
+            let part = self.versions.stamp_batch(table, &part)?;
             let file = self.files.write(facts, &part)?;
             let (reply, answer) = oneshot::channel();
             let request = Request::Append { table, batch: part, file, reply };

@@ -19,6 +19,7 @@ use super::column;
 use super::journal::{ChunkEntry, Journal};
 use super::numbering::Numbering;
 use super::tables::{Row, TableState, missing_key};
+use super::versions::Versions;
 use super::{Appended, Change};
 use crate::error::{Error, ErrorKind, Result, codes};
 use crate::job;
@@ -40,6 +41,7 @@ pub struct Writer {
     pub journal: Journal,
     pub numbering: Numbering,
     pub tables: Arc<Mutex<Vec<TableState>>>,
+    pub versions: Arc<Versions>,
     /// By table: the columns whose changes are journaled apart from the row.
     pub lifecycle: Vec<Vec<usize>>,
     /// Set by the first failed flush.
@@ -111,7 +113,8 @@ impl Writer {
         {
             let tables = self.tables.lock();
             for (changes, reply) in commits {
-                let answer = self.usable().and_then(|()| group.stage(changes, &tables));
+                let answer =
+                    self.usable().and_then(|()| group.stage(changes, &tables, &self.versions));
                 answers.push((reply, answer));
             }
         }
@@ -250,12 +253,19 @@ impl Group {
     }
 
     /// Takes in one request's changes, all or none.
-    fn stage(&mut self, changes: Vec<Change>, tables: &[TableState]) -> Result<Appended> {
+    fn stage(
+        &mut self,
+        changes: Vec<Change>,
+        tables: &[TableState],
+        versions: &Versions,
+    ) -> Result<Appended> {
         self.check(&changes, tables)?;
+        let version = versions.next();
         let mut done = Appended::default();
         for change in changes {
             match change {
-                Change::Insert { table, values } => {
+                Change::Insert { table, mut values } => {
+                    versions.stamp(table, &mut values, version);
                     let id = key_of(tables, table, &values)?;
                     match self.find(tables, table, &id) {
                         Some(number) => {
@@ -268,7 +278,8 @@ impl Group {
                     self.ids.insert((table, id), Some(tables[table].next() + rows.len() as u64));
                     rows.push(Some(values));
                 }
-                Change::Update { table, id, values } => {
+                Change::Update { table, id, mut values } => {
+                    versions.stamp(table, &mut values, version);
                     if let Some(number) = self.find(tables, table, &id) {
                         self.update(tables, table, number, values);
                     }

@@ -98,9 +98,13 @@ pub fn read(snapshot: &Snapshot) -> Model {
         for chunk in table.chunks() {
             let columns: Vec<usize> =
                 (0..facts.columns.len()).filter(|c| chunk.column(*c).is_some()).collect();
+            let versions = facts.version_index();
             for row in (0..chunk.rows()).filter(|r| chunk.alive().is_none_or(|a| a.value(*r))) {
-                let cells: Cells =
+                let mut cells: Cells =
                     columns.iter().map(|c| (*c, chunk.value(row, *c, schema))).collect();
+                // The store gives versions, not the caller.
+                let version = cells.remove(&versions);
+                assert!(matches!(version, Some(Value::Int64(1..))), "{version:?}");
                 let Some(Value::Guid(id)) = cells.get(&facts.primary_id_index()) else {
                     panic!("a row of {} has no key: {cells:?}", facts.logical_name)
                 };

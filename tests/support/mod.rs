@@ -14,6 +14,7 @@ use sysjob::encode::{Format, RowWriter};
 use sysjob::engine::Engine;
 use sysjob::error::Result;
 use sysjob::import::{Sink, trace};
+use sysjob::query::Context;
 use sysjob::store::{Appended, Snapshot, Store};
 
 use datafusion::arrow::array::RecordBatch;
@@ -46,7 +47,7 @@ pub async fn rows(
     dialect: Dialect,
     text: &str,
 ) -> Result<Rows> {
-    let plan = ask::plans(engine, snapshot, Some(dialect), text)?.remove(0);
+    let plan = ask::plans(engine, snapshot, Some(dialect), text, Context::default())?.remove(0);
     let schema = engine.schema(plan.clone())?;
     let mut writer = RowWriter::new(Format::Json, &schema, Vec::new())?;
     for batch in engine.collect(plan).await? {

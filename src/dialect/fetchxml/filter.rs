@@ -1,24 +1,27 @@
 //! `filter` and `condition` elements → [`query::Filter`](crate::query::Filter).
 
+use super::Parser;
 use super::operators;
 use super::reader::Element;
+use super::vocabulary::hint;
 use crate::error::{Error, Result, codes};
 use crate::query::operators::{Arguments, ConditionOperator, Meaning};
 use crate::query::{
-    ColumnRef, Condition, Filter, Literal, LiteralKind, Name, Operand, Operator, Path, Test,
+    ColumnRef, Condition, Filter, LinkType, Literal, LiteralKind, Name, Operand, Operator, Path,
+    Quantifier, Related, Test,
 };
 
 /// All `filter` elements of an entity or a link; siblings are ANDed.
-pub fn filters(parent: &Element) -> Result<Option<Filter>> {
+pub fn filters(parser: &Parser, parent: &Element) -> Result<Option<Filter>> {
     let mut parts = Vec::new();
     for element in parent.children_named("filter") {
-        parts.extend(filter(element)?);
+        parts.extend(filter(parser, element)?);
     }
     Ok(combine(parts, Filter::And))
 }
 
 /// One `filter`; an empty one restricts nothing.
-fn filter(element: &Element) -> Result<Option<Filter>> {
+fn filter(parser: &Parser, element: &Element) -> Result<Option<Filter>> {
     let combine_with = match element.get("type") {
         None | Some("and") => Filter::And,
         Some("or") => Filter::Or,
@@ -32,17 +35,35 @@ fn filter(element: &Element) -> Result<Option<Filter>> {
     for child in &element.children {
         match child.name.as_str() {
             "condition" => parts.push(Filter::Condition(condition(child)?)),
-            "filter" => parts.extend(filter(child)?),
-            _ => {
-                let link_type = child.get("link-type").unwrap_or("inner");
-                let message = format!(
-                    "a 'link-entity' of type '{link_type}' inside a filter is not supported"
-                );
-                return Err(Error::unsupported(message).at(child.at.clone()));
-            }
+            "filter" => parts.extend(filter(parser, child)?),
+            _ => parts.push(Filter::Related(Box::new(related(parser, child)?))),
         }
     }
     Ok(combine(parts, combine_with))
+}
+
+/// The link types of links inside filters.
+const QUANTIFIERS: [(&str, Quantifier); 4] = [
+    ("any", Quantifier::Any),
+    ("not any", Quantifier::NotAny),
+    ("all", Quantifier::All),
+    ("not all", Quantifier::NotAll),
+];
+
+/// A `link-entity` inside a filter.
+fn related(parser: &Parser, element: &Element) -> Result<Related> {
+    let given = element.attribute("link-type");
+    let link_type = given.map_or("inner", |a| a.value.as_str());
+    let Some((_, quantifier)) = QUANTIFIERS.iter().find(|(name, _)| *name == link_type) else {
+        let near = hint(link_type, QUANTIFIERS.iter().map(|(name, _)| *name));
+        let message = format!(
+            "a link inside a filter is of type 'any', 'not any', 'all' or 'not all', not \
+             '{link_type}'{near}"
+        );
+        let at = given.map_or(&element.at, |a| &a.at);
+        return Err(Error::invalid(codes::BAD_LINK_TYPE, message).at(at.clone()));
+    };
+    Ok(Related { quantifier: *quantifier, link: parser.link_of(element, LinkType::Exists)? })
 }
 
 fn combine(mut parts: Vec<Filter>, with: fn(Vec<Filter>) -> Filter) -> Option<Filter> {

@@ -6,22 +6,21 @@
 
 mod filter;
 mod operators;
+mod paging;
 mod reader;
 mod vocabulary;
 
 #[cfg(test)]
 mod tests;
 
-use self::reader::Element;
+use self::paging::{Rows, positive};
+use self::reader::{Attribute, Element};
 use self::vocabulary::{hint, is_set};
 use crate::error::{Error, Result, codes};
 use crate::query::{
-    Aggregate, Column, ColumnRef, Columns, DateGrouping, DatePart, Link, LinkType, Order, OrderBy,
-    Page, Path, Role, Select, Style,
+    Aggregate, Column, ColumnRef, Columns, DateGrouping, DatePart, Filter, Link, LinkType, Order,
+    OrderBy, Path, Role, Select, Style,
 };
-
-/// Rows on a page, unless the query says less; more are not given.
-const PAGE_ROWS_MAX: u64 = 5000;
 
 /// Parses one `fetch` element.
 pub fn parse(text: &str) -> Result<Select> {
@@ -45,16 +44,8 @@ impl Parser {
             let message = format!("'mapping' is 'logical', not '{}'", mapping.value);
             return Err(Error::invalid(codes::BAD_MAPPING, message).at(mapping.at.clone()));
         }
-        let top = positive(fetch, "top")?;
-        let page = page(fetch)?;
-        let count = is_set(fetch, "returntotalrecordcount");
-        if let Some(top) = fetch.attribute("top") {
-            let paging = ["page", "count"].into_iter().find(|name| fetch.get(name).is_some());
-            if let Some(name) = paging.or(count.then_some("returntotalrecordcount")) {
-                let message = format!("'top' cannot be combined with '{name}'");
-                return Err(Error::invalid(codes::INVALID_ARGUMENT, message).at(top.at.clone()));
-            }
-        }
+        let Rows { top, page, after, count } = paging::rows(fetch)?;
+        let retained = is_retained(fetch)?;
         let entity = only_entity(fetch)?;
         let mut order = Vec::new();
         for parent in [fetch, entity] {
@@ -63,12 +54,15 @@ impl Parser {
         Ok(Select {
             columns: self.columns(entity, true)?,
             links: self.links(entity)?,
-            filter: filter::filters(entity)?,
+            filter: if retained { Some(no_rows()) } else { filter::filters(self, entity)? },
             aggregate: self.aggregate,
             distinct: self.distinct,
             order,
+            raw_order: is_set(fetch, "useraworderby"),
+            aggregate_limit: positive(fetch, "aggregatelimit")?,
             top,
             page,
+            after,
             count,
             ..Select::of(Style::FetchXml, entity.required("name")?)
         })
@@ -97,11 +91,10 @@ impl Parser {
                     Error::invalid(codes::PLAIN_ATTRIBUTE_IN_AGGREGATE, message).at(all.at.clone())
                 );
             }
-            if let Some(alias) = attributes.iter().find_map(|a| a.attribute("alias")) {
-                let message = "an alias beside 'all-attributes' is not supported";
-                return Err(Error::unsupported(message).at(alias.at.clone()));
-            }
-            return Ok(Columns::All);
+            // Those without an alias are among all attributes.
+            let listed = attributes.into_iter().map(column).collect::<Result<Vec<_>>>()?;
+            let named: Vec<_> = listed.into_iter().filter(|c| c.alias.is_some()).collect();
+            return Ok(if named.is_empty() { Columns::All } else { Columns::AllAnd(named) });
         }
         if attributes.is_empty() && root && !self.aggregate {
             return Ok(Columns::All);
@@ -114,14 +107,18 @@ impl Parser {
     }
 
     fn link(&self, element: &Element) -> Result<Link> {
+        self.link_of(element, link_type(element)?)
+    }
+
+    fn link_of(&self, element: &Element, link_type: LinkType) -> Result<Link> {
         Ok(Link {
-            link_type: link_type(element)?,
+            link_type,
             table: element.required("name")?,
-            from: element.required("from")?,
-            to: element.required("to")?,
+            from: element.name_of("from").filter(|n| !n.text.is_empty()),
+            to: element.name_of("to").filter(|n| !n.text.is_empty()),
             alias: element.name_of("alias").filter(|a| !a.text.is_empty()),
             columns: self.columns(element, false)?,
-            filter: filter::filters(element)?,
+            filter: filter::filters(self, element)?,
             links: self.links(element)?,
             order: self.orders(element)?,
         })
@@ -167,6 +164,23 @@ impl Parser {
     }
 }
 
+/// Whether only rows under long-term retention are asked for.
+fn is_retained(fetch: &Element) -> Result<bool> {
+    match fetch.attribute("datasource") {
+        None => Ok(false),
+        Some(source) if source.value == "retained" => Ok(true),
+        Some(source) => {
+            let message = format!("'datasource' is 'retained', not '{}'", source.value);
+            Err(Error::invalid(codes::INVALID_ARGUMENT, message).at(source.at.clone()))
+        }
+    }
+}
+
+/// Nothing is moved to long-term retention here.
+fn no_rows() -> Filter {
+    Filter::Or(Vec::new())
+}
+
 fn only_entity(fetch: &Element) -> Result<&Element> {
     let mut entities = fetch.children_named("entity");
     let entity = entities.next().ok_or_else(|| {
@@ -182,37 +196,6 @@ fn only_entity(fetch: &Element) -> Result<&Element> {
     }
 }
 
-fn page(fetch: &Element) -> Result<Option<Page>> {
-    let (count, number) = (positive(fetch, "count")?, positive(fetch, "page")?);
-    if count.is_none() && number.is_none() {
-        return Ok(None);
-    }
-    let size = count.unwrap_or(PAGE_ROWS_MAX).min(PAGE_ROWS_MAX);
-    Ok(Some(Page { size, number: number.unwrap_or(1) }))
-}
-
-/// A whole number from 1, where the attribute is there.
-fn positive(element: &Element, name: &str) -> Result<Option<u64>> {
-    let Some(attribute) = element.attribute(name) else {
-        return Ok(None);
-    };
-    let text = attribute.value.trim();
-    // Small enough that page times size cannot overflow.
-    match text.parse::<i64>() {
-        Ok(number) if (1..=i64::from(i32::MAX)).contains(&number) => {
-            Ok(Some(number.unsigned_abs()))
-        }
-        Ok(number) if number < 1 => {
-            let message = format!("'{name}' is {number}; it must be greater than 0");
-            Err(Error::invalid(codes::VALUE_MUST_BE_POSITIVE, message).at(attribute.at.clone()))
-        }
-        _ => {
-            let message = format!("'{name}' is '{text}'; it must be a whole number");
-            Err(Error::invalid(codes::INVALID_ARGUMENT, message).at(attribute.at.clone()))
-        }
-    }
-}
-
 fn link_type(element: &Element) -> Result<LinkType> {
     let Some(attribute) = element.attribute("link-type") else {
         return Ok(LinkType::Inner);
@@ -222,10 +205,7 @@ fn link_type(element: &Element) -> Result<LinkType> {
         "inner" | "natural" => Ok(LinkType::Inner),
         "outer" => Ok(LinkType::Outer),
         "exists" | "in" => Ok(LinkType::Exists),
-        "matchfirstrowusingcrossapply" => {
-            let message = format!("the link-type '{value}' is not supported");
-            Err(Error::unsupported(message).at(attribute.at.clone()))
-        }
+        "matchfirstrowusingcrossapply" => Ok(LinkType::First),
         "any" | "not any" | "all" | "not all" => {
             let message = format!("a link of type '{value}' belongs inside a filter");
             Err(Error::invalid(codes::BAD_LINK_TYPE, message).at(attribute.at.clone()))
@@ -250,6 +230,9 @@ fn column(element: &Element) -> Result<Column> {
 }
 
 fn role(element: &Element) -> Result<Role> {
+    if let Some(function) = element.attribute("rowaggregate") {
+        return row_aggregate(element, function);
+    }
     let group = is_set(element, "groupby");
     let date_part = date_part(element)?;
     if let Some(dategrouping) = element.attribute("dategrouping")
@@ -284,6 +267,21 @@ fn role(element: &Element) -> Result<Role> {
             return Err(Error::invalid(codes::BAD_AGGREGATE, message).at(aggregate.at.clone()));
         }
     }))
+}
+
+fn row_aggregate(element: &Element, function: &Attribute) -> Result<Role> {
+    let bad = |code, message: String| Err(Error::invalid(code, message).at(function.at.clone()));
+    if function.value != "CountChildren" {
+        let message = format!("'rowaggregate' is 'CountChildren', not '{}'", function.value);
+        return bad(codes::BAD_AGGREGATE, message);
+    }
+    if let Some(other) = ["aggregate", "groupby"].into_iter().find(|o| element.get(o).is_some()) {
+        return bad(codes::BAD_AGGREGATE, format!("'rowaggregate' stands beside '{other}'"));
+    }
+    if element.get("alias").is_none_or(|alias| alias.trim().is_empty()) {
+        return bad(codes::MISSING_ATTRIBUTE, "'rowaggregate' needs an alias".into());
+    }
+    Ok(Role::CountChildren)
 }
 
 fn date_part(element: &Element) -> Result<Option<DateGrouping>> {

@@ -3,12 +3,18 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
+
+use chrono_tz::Tz;
 
 use super::parse;
 use crate::catalog::Catalog;
 use crate::error::{Error, Place};
+use crate::query::Context;
 use crate::query::bind::{BindOptions, bind};
+use crate::query::context::Relations;
+use crate::query::operators::OPERATORS;
+use crate::value::{Guid, parse_time};
 
 static CATALOG: LazyLock<Catalog> = LazyLock::new(Catalog::built_in);
 
@@ -54,6 +60,74 @@ fn check(file: &str, options: &BindOptions) {
     assert_eq!(golden, actual, "{file} ends differently");
 }
 
+/// A Friday morning in Oslo, with relations that show who was asked for.
+fn in_oslo() -> BindOptions {
+    let context = Context {
+        now: parse_time("2024-03-15T10:34:56Z").expect("a time"),
+        timezone: Tz::Europe__Oslo,
+        relations: Arc::new(Neighbours),
+        ..Context::default()
+    };
+    BindOptions { context, ..BindOptions::default() }
+}
+
+/// Everyone has one team, one subordinate, one row above and two below.
+#[derive(Debug)]
+struct Neighbours;
+
+fn beside(id: Guid, last: u8) -> Guid {
+    let mut beside = id;
+    beside[15] = last;
+    beside
+}
+
+impl Relations for Neighbours {
+    fn teams_of(&self, users: &[Guid]) -> Vec<Guid> {
+        users.iter().map(|user| beside(*user, user[15] | 0xd0)).collect()
+    }
+
+    fn subordinates(&self, user: Guid) -> Vec<Guid> {
+        vec![beside(user, 0x02)]
+    }
+
+    fn ancestors(&self, _: &str, _: &str, id: Guid) -> Vec<Guid> {
+        vec![beside(id, 0xaa)]
+    }
+
+    fn descendants(&self, _: &str, _: &str, id: Guid) -> Vec<Guid> {
+        vec![beside(id, 0xb1), beside(id, 0xb2)]
+    }
+}
+
+const OPERATOR_FILES: [&str; 4] = [
+    "fetchxml/operators-compare.txt",
+    "fetchxml/operators-dates.txt",
+    "fetchxml/operators-caller.txt",
+    "fetchxml/operators-refused.txt",
+];
+
+#[test]
+fn operators() {
+    for file in OPERATOR_FILES {
+        check(file, &in_oslo());
+    }
+}
+
+#[test]
+fn every_operator_has_a_golden_case() {
+    let read = |file| std::fs::read_to_string(golden_path(file)).expect("a golden file");
+    let text: String = OPERATOR_FILES.map(read).concat();
+    for operator in OPERATORS {
+        let condition = format!("operator='{}'", operator.name);
+        assert!(text.contains(&condition), "no golden file has {condition}");
+    }
+}
+
+#[test]
+fn parts_of_dates() {
+    check("fetchxml/dategrouping.txt", &in_oslo());
+}
+
 #[test]
 fn documented_queries() {
     check("fetchxml/documented.txt", &BindOptions::default());
@@ -80,6 +154,11 @@ fn aggregates_and_order() {
 }
 
 #[test]
+fn paging_and_fetch_attributes() {
+    check("fetchxml/fetch.txt", &BindOptions::default());
+}
+
+#[test]
 fn annotations() {
     check("fetchxml/annotations.txt", &BindOptions { annotations: true, ..BindOptions::default() });
 }
@@ -102,4 +181,34 @@ fn a_query_cut_short_is_refused() {
             assert!(parse(&record[start..cut]).is_err(), "{}", &record[start..cut]);
         }
     }
+}
+
+/// Nothing a text can hold makes reading it expensive.
+#[test]
+fn hostile_texts_are_refused() {
+    let refused = |text: &str, part: &str| {
+        let error = parse(text).expect_err("hostile").to_string();
+        assert!(error.contains(part), "{error}");
+    };
+    let mut laughs = String::from("<!DOCTYPE fetch [<!ENTITY a0 'ha'>");
+    for i in 1..20 {
+        let _ = write!(laughs, "<!ENTITY a{i} '{}'>", format!("&a{};", i - 1).repeat(10));
+    }
+    laughs.push_str("]><fetch><entity name='&a19;'/></fetch>");
+    refused(&laughs, "DOCTYPE");
+    refused("<!DOCTYPE fetch SYSTEM 'file:///etc/passwd'><fetch/>", "DOCTYPE");
+    for inside in ["filter", "link-entity"] {
+        let open = format!("<{inside}>").repeat(10_000);
+        let close = format!("</{inside}>").repeat(10_000);
+        let text = format!("<fetch><entity name='account'>{open}{close}</entity></fetch>");
+        refused(&text, "deeper than");
+    }
+    refused(&"<fetch>".repeat(100_000), "deeper than");
+    refused(&" ".repeat(2 << 20), "at most");
+    refused("<fetch>\u{0}</fetch>", "holds no text");
+    // Many mistakes are counted, the first ones told.
+    let many = "<atribute/>".repeat(1000);
+    let error = parse(&format!("<fetch><entity name='account'>{many}</entity></fetch>"));
+    let error = error.expect_err("no such element").to_string();
+    assert!(error.contains("(and 999 more: line 1: ") && error.len() < 2000, "{error}");
 }

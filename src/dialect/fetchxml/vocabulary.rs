@@ -3,6 +3,7 @@
 //! Rule: an attribute that would change the answer is either read or refused by
 //! name; only those without any effect on the answer may be passed over.
 
+use super::operators;
 use super::reader::{Attribute, Element};
 use crate::catalog::nearest;
 use crate::error::{Error, Result, codes};
@@ -16,8 +17,8 @@ enum Use {
     Flag(u32),
     /// No effect on the answer: speed, designers' notes, older protocols.
     Hint,
-    /// Would change the answer and is not offered, unless it has one of these values.
-    Refused(&'static [&'static str]),
+    /// Would change the answer and is not offered.
+    Refused,
     /// Part of the schema, but the service rejects it with this code.
     Rejected(u32),
 }
@@ -30,8 +31,6 @@ struct ElementRule {
     children: &'static [&'static str],
 }
 
-const FALSE: &[&str] = &["false", "0"];
-
 const ELEMENTS: &[ElementRule] = &[
     ElementRule {
         name: "fetch",
@@ -43,17 +42,16 @@ const ELEMENTS: &[ElementRule] = &[
             ("top", Read),
             ("count", Read),
             ("page", Read),
-            // The page number alone says which rows are wanted.
-            ("paging-cookie", Hint),
+            ("paging-cookie", Read),
             ("returntotalrecordcount", Flag(codes::INVALID_ARGUMENT)),
             ("distinct", Flag(codes::BAD_DISTINCT)),
             ("aggregate", Flag(codes::INVALID_ARGUMENT)),
-            ("aggregatelimit", Refused(&[])),
+            ("aggregatelimit", Read),
             ("latematerialize", Flag(codes::INVALID_ARGUMENT)),
-            ("datasource", Refused(&[])),
+            ("datasource", Read),
             ("options", Hint),
             ("no-lock", Flag(codes::BAD_NO_LOCK)),
-            ("useraworderby", Refused(FALSE)),
+            ("useraworderby", Flag(codes::BAD_USERAWORDERBY)),
             ("min-active-row-version", Flag(codes::INVALID_ARGUMENT)),
         ],
         children: &["entity", "order"],
@@ -93,7 +91,7 @@ const ELEMENTS: &[ElementRule] = &[
             // Times are grouped in UTC, which is also the caller's zone.
             ("usertimezone", Flag(codes::INVALID_ARGUMENT)),
             ("distinct", Flag(codes::BAD_DISTINCT)),
-            ("rowaggregate", Refused(&[])),
+            ("rowaggregate", Read),
             ("addedby", Hint),
             ("build", Hint),
         ],
@@ -131,9 +129,9 @@ const ELEMENTS: &[ElementRule] = &[
             ("value", Read),
             ("valueof", Read),
             ("entityname", Read),
-            ("aggregate", Refused(&[])),
-            ("alias", Refused(&[])),
-            ("rowaggregate", Refused(&[])),
+            ("aggregate", Refused),
+            ("alias", Refused),
+            ("rowaggregate", Refused),
             ("uiname", Hint),
             ("uitype", Hint),
             ("uihidden", Hint),
@@ -143,34 +141,45 @@ const ELEMENTS: &[ElementRule] = &[
     ElementRule { name: "value", attributes: &[("uiname", Hint), ("uitype", Hint)], children: &[] },
 ];
 
-/// Refuses everything FetchXML does not have or sysjob does not offer.
+/// Refuses everything FetchXML does not have or sysjob does not offer; all such
+/// mistakes of a query at once.
 pub fn check(root: &Element) -> Result<()> {
     if root.name != "fetch" {
         let message = format!("the outermost element is 'fetch', not '{}'", root.name);
         return Err(Error::invalid(codes::INVALID_NODE, message).at(root.at.clone()));
     }
-    check_element(root)
+    let mut problems = Vec::new();
+    check_element(root, &mut problems);
+    match problems.into_iter().reduce(Error::and) {
+        Some(error) => Err(error),
+        None => Ok(()),
+    }
 }
 
-fn check_element(element: &Element) -> Result<()> {
-    let rule = ELEMENTS
-        .iter()
-        .find(|rule| rule.name == element.name)
-        .ok_or_else(|| Error::internal(format!("no rule for '{}'", element.name)))?;
+fn check_element(element: &Element, problems: &mut Vec<Error>) {
+    let Some(rule) = ELEMENTS.iter().find(|rule| rule.name == element.name) else {
+        return problems.push(Error::internal(format!("no rule for '{}'", element.name)));
+    };
     for attribute in &element.attributes {
-        check_attribute(rule, attribute)?;
+        problems.extend(check_attribute(rule, attribute).err());
     }
     if element.name != "value" && !element.text.trim().is_empty() {
         let message = format!("'{}' holds no text", element.name);
-        return Err(Error::invalid(codes::INVALID_NODE, message).at(element.at.clone()));
+        problems.push(Error::invalid(codes::INVALID_NODE, message).at(element.at.clone()));
+    }
+    if element.name == "condition"
+        && let Some(operator) = element.name_of("operator").filter(|o| !o.text.is_empty())
+    {
+        problems.extend(operators::find(&operator).err());
     }
     for child in &element.children {
-        if !rule.children.contains(&child.name.as_str()) {
-            return Err(misplaced(rule, child));
+        if rule.children.contains(&child.name.as_str()) {
+            check_element(child, problems);
+        } else {
+            // What it means to hold is anyone's guess.
+            problems.push(misplaced(rule, child));
         }
-        check_element(child)?;
     }
-    Ok(())
 }
 
 fn check_attribute(rule: &ElementRule, attribute: &Attribute) -> Result<()> {
@@ -191,13 +200,7 @@ fn check_attribute(rule: &ElementRule, attribute: &Attribute) -> Result<()> {
             let message = format!("the attribute '{name}' of '{}' is not allowed", rule.name);
             Err(Error::invalid(*code, message).at(attribute.at.clone()))
         }
-        Refused(harmless) => {
-            if name == "useraworderby" {
-                flag(attribute, codes::BAD_USERAWORDERBY)?;
-            }
-            if harmless.contains(&attribute.value.as_str()) {
-                return Ok(());
-            }
+        Refused => {
             let message = format!("the attribute '{name}' of '{}' is not supported", rule.name);
             Err(Error::unsupported(message).at(attribute.at.clone()))
         }

@@ -1,13 +1,13 @@
 //! A reading position in the tokens of one option, and the pieces that several
-//! options share: symbols, names, column paths, and errors that say what was
-//! expected and what stands there instead.
+//! options share: symbols, names, and errors that say what was expected and what
+//! stands there instead.
 
-use super::functions;
+use super::aliases::Aliases;
 use super::lexer::{self, Token, TokenKind, excerpt};
 use crate::error::{Error, ErrorKind, Place, Result, codes};
-use crate::query::{ColumnRef, Name, Path};
+use crate::query::Name;
 
-/// How deep parentheses and `not` may be nested.
+/// How deep parentheses, operators and other parts may be nested.
 pub const DEPTH_MAX: usize = 100;
 
 pub(super) struct Cursor<'a> {
@@ -16,12 +16,17 @@ pub(super) struct Cursor<'a> {
     /// Invariant: at most the index of the last token, which is `End`.
     next: usize,
     depth: usize,
+    /// Nothing where OData does not allow parameter aliases.
+    aliases: Option<&'a Aliases>,
+    /// The range variables of the lambda expressions around the next token.
+    variables: Vec<String>,
 }
 
 impl<'a> Cursor<'a> {
     /// Reads an option's text; an empty one is an error.
-    pub fn new(option: &'a str, text: &str) -> Result<Self> {
-        let cursor = Self { option, tokens: lexer::tokens(option, text)?, next: 0, depth: 0 };
+    pub fn new(option: &'a str, text: &str, aliases: Option<&'a Aliases>) -> Result<Self> {
+        let tokens = lexer::tokens(option, text)?;
+        let cursor = Self { option, tokens, next: 0, depth: 0, aliases, variables: Vec::new() };
         if cursor.at_end() {
             return Err(cursor.error("the option is empty"));
         }
@@ -112,75 +117,51 @@ impl<'a> Cursor<'a> {
         if token.kind != TokenKind::Word {
             return Err(self.expected(what));
         }
-        if token.text.starts_with('@') {
-            return Err(self.unsupported(&format!("parameter alias '{}'", excerpt(&token.text))));
-        }
-        if token.text.starts_with('$') {
+        if token.text.starts_with(['@', '$']) {
             return Err(self.expected(what));
         }
         let token = self.advance();
         Ok(self.name(token))
     }
 
-    /// `column` or `navigation/…/column`.
-    pub fn column_path(&mut self) -> Result<ColumnRef> {
-        self.refuse_function()?;
-        let mut name = self.require_name("a column")?;
-        let mut navigation = Vec::new();
-        while self.at_symbol('/') {
-            // A blank here is a missing name, not a longer path.
-            if self.peek_second().position != self.position() + 1 {
-                self.advance();
-                return Err(self.expected("a column directly after '/'"));
-            }
-            self.advance();
-            self.refuse_path_segment()?;
-            navigation.push(std::mem::replace(&mut name, self.require_name("a column")?));
-        }
-        let path = if navigation.is_empty() { Path::Here } else { Path::Navigation(navigation) };
-        Ok(ColumnRef { path, name })
+    /// Whether a parameter alias such as `@p1` is next.
+    pub fn at_alias(&self) -> bool {
+        self.peek().kind == TokenKind::Word && self.peek().text.starts_with('@')
     }
 
-    /// A call where only a column can stand, named for what it is.
-    fn refuse_function(&self) -> Result<()> {
-        let called = self.peek_second().kind == TokenKind::Symbol('(');
-        if self.peek().kind != TokenKind::Word || !called {
-            return Ok(());
-        }
-        let name = &self.peek().text;
-        if functions::is_built_in(name) || functions::is_query_function(name) {
-            return Err(self.unsupported(&format!("function '{name}' in this place")));
-        }
-        Ok(())
+    /// Takes an alias and gives a cursor over its value; nothing if it has none.
+    pub fn alias_value(&mut self) -> Result<Option<Cursor<'a>>> {
+        let Some(aliases) = self.aliases else {
+            let alias = excerpt(&self.peek().text);
+            let message = format!("parameter alias '{alias}' in {}", self.option);
+            return Err(self.unsupported(&message));
+        };
+        let at = self.place(self.position());
+        let alias = self.advance();
+        aliases.value(&alias.text, at)
     }
 
-    /// What may follow `/` in OData but is not a column.
-    fn refuse_path_segment(&self) -> Result<()> {
-        let segment = self.peek();
-        if segment.kind != TokenKind::Word {
-            return Ok(());
-        }
-        let text = segment.text.as_str();
-        let called = self.peek_second().kind == TokenKind::Symbol('(');
-        if matches!(text, "any" | "all") && called {
-            return Err(self.unsupported(&format!("lambda operator '{text}'")));
-        }
-        if text.starts_with('$') {
-            return Err(self.unsupported(&format!("path segment '{}'", excerpt(text))));
-        }
-        if text.contains('.') {
-            let what = if called { "function after a path" } else { "type cast" };
-            return Err(self.unsupported(&format!("{what} '{}'", excerpt(text))));
-        }
-        Ok(())
+    /// Whether a name is a range variable here.
+    pub fn is_variable(&self, name: &str) -> bool {
+        self.variables.iter().any(|variable| variable == name)
+    }
+
+    /// Runs a parser that knows one more range variable.
+    pub fn with_variable<T>(
+        &mut self,
+        name: &str,
+        parse: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        self.variables.push(name.to_owned());
+        let result = self.nested(parse);
+        self.variables.pop();
+        result
     }
 
     /// Runs a parser one level deeper.
     pub fn nested<T>(&mut self, parse: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         if self.depth == DEPTH_MAX {
-            let message = format!("nested deeper than {DEPTH_MAX} levels");
-            let error = Error::new(ErrorKind::Limit, codes::ODATA, message);
-            return Err(error.at(self.place(self.position())));
+            return Err(too_deep(self.place(self.position())));
         }
         self.depth += 1;
         let result = parse(self);
@@ -210,6 +191,12 @@ impl<'a> Cursor<'a> {
     pub fn expected(&self, what: &str) -> Error {
         self.error(format!("expected {what}, found {}", found(self.peek())))
     }
+}
+
+/// Something is nested deeper than [`DEPTH_MAX`].
+pub(super) fn too_deep(at: Place) -> Error {
+    let message = format!("nested deeper than {DEPTH_MAX} levels");
+    Error::new(ErrorKind::Limit, codes::ODATA, message).at(at)
 }
 
 fn is_word(token: &Token, word: &str) -> bool {

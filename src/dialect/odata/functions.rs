@@ -1,136 +1,52 @@
-//! The names of functions and operators that OData or Dataverse define, so that
-//! one that is not offered is refused as what it is and a misspelt one gets the
-//! nearest right name.
+//! The names of functions that OData or Dataverse define, so that one that is not
+//! offered is refused as what it is and a misspelt one gets the nearest right name.
 
 use crate::catalog::nearest;
+use crate::query::functions::{CALLS, Spelling};
+use crate::query::operators::{ConditionOperator, OPERATORS, query_function};
 
 /// What query functions are qualified with.
 pub(super) const NAMESPACE: &str = "Microsoft.Dynamics.CRM.";
 
-/// The text functions that Dataverse offers in `$filter`.
-pub(super) const TEXT: [&str; 3] = ["contains", "startswith", "endswith"];
-
-/// Functions of OData 4.01 that Dataverse does not offer.
+/// Functions of OData that are not offered.
 const REFUSED: &[&str] = &[
-    "cast",
-    "ceiling",
-    "concat",
-    "date",
-    "day",
-    "floor",
-    "fractionalseconds",
-    "hour",
-    "indexof",
-    "isof",
-    "length",
-    "matchesPattern",
-    "maxdatetime",
-    "mindatetime",
-    "minute",
-    "month",
-    "now",
-    "round",
-    "second",
-    "substring",
-    "substringof",
-    "time",
-    "tolower",
-    "totaloffsetminutes",
-    "totalseconds",
-    "toupper",
-    "trim",
-    "year",
     "case",
+    "cast",
+    "geo.distance",
+    "geo.intersects",
+    "geo.length",
     "hassubset",
+    "hassubsequence",
+    "isof",
+    "substringof",
+    "totalseconds",
 ];
 
-/// Dataverse query functions by name without the namespace.
-const QUERY: &[&str] = &[
-    "Above",
-    "AboveOrEqual",
-    "Between",
-    "Contains",
-    "ContainValues",
-    "DoesNotContainValues",
-    "EqualBusinessId",
-    "EqualUserId",
-    "EqualUserLanguage",
-    "EqualUserOrUserHierarchy",
-    "EqualUserOrUserHierarchyAndTeams",
-    "EqualUserOrUserTeams",
-    "EqualUserTeams",
-    "In",
-    "InFiscalPeriod",
-    "InFiscalPeriodAndYear",
-    "InFiscalYear",
-    "InOrAfterFiscalPeriodAndYear",
-    "InOrBeforeFiscalPeriodAndYear",
-    "Last7Days",
-    "LastFiscalPeriod",
-    "LastFiscalYear",
-    "LastMonth",
-    "LastWeek",
-    "LastXDays",
-    "LastXFiscalPeriods",
-    "LastXFiscalYears",
-    "LastXHours",
-    "LastXMonths",
-    "LastXWeeks",
-    "LastXYears",
-    "LastYear",
-    "Next7Days",
-    "NextFiscalPeriod",
-    "NextFiscalYear",
-    "NextMonth",
-    "NextWeek",
-    "NextXDays",
-    "NextXFiscalPeriods",
-    "NextXFiscalYears",
-    "NextXHours",
-    "NextXMonths",
-    "NextXWeeks",
-    "NextXYears",
-    "NextYear",
-    "NotBetween",
-    "NotEqualBusinessId",
-    "NotEqualUserId",
-    "NotIn",
-    "NotUnder",
-    "OlderThanXDays",
-    "OlderThanXHours",
-    "OlderThanXMinutes",
-    "OlderThanXMonths",
-    "OlderThanXWeeks",
-    "OlderThanXYears",
-    "On",
-    "OnOrAfter",
-    "OnOrBefore",
-    "ThisFiscalPeriod",
-    "ThisFiscalYear",
-    "ThisMonth",
-    "ThisWeek",
-    "ThisYear",
-    "Today",
-    "Tomorrow",
-    "Under",
-    "UnderOrEqual",
-    "Yesterday",
-];
-
-/// A function of OData itself.
-pub(super) fn is_built_in(name: &str) -> bool {
-    TEXT.contains(&name) || REFUSED.contains(&name)
+/// A function that is written `name(argument,…)`.
+pub(super) fn call(name: &str) -> Option<&'static Spelling> {
+    CALLS.iter().find(|spelling| spelling.name == name)
 }
 
-/// A Dataverse query function with its namespace.
-pub(super) fn is_query_function(name: &str) -> bool {
-    name.strip_prefix(NAMESPACE).is_some_and(|short| QUERY.contains(&short))
+/// A Dataverse query function by its name with namespace.
+pub(super) fn operator(name: &str) -> Option<&'static ConditionOperator> {
+    name.strip_prefix(NAMESPACE).and_then(query_function)
+}
+
+/// A function of OData that is not offered.
+pub(super) fn is_refused(name: &str) -> bool {
+    REFUSED.contains(&name)
+}
+
+/// Any function of OData or Dataverse.
+pub(super) fn is_known(name: &str) -> bool {
+    is_refused(name) || call(name).is_some() || operator(name).is_some()
 }
 
 /// The right name nearest to a misspelt function.
 pub(super) fn nearest_function(name: &str) -> Option<String> {
     // A query function without its namespace is meant as one with it.
     let short = name.rsplit('.').next().unwrap_or(name);
-    let text = nearest(name, TEXT.into_iter()).map(str::to_owned);
-    text.or_else(|| nearest(short, QUERY.iter().copied()).map(|n| format!("{NAMESPACE}{n}")))
+    let call = nearest(name, CALLS.iter().map(|spelling| spelling.name)).map(str::to_owned);
+    let names = OPERATORS.iter().filter_map(|operator| operator.query_function);
+    call.or_else(|| nearest(short, names).map(|near| format!("{NAMESPACE}{near}")))
 }

@@ -4,6 +4,7 @@
 //! Shapes are judged here (what could be a GUID, a date, a number), values are
 //! not: the column a literal is compared with decides what it means.
 
+use super::json;
 use crate::error::{Error, ErrorKind, Place, Result, codes};
 
 /// The longest option that is read, in characters.
@@ -19,7 +20,8 @@ pub(super) enum TokenKind {
     Word,
     /// `'…'`; the text is the content, doubled quotes folded.
     Text,
-    /// `"…"` as in the JSON arrays of query functions; the text is the content.
+    /// A text in a JSON array, in either kind of quotes, or `"…"` outside of one;
+    /// the text is the content.
     Quoted,
     Number,
     Guid,
@@ -48,6 +50,10 @@ pub(super) fn tokens(option: &str, text: &str) -> Result<Vec<Token>> {
     let mut tokens = Vec::new();
     loop {
         let token = lexer.token()?;
+        if token.kind == TokenKind::Symbol('[') {
+            json::array(&mut lexer, token, &mut tokens)?;
+            continue;
+        }
         let end = token.kind == TokenKind::End;
         tokens.push(token);
         if end {
@@ -61,7 +67,7 @@ pub(super) fn place(option: &str, position: usize) -> Place {
     Place::Option { name: option.to_owned(), position }
 }
 
-struct Lexer<'a> {
+pub(super) struct Lexer<'a> {
     option: &'a str,
     text: &'a str,
     chars: Vec<char>,
@@ -77,16 +83,28 @@ impl Lexer<'_> {
         };
         let (kind, text) = match first {
             '\'' => (TokenKind::Text, self.text_literal()?),
-            '"' => (TokenKind::Quoted, self.json_string()?),
+            '"' => (TokenKind::Quoted, self.json_string('"')?),
             _ if self.guid_ahead() => {
                 self.next += GUID_LENGTH;
                 (TokenKind::Guid, self.since(position))
             }
-            '0'..='9' | '-' => self.number_or_time()?,
+            '0'..='9' => self.number_or_time()?,
+            '-' if self.chars.get(position + 1).is_some_and(char::is_ascii_digit) => {
+                self.number_or_time()?
+            }
+            '-' if self.word_ahead(position + 1, "INF") => {
+                self.next += "-INF".len();
+                (TokenKind::Number, self.since(position))
+            }
             _ if starts_word(first) => {
                 self.next += 1;
                 self.take_while(in_word);
-                (TokenKind::Word, self.since(position))
+                let word = self.since(position);
+                let kind = match word.as_str() {
+                    "INF" | "NaN" => TokenKind::Number,
+                    _ => TokenKind::Word,
+                };
+                (kind, word)
             }
             _ => {
                 self.next += 1;
@@ -115,23 +133,37 @@ impl Lexer<'_> {
         Err(self.unterminated(start))
     }
 
-    /// `"…"` with the escapes of JSON.
-    fn json_string(&mut self) -> Result<String> {
+    /// A text between quotes with the escapes of JSON.
+    pub fn json_string(&mut self, quote: char) -> Result<String> {
         let start = self.next;
         self.next += 1;
         let mut escaped = false;
+        // What stands between the quotes, as JSON would have it between its own.
+        let mut content = String::from("\"");
         while let Some(&c) = self.chars.get(self.next) {
             self.next += 1;
             match c {
-                _ if escaped => escaped = false,
-                '\\' => escaped = true,
-                '"' => {
-                    return serde_json::from_str(&self.since(start)).map_err(|_| {
+                '\'' if escaped && quote == '\'' => {
+                    content.pop();
+                    content.push(c);
+                    escaped = false;
+                }
+                _ if escaped => {
+                    content.push(c);
+                    escaped = false;
+                }
+                '"' if quote != '"' => content.push_str("\\\""),
+                _ if c == quote => {
+                    content.push('"');
+                    return serde_json::from_str(&content).map_err(|_| {
                         let text = excerpt(&self.since(start));
                         self.error(start, format!("{text} is not a JSON string"))
                     });
                 }
-                _ => {}
+                _ => {
+                    content.push(c);
+                    escaped = c == '\\';
+                }
             }
         }
         Err(self.unterminated(start))
@@ -166,25 +198,52 @@ impl Lexer<'_> {
         shaped && !after.is_some_and(|c| in_word(*c) || *c == '-')
     }
 
-    fn take_while(&mut self, keep: impl Fn(char) -> bool) {
+    /// Whether a word stands here by itself.
+    fn word_ahead(&self, at: usize, word: &str) -> bool {
+        let end = at + word.chars().count();
+        self.chars.get(at..end).is_some_and(|ahead| ahead.iter().copied().eq(word.chars()))
+            && !self.chars.get(end).is_some_and(|c| in_word(*c))
+    }
+
+    /// The next character that is no blank, which is not taken.
+    pub fn peek_char(&mut self) -> Option<char> {
+        self.take_while(char::is_whitespace);
+        self.chars.get(self.next).copied()
+    }
+
+    /// Where the next character stands.
+    pub fn position(&self) -> usize {
+        self.next
+    }
+
+    /// Takes one character as a symbol.
+    pub fn symbol(&mut self) -> Option<Token> {
+        let position = self.next;
+        let symbol = *self.chars.get(position)?;
+        self.next += 1;
+        Some(Token { kind: TokenKind::Symbol(symbol), text: symbol.to_string(), position })
+    }
+
+    pub fn take_while(&mut self, keep: impl Fn(char) -> bool) {
         while self.chars.get(self.next).is_some_and(|c| keep(*c)) {
             self.next += 1;
         }
     }
 
-    fn since(&self, start: usize) -> String {
+    pub fn since(&self, start: usize) -> String {
         self.chars[start..self.next].iter().collect()
     }
 
+    /// As the OData library words it: the position is that of the end. A quote
+    /// right after a word opens a literal of a type, such as `duration'…'`.
     fn unterminated(&self, start: usize) -> Error {
-        let text = excerpt(self.text);
-        self.error(
-            start,
-            format!("There is an unterminated string literal at position {start} in '{text}'."),
-        )
+        let before = start.checked_sub(1).and_then(|i| self.chars.get(i));
+        let what = if before.is_some_and(|c| in_word(*c)) { "literal" } else { "string literal" };
+        let (end, text) = (self.chars.len(), excerpt(self.text));
+        self.error(start, format!("There is an unterminated {what} at position {end} in '{text}'."))
     }
 
-    fn error(&self, position: usize, message: String) -> Error {
+    pub fn error(&self, position: usize, message: String) -> Error {
         Error::invalid(codes::ODATA, message).at(place(self.option, position))
     }
 }
@@ -208,7 +267,7 @@ fn in_word(c: char) -> bool {
 }
 
 /// `-12`, `1.5`, `2e-3`.
-fn is_number(text: &str) -> bool {
+pub(super) fn is_number(text: &str) -> bool {
     let digits = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
     let unsigned = text.strip_prefix('-').unwrap_or(text);
     let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
@@ -284,7 +343,7 @@ mod tests {
             assert_eq!(all.len(), 2, "{text}");
             all[0].0
         };
-        for number in ["0", "-12", "1.5", "2e-3", "2E+3", "-0.5e10"] {
+        for number in ["0", "-12", "1.5", "2e-3", "2E+3", "-0.5e10", "INF", "-INF", "NaN"] {
             assert_eq!(kind(number), TokenKind::Number, "{number}");
         }
         for time in [
@@ -309,7 +368,7 @@ mod tests {
 
     #[test]
     fn what_only_looks_like_a_literal_is_named() {
-        for text in ["12abc", "2024-5-1", "10:30:00", "1.", "-x", "2024-05-01T10:00:00+2", "5L"] {
+        for text in ["12abc", "2024-5-1", "10:30:00", "1.", "-1x", "2024-05-01T10:00:00+2", "5L"] {
             let error = tokens("$filter", &format!("a eq {text}")).expect_err(text).to_string();
             assert_eq!(
                 error,
@@ -331,8 +390,14 @@ mod tests {
         let error = tokens("$filter", "name eq 'abc").expect_err("open").to_string();
         assert_eq!(
             error,
-            "$filter position 8: There is an unterminated string literal at position 8 in \
+            "$filter position 8: There is an unterminated string literal at position 12 in \
              'name eq 'abc'."
+        );
+        let error = tokens("$filter", "lastname eq 'O'Bryan'").expect_err("open").to_string();
+        assert_eq!(
+            error,
+            "$filter position 20: There is an unterminated literal at position 21 in \
+             'lastname eq 'O'Bryan''."
         );
         assert!(tokens("$filter", "[\"a\\\"]").is_err(), "the quote is escaped");
     }
@@ -342,6 +407,13 @@ mod tests {
         assert_eq!(kinds(r#""a\"b\u00e5'c""#)[0], (TokenKind::Quoted, "a\"bå'c".into(), 0));
         let error = tokens("$filter", r#"["\q"]"#).expect_err("no escape").to_string();
         assert_eq!(error, r#"$filter position 1: "\q" is not a JSON string"#);
+    }
+
+    #[test]
+    fn a_minus_sign_before_anything_but_a_number_is_an_operator() {
+        for text in ["-a", "- 1", "-(1)", "-INFO"] {
+            assert_eq!(kinds(text)[0].0, TokenKind::Symbol('-'), "{text}");
+        }
     }
 
     #[test]

@@ -3,46 +3,42 @@
 //!
 //! Names stay text with their option and character position; binding resolves
 //! them. What OData knows and sysjob does not offer is refused by its name.
+//!
+//! Parts: [`lexer`] and [`json`] the tokens, [`cursor`] the place in them,
+//! [`expression`] the grammar of values and conditions and [`node`] what they
+//! come to, with [`path`], [`lambda`], [`query_function`] and [`aliases`];
+//! [`filter`], [`lists`], [`expand`] and [`apply`] the options; [`request`] whole
+//! requests.
 
+mod aliases;
 mod apply;
 mod cursor;
+mod expand;
+mod expression;
 mod filter;
 mod functions;
+mod json;
+mod lambda;
 mod lexer;
 mod lists;
+mod node;
+mod options;
+mod path;
 mod query_function;
 mod request;
 
+pub use self::apply::STAGES_MAX;
 pub use self::cursor::DEPTH_MAX;
+pub use self::expand::EXPAND_MAX;
 pub use self::lexer::OPTION_LENGTH_MAX;
-pub use self::lists::EXPAND_MAX;
 pub use self::request::{Request, decode_options, parse_request};
 
-use crate::catalog::{Table, nearest};
-use crate::error::{Error, Place, Result, codes};
-use crate::query::{Columns, Name, Order, OrderBy, Path, Select, Style};
+use crate::catalog::Table;
+use crate::error::{Error, Place, Result};
+use crate::query::{Filter, Input, Select};
 
-use self::apply::Apply;
-use self::lists::SortKey;
-
-/// The options that are read here.
-const OFFERED: [&str; 7] =
-    ["$select", "$filter", "$orderby", "$top", "$count", "$expand", "$apply"];
-
-/// Options of OData that Dataverse does not offer either.
-const REFUSED: [&str; 8] = [
-    "$skip",
-    "$search",
-    "$format",
-    "$compute",
-    "$levels",
-    "$index",
-    "$schemaversion",
-    "$deltatoken",
-];
-
-/// Options of the Web API outside OData that are not offered.
-const REFUSED_PLAIN: [&str; 4] = ["sql", "savedQuery", "userQuery", "tag"];
+use self::apply::Stages;
+use self::options::{LANGUAGES, Options, alone};
 
 /// What the options of a collection read ask.
 #[derive(Debug)]
@@ -53,118 +49,96 @@ pub enum Query {
         /// `$count=true` beside it: the total is wanted too.
         count: bool,
     },
+    /// `sql=`: the text of a statement.
+    Sql(String),
 }
 
-/// Reads the decoded options of a request on a table's entity set: either
-/// `fetchXml`, perhaps with `$count`, or the options that [`parse`] reads.
+/// Which comes first where both are given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// `$filter` chooses the rows that `$apply` gets, as in Dataverse.
+    #[default]
+    FilterFirst,
+    /// `$filter` chooses among the results of `$apply`, as in the OData standard.
+    ApplyFirst,
+}
+
+/// Reads the decoded options of a request on a table's entity set: `fetchXml`,
+/// perhaps with `$count`, or `sql`, or the options that [`parse`] reads.
 pub fn parse_query(table: &Table, options: &[(String, String)]) -> Result<Query> {
-    let fetch = options.iter().position(|(name, _)| name == "fetchXml");
-    let Some(fetch) = fetch else {
-        return parse(table, options).map(|select| Query::Select(Box::new(select)));
+    parse_query_in(Order::default(), table, options)
+}
+
+/// [`parse_query`] for a service that is set up for one order or the other.
+pub fn parse_query_in(order: Order, table: &Table, options: &[(String, String)]) -> Result<Query> {
+    let language = options.iter().position(|(name, _)| LANGUAGES.contains(&name.as_str()));
+    let Some(language) = language else {
+        return parse_in(order, table, options).map(|select| Query::Select(Box::new(select)));
     };
-    let mut count = None;
-    for (i, (name, value)) in options.iter().enumerate() {
-        if i == fetch {
-            continue;
-        }
-        match name.as_str() {
-            "$count" if count.is_none() => count = Some(lists::count(value)?),
-            "$count" | "fetchXml" => return Err(twice(name)),
-            other => return Err(with_fetch_xml(other)),
-        }
+    let (name, text) = &options[language];
+    if name == "sql" {
+        alone(options, language, &[])?;
+        return Ok(Query::Sql(text.clone()));
     }
-    Ok(Query::FetchXml { text: options[fetch].1.clone(), count: count.unwrap_or(false) })
+    alone(options, language, &["$count"])?;
+    let counts: Vec<&str> =
+        options.iter().filter(|(name, _)| name == "$count").map(|(_, v)| v.as_str()).collect();
+    let count = match counts.as_slice() {
+        [] => false,
+        [count] => lists::count(count)?,
+        _ => return Err(options::twice("$count")),
+    };
+    Ok(Query::FetchXml { text: text.clone(), count })
 }
 
 /// Reads the decoded `$…` options of a request on a table's entity set.
-/// `$skiptoken` is the server's own and must have been taken out before.
+/// `$skiptoken` and `$format` are the service's business and must have been taken
+/// out before.
 pub fn parse(table: &Table, options: &[(String, String)]) -> Result<Select> {
-    let mut values: [Option<&str>; OFFERED.len()] = [None; OFFERED.len()];
-    for (name, value) in options {
-        let Some(i) = OFFERED.iter().position(|offered| offered == name) else {
-            return Err(refused_option(name));
-        };
-        if values[i].replace(value).is_some() {
-            return Err(twice(name));
+    parse_in(Order::default(), table, options)
+}
+
+fn parse_in(order: Order, table: &Table, options: &[(String, String)]) -> Result<Select> {
+    let options = Options::read(options)?;
+    let aliases = &options.aliases;
+    let mut stages = Stages::new(table);
+    let filter = options.value("$filter").map(|text| filter::parse(text, aliases)).transpose()?;
+    let (before, after): (Option<Filter>, Option<Filter>) = match order {
+        Order::FilterFirst => (filter, None),
+        Order::ApplyFirst => (None, filter),
+    };
+    if let Some(filter) = before {
+        stages.filter(filter);
+    }
+    if let Some(text) = options.value("$apply") {
+        apply::parse(text, aliases, &mut stages)?;
+    }
+    if let Some(text) = options.value("$compute") {
+        stages.compute(lists::compute(text, aliases)?);
+    }
+    if let Some(filter) = after {
+        stages.filter(filter);
+    }
+    stages.finish();
+    if let Some(text) = options.value("$orderby") {
+        stages.order(lists::order_by(text, aliases)?);
+    }
+    if let Some(text) = options.value("$select") {
+        stages.columns(lists::select(text)?);
+    }
+    if let Some(text) = options.value("$expand") {
+        if stages.select.aggregate || !matches!(stages.select.input, Input::Table) {
+            let message = "$expand beside an $apply that is more than a filter is not supported";
+            return Err(Error::unsupported(message).at(Place::Part("$expand".into())));
         }
+        stages.select.expand = expand::parse(table, text)?;
     }
-    let [select, filter, order_by, top, count, expand, apply] = values;
-    let apply = match apply {
-        Some(text) => apply::parse(table, text)?,
-        None => Apply { filters: Vec::new(), columns: None },
-    };
-    let aggregate = apply.columns.is_some();
-    for (name, value) in [("$select", select), ("$expand", expand)] {
-        if aggregate && value.is_some() {
-            let message = format!("{name} beside an aggregating $apply is not supported");
-            return Err(Error::unsupported(message).at(Place::Part(name.into())));
-        }
-    }
-    // Dataverse filters before it aggregates, wherever the filter is written.
-    let mut filters: Vec<_> = filter.map(filter::parse).transpose()?.into_iter().collect();
-    filters.extend(apply.filters);
-    let columns = match (apply.columns, select) {
-        (Some(columns), _) => Columns::List(columns),
-        (None, Some(text)) => lists::select(text)?,
-        (None, None) => Columns::All,
-    };
-    let keys = order_by.map(lists::order_by).transpose()?.unwrap_or_default();
-    let root =
-        Name { text: table.logical_name.clone(), at: Place::Part(table.entity_set_name.clone()) };
-    Ok(Select {
-        order: keys.into_iter().map(|key| order(key, aggregate, &columns)).collect(),
-        columns,
-        expand: expand.map(|text| lists::expand(table, text)).transpose()?.unwrap_or_default(),
-        filter: filter::all_of(filters),
-        aggregate,
-        top: top.map(lists::top).transpose()?,
-        count: count.map(lists::count).transpose()?.unwrap_or(false),
-        ..Select::of(Style::OData, root)
-    })
-}
-
-/// After aggregation a name in `$orderby` may be that of a result.
-fn order(key: SortKey, aggregate: bool, columns: &Columns) -> Order {
-    let SortKey { column, descending } = key;
-    let is_alias = match (columns, &column.path) {
-        (Columns::List(list), Path::Here) if aggregate => {
-            list.iter().filter_map(|c| c.alias.as_ref()).any(|a| a.text == column.name.text)
-        }
-        _ => false,
-    };
-    let by = if is_alias { OrderBy::Alias(column.name) } else { OrderBy::Column(column) };
-    Order { by, descending }
-}
-
-fn refused_option(name: &str) -> Error {
-    let at = Place::Part("OData query".into());
-    let shown = lexer::excerpt(name);
-    if name == "$skiptoken" {
-        let message = "$skiptoken is taken from an @odata.nextLink of this server only";
-        return Error::invalid(codes::ODATA, message).at(at);
-    }
-    if name.starts_with('@') {
-        return Error::unsupported(format!("parameter alias '{shown}' is not supported")).at(at);
-    }
-    if REFUSED.contains(&name) || REFUSED_PLAIN.contains(&name) {
-        return Error::unsupported(format!("option '{shown}' is not supported")).at(at);
-    }
-    let message = match nearest(name, OFFERED.into_iter().chain(["fetchXml"])) {
-        Some(near) => format!("option '{shown}' does not exist; did you mean '{near}'?"),
-        None => format!("option '{shown}' does not exist"),
-    };
-    Error::invalid(codes::ODATA, message).at(at)
-}
-
-fn with_fetch_xml(name: &str) -> Error {
-    let shown = lexer::excerpt(name);
-    Error::invalid(codes::ODATA, format!("option '{shown}' cannot be combined with fetchXml"))
-        .at(Place::Part("OData query".into()))
-}
-
-fn twice(name: &str) -> Error {
-    Error::invalid(codes::ODATA, format!("option '{name}' is given twice"))
-        .at(Place::Part("OData query".into()))
+    let rows = |option| options.value(option).map(|text| lists::rows(option, text)).transpose();
+    let mut select = stages.select;
+    select.top = rows("$top")?;
+    select.skip = rows("$skip")?.unwrap_or(0);
+    select.count = options.value("$count").map(lists::count).transpose()?.unwrap_or(false);
+    Ok(select)
 }
 
 #[cfg(test)]

@@ -2,60 +2,60 @@
 //! `Microsoft.Dynamics.CRM.In(PropertyName='column',PropertyValues=['1','2'])`.
 //!
 //! Their values are texts whatever the column's type is; the type of the column
-//! decides what they mean, as in FetchXML.
+//! decides what they mean, as in FetchXML. Any parameter may be an alias.
 
 use super::cursor::Cursor;
-use super::functions::NAMESPACE;
+use super::expression;
 use super::lexer::{Token, TokenKind, excerpt};
 use crate::catalog::nearest;
 use crate::error::{Error, Result, codes};
+use crate::query::operators::{Arguments, ConditionOperator, Meaning};
 use crate::query::{
     ColumnRef, Condition, Filter, Literal, LiteralKind, Name, Operand, Operator, Path, Test,
 };
 
-const PARAMETERS: [&str; 2] = ["PropertyName", "PropertyValues"];
+const NAME: &str = "PropertyName";
 
-/// The operator a query function stands for, if it is one that is offered.
-pub(super) fn operator(name: &str) -> Option<Operator> {
-    match name.strip_prefix(NAMESPACE)? {
-        "In" => Some(Operator::In),
-        "NotIn" => Some(Operator::NotIn),
-        "Between" => Some(Operator::Between),
-        "NotBetween" => Some(Operator::NotBetween),
-        _ => None,
+/// The parameters beside the column's name.
+fn parameters(operator: &ConditionOperator, test: Test) -> &'static [&'static str] {
+    match (operator.arguments, test) {
+        (_, Test::Compare(Operator::Between | Operator::NotBetween)) => &["PropertyValues"],
+        (Arguments::None, _) => &[],
+        (Arguments::One, _) => &["PropertyValue"],
+        (Arguments::Two, _) => &["PropertyValue1", "PropertyValue2"],
+        (Arguments::Many, _) => &["PropertyValues"],
     }
 }
 
 /// Reads the call; the function's name is next.
-pub(super) fn condition(cursor: &mut Cursor<'_>, operator: Operator) -> Result<Filter> {
+pub(super) fn condition(
+    cursor: &mut Cursor<'_>,
+    operator: &'static ConditionOperator,
+) -> Result<Filter> {
     let function = cursor.advance();
-    cursor.require_symbol('(')?;
+    let Meaning::Test(test) = operator.meaning else {
+        return Err(Error::internal(format!("'{}' is no query function", operator.name)));
+    };
+    let wanted = parameters(operator, test);
     let mut column = None;
-    let mut values = None;
+    let mut values: Vec<Option<Vec<Literal>>> = vec![None; wanted.len()];
+    cursor.require_symbol('(')?;
     loop {
-        let parameter = cursor.require_name("PropertyName or PropertyValues")?;
+        let parameter = cursor.require_name(&expected(wanted))?;
         let start = cursor.position();
-        let again = match parameter.text.as_str() {
-            "PropertyName" => {
-                cursor.require_symbol('=')?;
-                refuse_alias(cursor)?;
-                column.replace(property(cursor)?).is_some()
-            }
-            "PropertyValues" => {
-                cursor.require_symbol('=')?;
-                refuse_alias(cursor)?;
-                values.replace(array(cursor)?).is_some()
-            }
-            other => {
-                let other = excerpt(other);
-                let message = match nearest(&other, PARAMETERS.into_iter()) {
-                    Some(near) => {
-                        format!("parameter '{other}' does not exist; did you mean '{near}'?")
-                    }
-                    None => format!("parameter '{other}' does not exist"),
-                };
-                return Err(Error::invalid(codes::ODATA, message).at(parameter.at));
-            }
+        let again = if parameter.text == NAME {
+            cursor.require_symbol('=')?;
+            column.replace(argument(cursor, property)?).is_some()
+        } else if let Some(i) = wanted.iter().position(|name| *name == parameter.text) {
+            cursor.require_symbol('=')?;
+            let read = if wanted[i] == "PropertyValues" {
+                argument(cursor, |cursor| counted(cursor, &function.text, operator.arguments))?
+            } else {
+                vec![argument(cursor, value)?]
+            };
+            values[i].replace(read).is_some()
+        } else {
+            return Err(unknown_parameter(&parameter, wanted, &function.text));
         };
         if again {
             return Err(cursor.error_at(start, "the parameter is given twice"));
@@ -64,31 +64,67 @@ pub(super) fn condition(cursor: &mut Cursor<'_>, operator: Operator) -> Result<F
             break;
         }
     }
-    if column.is_none() || values.is_none() {
-        let missing = if column.is_none() { PARAMETERS[0] } else { PARAMETERS[1] };
+    let missing = values.iter().position(Option::is_none).map(|i| wanted[i]);
+    let (Some(column), None) = (column.as_ref(), missing) else {
+        let missing = if column.is_none() { NAME } else { missing.unwrap_or(NAME) };
         return Err(cursor.expected(&format!("the parameter {missing}")));
-    }
+    };
     cursor.require_symbol(')')?;
-    let column = column.expect("checked above");
-    let (at, operands) = values.expect("checked above");
-    let ends = matches!(operator, Operator::Between | Operator::NotBetween);
-    if ends && operands.len() != 2 {
-        let message = format!("{} needs two values, not {}", function.text, operands.len());
-        return Err(cursor.error_at(at, message));
-    }
+    let operands = values.into_iter().flatten().flatten().map(Operand::Value).collect();
     let at = cursor.place(function.position);
-    Ok(Filter::Condition(Condition { column, test: Test::Compare(operator), operands, at }))
+    Ok(Filter::Condition(Condition { column: column.clone(), test, operands, at }))
 }
 
-fn refuse_alias(cursor: &Cursor<'_>) -> Result<()> {
-    let token = cursor.peek();
-    if token.kind == TokenKind::Word && token.text.starts_with('@') {
-        return Err(cursor.unsupported(&format!("parameter alias '{}'", excerpt(&token.text))));
+/// Dataverse has this function for columns with a full-text index, which no
+/// table here has.
+pub(super) fn contains(cursor: &Cursor<'_>) -> Error {
+    let message = "Unknown Condition Operator: Contains. FetchXml does not support it";
+    Error::invalid(codes::UNKNOWN_OPERATOR, message).at(cursor.place(cursor.position()))
+}
+
+fn expected(wanted: &[&str]) -> String {
+    let all: Vec<&str> = [NAME].into_iter().chain(wanted.iter().copied()).collect();
+    all.join(" or ")
+}
+
+fn unknown_parameter(parameter: &Name, wanted: &[&'static str], function: &str) -> Error {
+    const ALL: [&str; 5] =
+        [NAME, "PropertyValue", "PropertyValue1", "PropertyValue2", "PropertyValues"];
+    let shown = excerpt(&parameter.text);
+    let message = if ALL.contains(&parameter.text.as_str()) {
+        let takes = expected(wanted).replace(" or ", " and ");
+        format!("parameter '{shown}' does not go with {function}, which takes {takes}")
+    } else {
+        match nearest(&shown, [NAME].into_iter().chain(wanted.iter().copied())) {
+            Some(near) => format!("parameter '{shown}' does not exist; did you mean '{near}'?"),
+            None => format!("parameter '{shown}' does not exist"),
+        }
+    };
+    Error::invalid(codes::ODATA, message).at(parameter.at.clone())
+}
+
+/// A parameter's value, which may stand behind an alias.
+fn argument<T>(
+    cursor: &mut Cursor<'_>,
+    read: impl FnOnce(&mut Cursor<'_>) -> Result<T>,
+) -> Result<T> {
+    if !cursor.at_alias() {
+        return read(cursor);
     }
-    Ok(())
+    let position = cursor.position();
+    let alias = excerpt(&cursor.peek().text);
+    match cursor.alias_value()? {
+        None => Err(cursor.error_at(position, format!("the alias '{alias}' has no value"))),
+        Some(mut text) => {
+            let value = read(&mut text)?;
+            text.require_end("the end of the value")?;
+            Ok(value)
+        }
+    }
 }
 
-/// The column's name in quotes, perhaps behind navigation properties.
+/// The column's name in quotes, perhaps behind navigation properties or the
+/// variable of a lambda expression.
 fn property(cursor: &mut Cursor<'_>) -> Result<ColumnRef> {
     if !matches!(cursor.peek().kind, TokenKind::Text | TokenKind::Quoted) {
         return Err(cursor.expected("a column's name in quotes"));
@@ -102,30 +138,58 @@ fn property(cursor: &mut Cursor<'_>) -> Result<ColumnRef> {
         position += part.chars().count() + 1;
     }
     let name = names.pop().expect("split yields at least one part");
-    let path = if names.is_empty() { Path::Here } else { Path::Navigation(names) };
+    let path = match names.first() {
+        None => Path::Here,
+        Some(first) if cursor.is_variable(&first.text) => {
+            Path::Variable { variable: names.remove(0), navigation: names }
+        }
+        Some(_) => Path::Navigation(names),
+    };
     Ok(ColumnRef { path, name })
 }
 
-/// A JSON array of texts in either kind of quotes; bare numbers are read too.
-/// Gives the position of its bracket beside the values.
-fn array(cursor: &mut Cursor<'_>) -> Result<(usize, Vec<Operand>)> {
+/// One value, in quotes or bare.
+fn value(cursor: &mut Cursor<'_>) -> Result<Literal> {
+    let literal = if cursor.peek().kind == TokenKind::Quoted {
+        let Token { text, position, .. } = cursor.advance();
+        Some(Literal { kind: LiteralKind::Untyped, text, at: cursor.place(position) })
+    } else {
+        expression::literal(cursor)
+    };
+    match literal {
+        Some(literal) => Ok(Literal { kind: LiteralKind::Untyped, ..literal }),
+        None => Err(cursor.expected("a value in quotes")),
+    }
+}
+
+/// An array with as many values as the function takes.
+fn counted(cursor: &mut Cursor<'_>, function: &str, arguments: Arguments) -> Result<Vec<Literal>> {
+    let (start, values) = array(cursor)?;
+    if arguments == Arguments::Two && values.len() != 2 {
+        let message = format!("{function} needs two values, not {}", values.len());
+        return Err(cursor.error_at(start, message));
+    }
+    Ok(values)
+}
+
+/// A JSON array of texts, numbers and yes/no values, and the position of its bracket.
+pub(super) fn array(cursor: &mut Cursor<'_>) -> Result<(usize, Vec<Literal>)> {
     let start = cursor.position();
     cursor.require_symbol('[')?;
-    let mut operands = Vec::new();
+    let mut values = Vec::new();
     loop {
-        if !matches!(cursor.peek().kind, TokenKind::Text | TokenKind::Quoted | TokenKind::Number) {
+        let token = cursor.peek();
+        let is_value = matches!(token.kind, TokenKind::Quoted | TokenKind::Number)
+            || matches!(token.text.as_str(), "true" | "false");
+        if !is_value {
             return Err(cursor.expected("a value in quotes"));
         }
         let Token { text, position, .. } = cursor.advance();
-        let at = cursor.place(position);
-        operands.push(Operand::Value(Literal { kind: LiteralKind::Untyped, text, at }));
+        values.push(Literal { kind: LiteralKind::Untyped, text, at: cursor.place(position) });
         if !cursor.take_symbol(',') {
             break;
         }
     }
-    if !cursor.at_symbol(']') {
-        return Err(cursor.expected("',' or ']'"));
-    }
-    cursor.advance();
-    Ok((start, operands))
+    cursor.require_symbol(']')?;
+    Ok((start, values))
 }

@@ -17,6 +17,7 @@ mod syntax;
 mod system;
 #[cfg(test)]
 mod tests;
+mod web_api;
 
 use datafusion::sql::sqlparser::ast;
 
@@ -24,6 +25,7 @@ use crate::catalog::Catalog;
 use crate::error::Result;
 
 pub use self::system::is_system_query;
+pub use self::web_api::{SelectedColumn, WebApiSelect, parse_web_api};
 
 /// One statement of a script.
 #[derive(Clone, Debug, PartialEq)]

@@ -11,7 +11,9 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use super::*;
 use crate::catalog::{Catalog, Table};
 use crate::query::bound;
-use crate::query::{DateGrouping, DatePart};
+use crate::query::context::Calendar;
+use crate::query::{Aggregate, DateGrouping, DatePart};
+use crate::value::Guid;
 
 const ID: Guid = [0x11; 16];
 const USER: Guid = [0x22; 16];
@@ -33,11 +35,16 @@ fn answer(style: Style, root: &str) -> Answer {
         filter: None,
         aggregate: false,
         distinct: false,
+        aggregate_limit: None,
         outputs: vec![],
         order: vec![],
         top: None,
         page: None,
+        page_keys: vec![],
+        after: None,
         count: false,
+        timezone: chrono_tz::Tz::UTC,
+        calendar: Calendar::default(),
     };
     Answer { query, arrays: vec![] }
 }
@@ -81,7 +88,7 @@ impl Answer {
         let mut encoder = WebApiEncoder::new(&self.query, &Annotations::parse(annotations));
         let mut out = b"[".to_vec();
         for row in 0..batch.num_rows() {
-            encoder.rows_json(&batch.slice(row, 1), &mut out).expect("known types");
+            encoder.rows_json(&batch.slice(row, 1), &[], &mut out).expect("known types");
         }
         out.push(b']');
         let text = String::from_utf8(out).expect("JSON is UTF-8");
@@ -114,12 +121,34 @@ fn nulls_are_printed_for_select_and_left_out_of_fetchxml() {
             r#""asyncoperationid":"22222222-2222-2222-2222-222222222222"}]"#
         )
     );
-    assert_eq!((encoder.rows(), encoder.ends()), (2, Some((ID, USER))));
+    assert_eq!((encoder.rows(), encoder.cookie_keys()), (2, Vec::new()));
     let (text, _) = jobs(Style::FetchXml).encode("");
     assert!(text.contains(r#"},{"statecode":3,"#), "{text}");
     let mut apply = jobs(Style::OData);
     apply.query.aggregate = true;
     assert!(!apply.encode("").0.contains("null"));
+}
+
+#[test]
+fn cookies_carry_the_sort_keys_of_the_first_row_and_the_last() {
+    let mut answer = jobs(Style::FetchXml);
+    let key = |name: &str, output| bound::PageKey { name: name.into(), output };
+    answer.query.page_keys =
+        vec![key("name", 0), key("statecode", 1), key("createdon", 2), key("asyncoperationid", 3)];
+    let (_, encoder) = answer.encode("");
+    let keys = encoder.cookie_keys().into_iter().map(|k| (k.name, k.first, k.last));
+    let text = |t: &str| Some(t.to_owned());
+    let expected = [
+        ("name".to_owned(), text("x"), None),
+        ("statecode".to_owned(), text("0"), text("3")),
+        ("createdon".to_owned(), text("1970-01-01T00:00:01.500000Z"), text("1970-01-01T00:00:00Z")),
+        (
+            "asyncoperationid".to_owned(),
+            text("{11111111-1111-1111-1111-111111111111}"),
+            text("{22222222-2222-2222-2222-222222222222}"),
+        ),
+    ];
+    assert_eq!(keys.collect::<Vec<_>>(), expected);
 }
 
 #[test]
@@ -151,6 +180,31 @@ fn choices_times_and_counts_have_formatted_values_before_them() {
             r#"[{"jobs@OData.Community.Display.V1.AttributeName":"asyncoperationid","#,
             r#""jobs@OData.Community.Display.V1.FormattedValue":"4,101","jobs":4101,"#,
             r#""year@OData.Community.Display.V1.FormattedValue":"2024","year":2024}]"#
+        )
+    );
+}
+
+#[test]
+fn times_and_fiscal_parts_are_shown_to_the_caller() {
+    let group = |part| OutputRole::Group(Some(DateGrouping { part, local: true }));
+    let mut shown = answer(Style::FetchXml, "asyncoperation")
+        .with("createdon", TimestampMicrosecondArray::from(vec![0]), |_| ())
+        .with("startedon", Int32Array::from(vec![202_303]), |o| {
+            (o.name, o.role) = ("period".into(), group(DatePart::FiscalPeriod));
+        })
+        .with("startedon", Int32Array::from(vec![2023]), |o| {
+            (o.name, o.role) = ("year".into(), group(DatePart::FiscalYear));
+        });
+    shown.query.timezone = chrono_tz::Tz::America__New_York;
+    let (text, _) = shown.encode("OData.Community.Display.V1.FormattedValue");
+    assert_eq!(
+        text,
+        concat!(
+            r#"[{"createdon@OData.Community.Display.V1.FormattedValue":"12/31/1969 7:00 PM","#,
+            r#""createdon":"1970-01-01T00:00:00Z","#,
+            r#""period@OData.Community.Display.V1.FormattedValue":"Quarter 3 FY2023","#,
+            r#""period":202303,"#,
+            r#""year@OData.Community.Display.V1.FormattedValue":"FY2023","year":2023}]"#
         )
     );
 }
@@ -230,6 +284,5 @@ fn a_plan_with_other_columns_is_an_error() {
     let encoder = WebApiEncoder::new(&query, &Annotations::default());
     let schema = Schema::new(vec![Field::new("a", DataType::Int32, true)]);
     let batch = RecordBatch::try_new(Arc::new(schema), vec![new_null_array(&DataType::Int32, 1)]);
-    let failed = encoder.row_members(&batch.expect("one column"), 0, &mut Vec::new());
-    assert!(failed.is_err());
+    assert!(encoder.prepare(&batch.expect("one column")).is_err());
 }

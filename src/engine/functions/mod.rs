@@ -10,7 +10,9 @@ mod arguments;
 mod calendar;
 mod conversions;
 mod dates;
+mod fiscal;
 mod isnull;
+mod local;
 mod now;
 mod part;
 mod styles;
@@ -19,10 +21,40 @@ mod texts;
 
 use std::sync::Arc;
 
-use datafusion::logical_expr::{Expr, ScalarUDF};
+use chrono_tz::Tz;
+use datafusion::logical_expr::{Expr, ScalarUDF, lit};
 
 pub use self::part::DatePart;
 pub use self::styles::is_style;
+
+use crate::query::context::Calendar;
+
+/// What clocks of a zone show at a time. In UTC that is the time itself.
+pub(super) fn local_time(time: Expr, zone: Tz) -> Expr {
+    if zone == Tz::UTC {
+        return time;
+    }
+    ScalarUDF::new_from_impl(local::LocalTime::new()).call(vec![time, lit(zone.name())])
+}
+
+/// The number of the fiscal year that holds a local time.
+pub(super) fn fiscal_year(time: Expr, calendar: Calendar) -> Expr {
+    fiscal_number(fiscal::Number::Year, time, calendar)
+}
+
+/// The fiscal period that holds a local time, with its year: 202303.
+pub(super) fn fiscal_period(time: Expr, calendar: Calendar) -> Expr {
+    fiscal_number(fiscal::Number::Period, time, calendar)
+}
+
+/// The number of the fiscal period within its year.
+pub(super) fn fiscal_period_in_year(time: Expr, calendar: Calendar) -> Expr {
+    fiscal_number(fiscal::Number::PeriodInYear, time, calendar)
+}
+
+fn fiscal_number(number: fiscal::Number, time: Expr, calendar: Calendar) -> Expr {
+    ScalarUDF::new_from_impl(fiscal::Fiscal::new(number, calendar)).call(vec![time])
+}
 
 /// The table name behind an object type code.
 pub(super) fn table_name(code: Expr) -> Expr {

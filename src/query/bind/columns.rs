@@ -17,7 +17,9 @@ impl Binder<'_> {
         scope: Scope,
         unknown_alias: u32,
     ) -> Result<Column> {
-        let source = self.source(&column.path, scope, unknown_alias)?;
+        let source = self
+            .source(&column.path, scope, unknown_alias)
+            .map_err(|error| error.at(column.name.at.clone()))?;
         let table = self.sources[source].table.clone();
         let index = self.column(&table, &column.name)?;
         let found = &table.columns[index];

@@ -1,9 +1,12 @@
 //! Literals → values of the type of the column they are compared with.
 
+use chrono::NaiveDate;
+use chrono_tz::Tz;
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
 
 use crate::catalog::{Column, ColumnType, entity_code_or_none};
 use crate::error::{Error, Result, codes};
+use crate::query::dates::{read_day, read_instant};
 use crate::query::{Literal, LiteralKind};
 use crate::value::Value;
 
@@ -16,6 +19,7 @@ pub(super) fn value(
     name: &str,
     column: &Column,
     data_type: &DataType,
+    timezone: Tz,
 ) -> Result<Value> {
     if !kinds_of(column, data_type).contains(&literal.kind) && literal.kind != LiteralKind::Untyped
     {
@@ -30,7 +34,36 @@ pub(super) fn value(
     if column.column_type == ColumnType::EntityName {
         return table_code(&literal.text).ok_or_else(|| misfit(literal, name, column, data_type));
     }
-    Value::parse(&literal.text, data_type).map_err(|_| misfit(literal, name, column, data_type))
+    let untyped = literal.kind == LiteralKind::Untyped;
+    if untyped && *data_type != DataType::Utf8View {
+        not_empty(literal, name)?;
+    }
+    let value = match data_type {
+        // Without an offset FetchXML means the caller's clock.
+        DataType::Timestamp(..) if untyped => {
+            read_instant(&literal.text, timezone).map(Value::Time)
+        }
+        DataType::Date32 if untyped => read_day(&literal.text, timezone).map(date_value),
+        _ => Value::parse(&literal.text, data_type).ok(),
+    };
+    value.ok_or_else(|| misfit(literal, name, column, data_type))
+}
+
+/// Refuses an empty text where it cannot be a value.
+pub(super) fn not_empty(literal: &Literal, name: &str) -> Result<()> {
+    if !literal.text.trim().is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "an empty text is not a valid value of '{name}'; 'null' and 'not-null' test for missing values"
+    );
+    Err(Error::invalid(codes::INVALID_ARGUMENT, message).at(literal.at.clone()))
+}
+
+/// A day as the value of a column of dates.
+pub(super) fn date_value(day: NaiveDate) -> Value {
+    let days = day.signed_duration_since(NaiveDate::default()).num_days();
+    Value::Date(days.clamp(i32::MIN.into(), i32::MAX.into()) as i32)
 }
 
 /// Object type codes stand for tables; the code and the logical name both do.
@@ -44,7 +77,12 @@ fn table_code(text: &str) -> Option<Value> {
     is_name.then(|| Value::Int32(entity_code_or_none(text)))
 }
 
-fn misfit(literal: &Literal, name: &str, column: &Column, data_type: &DataType) -> Error {
+pub(super) fn misfit(
+    literal: &Literal,
+    name: &str,
+    column: &Column,
+    data_type: &DataType,
+) -> Error {
     let text = literal.text.trim();
     let mut message = format!(
         "the value '{}' of '{name}' is not {}",
@@ -71,7 +109,7 @@ fn range(data_type: &DataType) -> Option<(i64, i64)> {
     }
 }
 
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     match text.char_indices().nth(SHOWN_CHARS_MAX) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),

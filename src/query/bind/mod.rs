@@ -1,14 +1,19 @@
 //! Names → catalog tables, columns, types and values; all validation. The only
 //! step that judges names: what it lets through, the engine can plan.
 //!
-//! Parts: [`sources`] the tables, [`columns`] the names on them, [`predicate`]
-//! and [`literal`] the conditions, [`outputs`] and [`order`] the answer.
+//! Parts: [`sources`] and [`links`] the tables, [`columns`] the names on them,
+//! [`predicate`], [`operators`], [`related`] and [`literal`] the conditions,
+//! [`outputs`], [`order`] and [`page`] the answer.
 
 mod columns;
+mod links;
 mod literal;
+mod operators;
 mod order;
 mod outputs;
+mod page;
 mod predicate;
+mod related;
 mod sources;
 
 #[cfg(test)]
@@ -16,7 +21,7 @@ mod tests;
 
 use self::sources::Source;
 use super::bound::{BoundQuery, Join, Output};
-use super::{Context, Select, Style};
+use super::{Context, Input, Select, Style, limits};
 use crate::catalog::Catalog;
 use crate::error::{Result, codes};
 
@@ -25,23 +30,39 @@ use crate::error::{Result, codes};
 pub struct BindOptions {
     /// Fetch the names and tables of lookups too, for annotations.
     pub annotations: bool,
+    /// Fetch the version of each row of the root table.
+    pub version: bool,
     pub context: Context,
 }
 
 /// Settles every name of a query, or says which one is wrong and where.
 pub fn bind(select: &Select, catalog: &Catalog, options: &BindOptions) -> Result<BoundQuery> {
+    let limits = options.context.dataverse_limits;
+    if limits {
+        limits::check(select)?;
+    }
+    let cut = |rows: Option<u64>, most| match limits {
+        true => Some(rows.map_or(most, |rows| rows.min(most))),
+        false => rows,
+    };
     let mut binder = Binder::new(select, catalog, &options.context)?;
     binder.add_links(&select.links)?;
-    binder.add_outputs(select)?;
+    let outputs = binder.add_outputs(select);
+    let filter = match &select.filter {
+        Some(filter) => binder.predicate(filter, binder.root_scope()).map(Some),
+        None => Ok(None),
+    };
+    let filter = binder.both(outputs, filter)?;
     if options.annotations {
         binder.add_annotations();
     }
+    if options.version && matches!(select.input, Input::Table) {
+        binder.add_version();
+    }
     binder.bind_link_filters(&select.links)?;
-    let filter = match &select.filter {
-        Some(filter) => Some(binder.predicate(filter, binder.root_scope())?),
-        None => None,
-    };
-    let order = binder.order(select)?;
+    let mut order = binder.order(select)?;
+    let page_keys = binder.page_keys(select, &mut order);
+    let after = binder.after(select, &order, &page_keys)?;
     let Binder { mut sources, joins, outputs, .. } = binder;
     Ok(BoundQuery {
         style: select.style,
@@ -50,11 +71,17 @@ pub fn bind(select: &Select, catalog: &Catalog, options: &BindOptions) -> Result
         filter,
         aggregate: select.aggregate,
         distinct: select.distinct,
+        aggregate_limit: cut(select.aggregate_limit, limits::AGGREGATE_ROWS_MAX)
+            .filter(|_| select.aggregate),
         outputs,
         order,
-        top: select.top,
+        top: select.top.and_then(|top| cut(Some(top), limits::ROWS_MAX)),
         page: select.page,
+        page_keys,
+        after,
         count: select.count,
+        timezone: options.context.timezone,
+        calendar: options.context.calendar,
     })
 }
 
@@ -65,10 +92,15 @@ struct Binder<'a> {
     style: Style,
     aggregate: bool,
     distinct: bool,
+    raw_order: bool,
     /// Source 0 is the root; source `i` is made by join `i - 1`.
     sources: Vec<Source>,
     joins: Vec<Join>,
     outputs: Vec<Output>,
+    /// The source whose rows the predicate being bound looks at.
+    block: usize,
+    /// The variables of the lambda expressions around it, and their sources.
+    variables: Vec<(String, usize)>,
 }
 
 impl Binder<'_> {
@@ -77,6 +109,15 @@ impl Binder<'_> {
         match self.style {
             Style::FetchXml => fetchxml,
             Style::OData => codes::ODATA,
+        }
+    }
+
+    /// The second of two parts, or what is wrong with both. The OData parser of
+    /// Dataverse stops at the first mistake.
+    fn both<T>(&self, first: Result<()>, second: Result<T>) -> Result<T> {
+        match (first, second) {
+            (Err(first), Err(second)) if self.style == Style::FetchXml => Err(first.and(second)),
+            (first, second) => first.and(second),
         }
     }
 

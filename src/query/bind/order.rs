@@ -1,5 +1,5 @@
 //! Sort keys. Lookups sort by the name of the row they point to; choices by
-//! their label in FetchXML and by their number in OData.
+//! their label in FetchXML (`useraworderby`: number) and by their number in OData.
 
 use super::Binder;
 use super::columns::{hint, label_column, name_column};
@@ -19,8 +19,12 @@ impl Binder<'_> {
         let mut source = 0;
         self.add_link_keys(&select.links, &mut source, &mut keys)?;
         let part = select.page.is_some() || select.top.is_some();
-        if part && !self.aggregate && !self.distinct {
-            let primary = Column { source: 0, column: self.sources[0].table.primary_id_index() };
+        if part
+            && !self.aggregate
+            && !self.distinct
+            && let Some(column) = self.sources[0].table.primary_key()
+        {
+            let primary = Column { source: 0, column };
             let is_primary = |k: &OrderKey| matches!(k.by, OrderTarget::Column(c) if c == primary);
             if !keys.iter().any(is_primary) {
                 keys.push(OrderKey { by: OrderTarget::Column(primary), descending: false });
@@ -133,7 +137,7 @@ impl Binder<'_> {
         let facts = &table.columns[column];
         if facts.is_lookup() {
             name_column(table, column)
-        } else if facts.is_choice() && self.style == Style::FetchXml {
+        } else if facts.is_choice() && self.style == Style::FetchXml && !self.raw_order {
             label_column(table, column)
         } else {
             None

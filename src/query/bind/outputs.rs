@@ -8,7 +8,9 @@ use super::sources::Scope;
 use crate::catalog::{self, ColumnKind, ColumnType, Table};
 use crate::error::{Error, Result, codes};
 use crate::query::bound::{Column, Output, OutputRole};
-use crate::query::{self, Aggregate, Columns, Expand, Link, Name, Path, Role, Select, Style};
+use crate::query::{
+    self, Aggregate, Columns, Expand, Link, LinkType, Name, Path, Role, Select, Style,
+};
 
 impl Binder<'_> {
     /// The visible columns: the root's, its primary key, the links', what is expanded.
@@ -20,7 +22,7 @@ impl Binder<'_> {
         let mut source = 0;
         self.add_link_columns(&select.links, &mut source)?;
         for expand in &select.expand {
-            self.add_expand(expand)?;
+            self.add_expand(expand, 0, None)?;
         }
         if self.outputs.is_empty() {
             let message = "the query asks for no column, group or aggregate";
@@ -41,8 +43,11 @@ impl Binder<'_> {
 
     fn add_columns(&mut self, source: usize, columns: &Columns, of: &Name) -> Result<()> {
         match columns {
-            Columns::List(list) => list.iter().try_for_each(|c| self.add_column(source, c)),
-            Columns::All if self.aggregate => {
+            Columns::List(list) => list.iter().fold(Ok(()), |so_far, column| {
+                let added = self.add_column(source, column);
+                self.both(so_far, added)
+            }),
+            Columns::All | Columns::AllAnd(_) if self.aggregate => {
                 let message = "an aggregate query has groups and aggregates only";
                 let code = self.code(codes::PLAIN_ATTRIBUTE_IN_AGGREGATE);
                 Err(Error::invalid(code, message).at(of.at.clone()))
@@ -50,6 +55,10 @@ impl Binder<'_> {
             Columns::All => {
                 self.readable(source, self.root_scope(), of)?;
                 self.add_all(source, None, of)
+            }
+            Columns::AllAnd(list) => {
+                self.add_columns(source, &Columns::All, of)?;
+                list.iter().try_for_each(|column| self.add_column(source, column))
             }
         }
     }
@@ -170,8 +179,13 @@ impl Binder<'_> {
         }
     }
 
-    fn add_expand(&mut self, expand: &Expand) -> Result<()> {
-        let navigation = expand.navigation.text.as_str();
+    /// `within` is the path of the expanded row that this one is expanded in.
+    fn add_expand(&mut self, expand: &Expand, from: usize, within: Option<&str>) -> Result<()> {
+        let navigation = match within {
+            Some(path) => format!("{path}/{}", expand.navigation.text),
+            None => expand.navigation.text.clone(),
+        };
+        let navigation = navigation.as_str();
         if self.aggregate {
             let message = format!("'{navigation}' cannot be expanded in an aggregate query");
             return Err(Error::unsupported(message).at(expand.navigation.at.clone()));
@@ -180,10 +194,15 @@ impl Binder<'_> {
             let message = format!("'{navigation}' is expanded twice");
             return Err(Error::invalid(codes::ODATA, message).at(expand.navigation.at.clone()));
         }
-        let source = self.navigate(0, &expand.navigation)?;
-        let Some(select) = &expand.select else {
-            return self.add_all(source, Some(navigation), &expand.navigation);
-        };
+        let source = self.navigate(from, &expand.navigation)?;
+        match &expand.select {
+            None => self.add_all(source, Some(navigation), &expand.navigation)?,
+            Some(select) => self.add_expanded(select, source, navigation)?,
+        }
+        expand.expand.iter().try_for_each(|e| self.add_expand(e, source, Some(navigation)))
+    }
+
+    fn add_expanded(&mut self, select: &[Name], source: usize, navigation: &str) -> Result<()> {
         let table = self.sources[source].table.clone();
         for name in select {
             let column = self.column(&table, name)?;
@@ -199,7 +218,8 @@ impl Binder<'_> {
 
     fn add_primary_key(&mut self, source: usize, nested: Option<&str>) {
         let table = self.sources[source].table.clone();
-        let column = Column { source, column: table.primary_id_index() };
+        let Some(key) = table.primary_key() else { return };
+        let column = Column { source, column: key };
         let is_there = self.outputs.iter().any(|o| {
             o.column == column
                 && o.role == OutputRole::Plain
@@ -222,6 +242,9 @@ impl Binder<'_> {
         let from = &self.sources[source];
         match self.style {
             _ if source == 0 => column.property_name(),
+            Style::FetchXml if self.joins[source - 1].link_type == LinkType::First => {
+                column.schema_name.clone()
+            }
             Style::FetchXml => format!("{}.{}", from.label, column.logical_name),
             Style::OData => format!("{}_{}", from.table.logical_name, column.property_name()),
         }
@@ -277,6 +300,19 @@ impl Binder<'_> {
             self.outputs[index].name_output = name;
             self.outputs[index].type_output = kind;
         }
+    }
+
+    /// The version of the root's rows, where the answer has rows of it.
+    pub(super) fn add_version(&mut self) {
+        let column = Column { source: 0, column: self.sources[0].table.version_index() };
+        let is_there =
+            |o: &Output| o.column == column && o.role == OutputRole::Plain && o.nested.is_none();
+        if self.aggregate || self.distinct || self.outputs.iter().any(is_there) {
+            return;
+        }
+        let mut output = self.output("@odata.etag".into(), OutputRole::Plain, column);
+        output.hidden = true;
+        self.outputs.push(output);
     }
 
     /// An output that belongs to another and is not shown. All rows of a group

@@ -18,7 +18,7 @@ impl Binder<'_> {
         self.nested_predicate(filter, scope, 0)
     }
 
-    fn nested_predicate(
+    pub(super) fn nested_predicate(
         &mut self,
         filter: &Filter,
         scope: Scope,
@@ -38,14 +38,8 @@ impl Binder<'_> {
                 Predicate::Not(Box::new(self.nested_predicate(part, scope, depth + 1)?))
             }
             Filter::Condition(condition) => self.condition(condition, scope)?,
-            Filter::Related(related) => {
-                let message = "a 'link-entity' inside a filter is not supported";
-                return Err(Error::unsupported(message).at(related.link.table.at.clone()));
-            }
-            Filter::Lambda(lambda) => {
-                let message = "a lambda expression is not supported";
-                return Err(Error::unsupported(message).at(lambda.at.clone()));
-            }
+            Filter::Related(related) => self.related(related, scope, depth + 1)?,
+            Filter::Lambda(lambda) => self.lambda(lambda, scope, depth + 1)?,
             Filter::Expression(_) => {
                 return Err(Error::unsupported("an expression in a filter is not supported"));
             }
@@ -55,8 +49,7 @@ impl Binder<'_> {
     fn condition(&mut self, condition: &Condition, scope: Scope) -> Result<Predicate> {
         let Condition { test, operands, at, .. } = condition;
         let Test::Compare(operator) = test else {
-            let message = "the operator is not supported";
-            return Err(Error::unsupported(message).at(at.clone()));
+            return self.operator_test(condition, scope);
         };
         let unknown = codes::CONDITION_ALIAS_UNKNOWN;
         let left = self.reference(&condition.column, scope, unknown)?;
@@ -98,6 +91,7 @@ impl Binder<'_> {
                     name,
                     &table.columns[left.column],
                     field.data_type(),
+                    self.context.timezone,
                 )?),
                 Operand::Column(right) => {
                     let message = format!(

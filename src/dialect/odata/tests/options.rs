@@ -85,13 +85,13 @@ fn every_aggregate_and_its_name() {
     assert_eq!(
         columns(&select),
         [
-            "Aggregate(Count) asyncoperationid as n",
-            "Aggregate(Sum) retrycount as s",
-            "Aggregate(Avg) retrycount as a",
-            "Aggregate(Min) createdon as first",
-            "Aggregate(Max) createdon as last",
-            "Aggregate(CountColumn { distinct: true }) _ownerid_value as owners",
-            "Aggregate(Max) owninguser/fullname as x",
+            "count asyncoperationid as n",
+            "sum retrycount as s",
+            "avg retrycount as a",
+            "min createdon as first",
+            "max createdon as last",
+            "distinct _ownerid_value as owners",
+            "max owninguser/fullname as x",
         ]
     );
 }
@@ -158,11 +158,50 @@ fn fetch_xml_comes_alone_or_with_a_count() {
         let Ok(Query::FetchXml { text, count }) = read(text) else { panic!("{text}") };
         assert_eq!((text.as_str(), count), ("<fetch/>", expected));
     }
+    let Ok(Query::Sql(text)) = read("sql=SELECT%20name%20FROM%20asyncoperation&tag=x") else {
+        panic!("a statement")
+    };
+    assert_eq!(text, "SELECT name FROM asyncoperation");
     for (text, expected) in [
         ("fetchXml=x&$top=1", "OData query: option '$top' cannot be combined with fetchXml"),
         ("fetchXml=x&fetchXml=y", "OData query: option 'fetchXml' is given twice"),
         ("fetchXml=x&$count=true&$count=true", "OData query: option '$count' is given twice"),
+        ("fetchXml=x&sql=y", "OData query: option 'sql' cannot be combined with fetchXml"),
+        ("sql=x&$count=true", "OData query: option '$count' cannot be combined with sql"),
+        ("sql=x&sql=y", "OData query: option 'sql' is given twice"),
     ] {
         assert_eq!(read(text).expect_err(text).to_string(), expected);
     }
+}
+
+#[test]
+fn the_standard_order_filters_results() {
+    let table = CATALOG.table("asyncoperation").expect("built in");
+    let options = decode_options(
+        "$apply=groupby((statecode),aggregate($count as n))&$filter=n gt 5&$orderby=n&$count=true",
+    )
+    .expect("decodes");
+    let Ok(Query::Select(select)) = parse_query_in(super::Order::ApplyFirst, table, &options)
+    else {
+        panic!("a query")
+    };
+    assert_eq!(
+        printed::query(&select),
+        "from\n    from asyncoperation\n    column group statecode\n    \
+         column count asyncoperationid as n\nwhere n Gt 5\norder n\ncount"
+    );
+}
+
+#[test]
+fn a_restriction_comes_before_all_transformations() {
+    let within = select("$filter=retrycount gt 5").filter.expect("has a filter");
+    let mut select =
+        select("$apply=concat(top(1),groupby((name)))/filter(name ne null)&$filter=statecode eq 3");
+    select.restrict(&within);
+    assert_eq!(
+        printed::query(&select),
+        "from each\n    from asyncoperation\n    where and(retrycount Gt 5, statecode Eq 3)\n    \
+         top 1\nfrom each\n    from asyncoperation\n    \
+         where and(retrycount Gt 5, statecode Eq 3)\n    column group name\nwhere name NotNull"
+    );
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// Pieces that steer random texts into every corner of the grammar.
-const PIECES: [&str; 44] = [
+const PIECES: [&str; 75] = [
     "statecode",
     "name",
     "owninguser",
@@ -50,6 +50,37 @@ const PIECES: [&str; 44] = [
     "=",
     ";",
     "%",
+    "add",
+    "divby",
+    "mod",
+    "-",
+    "owninguser/fullname",
+    "files/any",
+    "all",
+    "o:o/name",
+    "$it/name",
+    "has",
+    "now",
+    "year",
+    "@p1",
+    "Microsoft.Dynamics.CRM.Today",
+    "PropertyValue",
+    "concat",
+    "compute",
+    "topcount",
+    "toppercent",
+    "rollup",
+    "$all",
+    "identity",
+    "orderby",
+    "skip",
+    "$expand",
+    "$ref",
+    "$filter=",
+    "INF",
+    "duration'P1D'",
+    "2024-05-01T10:00:00.000Z",
+    "6ba7b810-9dad-11d1-80b4-00c04fd430c8",
 ];
 
 fn text() -> impl Strategy<Value = String> {
@@ -66,7 +97,7 @@ proptest! {
     #[test]
     fn no_text_makes_an_option_panic(text in text()) {
         let table = CATALOG.table("asyncoperation").expect("built in");
-        for option in OFFERED {
+        for option in crate::dialect::odata::options::OFFERED {
             let options = [(option.to_owned(), text.clone())];
             if let Err(error) = parse(table, &options) {
                 let within = match error.place {
