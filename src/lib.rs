@@ -14,6 +14,7 @@ pub mod http;
 pub mod identity;
 pub mod import;
 pub mod job;
+pub mod messages;
 pub mod pgwire;
 pub mod query;
 pub mod relations;

@@ -15,7 +15,7 @@ use super::Catalog;
 
 /// Dataverse numbers an organization's own tables from 10,000 up; codes made
 /// here stay clear of those.
-const FIRST_DERIVED: i32 = 1_000_000_000;
+pub(super) const FIRST_DERIVED: i32 = 1_000_000_000;
 
 /// Standard tables beyond the catalog, from Microsoft's table reference.
 const STANDARD: &[(&str, i32)] = &[
@@ -43,8 +43,6 @@ const STANDARD: &[(&str, i32)] = &[
     ("plugintype", 4602),
     ("pluginassembly", 4605),
     ("serviceendpoint", 4618),
-    ("sdkmessage", 4606),
-    ("sdkmessagefilter", 4607),
     ("quote", 1084),
     ("salesorder", 1088),
     ("invoice", 1090),
@@ -99,12 +97,45 @@ pub fn entity_code_or_none(name: &str) -> i32 {
     NAMES.read().code.get(&name.to_lowercase()).copied().unwrap_or(NONE)
 }
 
-/// Takes over a derived code that an earlier process wrote down.
-pub fn register_entity_name(name: &str, code: i32) {
+/// Takes over a code that an earlier process wrote down. A table that the
+/// catalog has keeps the catalog's code; the other one is understood too. `false`
+/// if the code is that of another table.
+#[must_use]
+pub fn register_entity_name(name: &str, code: i32) -> bool {
     let mut names = NAMES.write();
-    if !names.name.contains_key(&code) {
+    if let Some(known) = names.name.get(&code) {
+        return known == name;
+    }
+    names.name.insert(code, name.to_owned());
+    names.code.entry(name.to_owned()).or_insert(code);
+    names.derived.push((code, name.to_owned()));
+    true
+}
+
+/// Gives a table of a catalog file its code. The pair is written down like a
+/// derived one, so that rows are understood when the file is missing.
+pub(super) fn serve(name: &str, code: i32) {
+    let mut names = NAMES.write();
+    if names.code.get(name) != Some(&code) {
         names.derive(name, code);
     }
+}
+
+/// Codes that tables were once known by, and the codes they have now.
+pub fn former_entity_codes() -> HashMap<i32, i32> {
+    let names = NAMES.read();
+    let now = |(code, name): (&i32, &String)| Some((*code, *names.code.get(name)?));
+    names.name.iter().filter_map(now).filter(|(then, now)| then != now).collect()
+}
+
+/// The standard table with a code.
+pub(super) fn standard(code: i32) -> Option<&'static str> {
+    STANDARD.iter().find(|(_, c)| *c == code).map(|(name, _)| *name)
+}
+
+/// Whether a name is that of a standard table beyond the catalog.
+pub(super) fn is_standard(name: &str) -> bool {
+    STANDARD.iter().any(|(n, _)| *n == name)
 }
 
 /// Derived codes and their names, in the order they were met, from a position on.
@@ -141,6 +172,19 @@ mod tests {
         assert_eq!(entity_code_or_none("Account"), 1);
         assert_eq!(entity_code_or_none("new_nobody"), -1);
         assert_eq!(entity_code_or_none("new_nobody"), -1);
+    }
+
+    #[test]
+    fn a_table_that_gets_a_code_is_still_known_by_the_former_one() {
+        let derived = entity_code("new_gadget");
+        serve("new_gadget", 10_777);
+        assert_eq!(entity_code("new_gadget"), 10_777);
+        assert_eq!(former_entity_codes().get(&derived), Some(&10_777));
+        assert!(register_entity_name("new_gadget", derived), "written down before");
+        assert_eq!(entity_code("new_gadget"), 10_777);
+        assert_eq!(entity_name(derived).as_deref(), Some("new_gadget"));
+        assert!(!register_entity_name("new_other", 10_777), "taken");
+        assert!(derived_entity_names(0).contains(&(10_777, "new_gadget".into())));
     }
 
     #[test]

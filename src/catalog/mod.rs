@@ -4,23 +4,28 @@
 //! implements that column's behaviour.
 //!
 //! The facts are the JSON files in `tables/`, one a table, embedded in the
-//! binary. Their source is Microsoft's Dataverse table reference.
+//! binary. Their source is Microsoft's Dataverse table reference. An
+//! organization's own tables come from files of the same shape.
 
 mod arrow;
-mod csdl;
 mod entity_names;
+mod file;
 mod nearest;
+mod relations;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::SchemaRef;
 use serde::Deserialize;
 
+use crate::error::Result;
+
 pub use self::arrow::{COLUMN_KIND, is_code_in_sql, is_entity_name, is_guid, is_label};
-pub use self::csdl::csdl;
 pub use self::entity_names::{
-    derived_entity_names, entity_code, entity_code_or_none, entity_name, register_entity_name,
+    derived_entity_names, entity_code, entity_code_or_none, entity_name, former_entity_codes,
+    register_entity_name,
 };
 pub use self::nearest::nearest;
 
@@ -50,6 +55,7 @@ pub enum ColumnType {
 
 /// One value of a choice.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Choice {
     pub value: i32,
     pub label: String,
@@ -75,6 +81,7 @@ pub enum ColumnKind {
 
 /// A column as Dataverse metadata describes it.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Column {
     pub logical_name: String,
     pub schema_name: String,
@@ -85,16 +92,25 @@ pub struct Column {
     pub max: Option<f64>,
     pub precision: Option<u8>,
     pub format: Option<String>,
+    /// How times are kept and shown, where the column has times.
+    pub date_behavior: Option<String>,
+    /// What people read; made of the schema name where it is not given.
+    pub display_name: Option<String>,
     #[serde(default)]
     pub targets: Vec<String>,
     #[serde(default)]
     pub options: Vec<Choice>,
     pub attribute_of: Option<String>,
+    #[serde(default = "not_required")]
     pub required: String,
+    #[serde(default = "yes")]
     pub create: bool,
     /// `false`: the column exists but cannot be queried.
+    #[serde(default = "yes")]
     pub read: bool,
+    #[serde(default = "yes")]
     pub update: bool,
+    #[serde(default)]
     pub description: String,
     #[serde(skip, default = "stored")]
     pub kind: ColumnKind,
@@ -102,6 +118,14 @@ pub struct Column {
 
 fn stored() -> ColumnKind {
     ColumnKind::Stored
+}
+
+fn not_required() -> String {
+    "None".into()
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl Column {
@@ -140,6 +164,7 @@ impl Column {
 
 /// A lookup on this table and the table it points to.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ManyToOne {
     pub schema_name: String,
     pub column: String,
@@ -150,6 +175,7 @@ pub struct ManyToOne {
 
 /// A lookup on another table that points here.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct OneToMany {
     pub schema_name: String,
     pub column: String,
@@ -160,6 +186,7 @@ pub struct OneToMany {
 
 /// A table as Dataverse metadata describes it.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Table {
     pub logical_name: String,
     pub schema_name: String,
@@ -168,8 +195,17 @@ pub struct Table {
     pub primary_id: String,
     pub primary_name: Option<String>,
     pub ownership: String,
+    /// What people read; made of the schema name where it is not given.
+    pub display_name: Option<String>,
+    #[serde(default)]
+    pub description: String,
+    /// An organization's own table, from a catalog file.
+    #[serde(skip)]
+    pub is_custom: bool,
     pub columns: Vec<Column>,
+    #[serde(default)]
     pub many_to_one: Vec<ManyToOne>,
+    #[serde(default)]
     pub one_to_many: Vec<OneToMany>,
     #[serde(skip)]
     by_name: HashMap<String, usize>,
@@ -281,6 +317,8 @@ impl Table {
                 max: None,
                 precision: None,
                 format: None,
+                date_behavior: None,
+                display_name: None,
                 targets: Vec::new(),
                 options: Vec::new(),
                 attribute_of: Some(of),
@@ -331,6 +369,8 @@ const TABLES: &[&str] = &[
     include_str!("tables/fileattachment.json"),
     include_str!("tables/workflow.json"),
     include_str!("tables/sdkmessageprocessingstep.json"),
+    include_str!("tables/sdkmessage.json"),
+    include_str!("tables/sdkmessagefilter.json"),
     include_str!("tables/systemuser.json"),
     include_str!("tables/team.json"),
     include_str!("tables/businessunit.json"),
@@ -345,22 +385,30 @@ const TABLES: &[&str] = &[
     include_str!("tables/teammembership.json"),
 ];
 
+fn built_in_tables() -> Vec<Table> {
+    let table = |text: &&str| {
+        let mut table: Table =
+            serde_json::from_str(text).expect("the embedded table metadata is well formed");
+        table.finish();
+        table
+    };
+    TABLES.iter().map(table).collect()
+}
+
 impl Catalog {
     /// The tables that every sysjob serves.
     pub fn built_in() -> Self {
-        let tables = TABLES
-            .iter()
-            .map(|text| {
-                let mut table: Table =
-                    serde_json::from_str(text).expect("the embedded table metadata is well formed");
-                table.finish();
-                Arc::new(table)
-            })
-            .collect();
-        Self::new(tables)
+        Self::new(built_in_tables())
     }
 
-    fn new(tables: Vec<Arc<Table>>) -> Self {
+    /// The tables that every sysjob serves, and an organization's own.
+    pub fn with_files(files: &[PathBuf]) -> Result<Self> {
+        file::with_files(files)
+    }
+
+    fn new(mut tables: Vec<Table>) -> Self {
+        relations::complete(&mut tables);
+        let tables: Vec<Arc<Table>> = tables.into_iter().map(Arc::new).collect();
         let by_logical_name =
             tables.iter().enumerate().map(|(i, t)| (t.logical_name.clone(), i)).collect();
         let by_entity_set =

@@ -11,8 +11,7 @@ use clap::Args;
 use super::diagnose::{Local, text};
 use super::import::StoreSink;
 use super::serve::{Listen, Running, Sockets, stop_signal};
-use super::{Timezone, runtime};
-use crate::catalog::Catalog;
+use super::{CatalogFiles, Timezone, runtime};
 use crate::clock::{Clock, SystemClock};
 use crate::diagnose::findings;
 use crate::engine::Engine;
@@ -20,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::import::trace::{self, Arrival, Trace};
 use crate::job::handler::{SimulatedOutcome, Simulation};
 use crate::job::{Handler, JobColumns};
+use crate::messages;
 use crate::scheduler;
 use crate::store::{Change, Store};
 use crate::value::{Guid, Value};
@@ -29,6 +29,8 @@ pub struct Demo {
     /// Keep the data in this folder and go on there next time
     #[arg(long, env = "SYSJOB_DATA_DIR")]
     data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    catalog: CatalogFiles,
     #[command(flatten)]
     listen: Listen,
     #[command(flatten)]
@@ -62,14 +64,15 @@ impl Demo {
         };
         runtime()?.block_on(async {
             let mut sockets = Sockets::bind(&self.listen).await?;
-            let store = Arc::new(Store::open(&folder, Arc::new(Catalog::built_in()))?);
+            let store = Arc::new(Store::open(&folder, self.catalog.load()?)?);
+            messages::register(&store)?;
             sockets.secure(&self.listen, &folder)?;
             let (loading, speed) = (store.clone(), self.speed.max(0.001));
             let trace = tokio::task::spawn_blocking(move || load(&loading, speed))
                 .await
                 .map_err(|e| Error::internal("loading the trace failed").caused_by(e))??;
-            let settings = self.listen.limits.settings(self.timezone.settings());
-            let mut running = Running::start(store.clone(), sockets, Some(CAPACITY), settings)?;
+            let mut running =
+                Running::start(store.clone(), sockets, Some(CAPACITY), self.timezone.zone())?;
             println!("ready");
             let scheduler = running.service.scheduler.clone();
             let feeder =

@@ -2,12 +2,11 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::Args;
 use datafusion::arrow::array::RecordBatch;
 
-use crate::catalog::Catalog;
+use super::CatalogFiles;
 use crate::error::Result;
 use crate::import::{Report, Sink, import_file, progress_bar};
 use crate::store::{Appended, Store};
@@ -17,6 +16,8 @@ pub struct Import {
     /// The data folder; made if it is missing
     #[arg(long, env = "SYSJOB_DATA_DIR", default_value = "sysjob-data")]
     data_dir: PathBuf,
+    #[command(flatten)]
+    catalog: CatalogFiles,
     /// The table, if neither the file's content nor its name tells
     #[arg(long)]
     table: Option<String>,
@@ -36,7 +37,7 @@ impl Sink for StoreSink<'_> {
 
 impl Import {
     pub fn run(self) -> Result<ExitCode> {
-        let store = Store::open(&self.data_dir, Arc::new(Catalog::built_in()))?;
+        let store = Store::open(&self.data_dir, self.catalog.load()?)?;
         for file in &self.files {
             let name = file.display().to_string();
             let mut sink = StoreSink(&store);

@@ -55,8 +55,8 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 impl LimitOptions {
-    /// How the service is set up, where these options say it.
-    pub fn settings(&self, others: Settings) -> Settings {
+    /// How the service is set up.
+    pub fn settings(&self) -> Settings {
         Settings {
             dataverse_limits: self.dataverse_limits,
             standard_order: self.odata_order == ODataOrder::Standard,
@@ -67,7 +67,7 @@ impl LimitOptions {
                 header_timeout: self.header_timeout,
                 idle_timeout: self.idle_timeout,
             },
-            ..others
+            ..Settings::default()
         }
     }
 

@@ -11,14 +11,15 @@ mod serve;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use chrono_tz::Tz;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::catalog::Catalog;
 use crate::dialect::Dialect;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::query::context::timezone;
-use crate::service::Settings;
 
 /// The Dataverse asynchronous service as a local service: system jobs that run,
 /// and that FetchXML, OData and SQL can ask about.
@@ -45,6 +46,21 @@ enum Command {
     Diagnose(diagnose::Diagnose),
 }
 
+/// An organization's own tables.
+#[derive(Args)]
+struct CatalogFiles {
+    /// A file with the metadata of an organization's own tables; may be repeated
+    #[arg(long, env = "SYSJOB_CATALOG", value_name = "FILE", value_delimiter = ',')]
+    catalog: Vec<PathBuf>,
+}
+
+impl CatalogFiles {
+    /// The built-in tables and those of the files.
+    fn load(&self) -> Result<Arc<Catalog>> {
+        Catalog::with_files(&self.catalog).map(Arc::new)
+    }
+}
+
 /// Where questions go.
 #[derive(Args)]
 struct Target {
@@ -54,6 +70,8 @@ struct Target {
     /// A running service, such as http://127.0.0.1:8080
     #[arg(long, env = "SYSJOB_URL")]
     url: Option<String>,
+    #[command(flatten)]
+    catalog: CatalogFiles,
     #[command(flatten)]
     connection: Connection,
 }
@@ -79,9 +97,9 @@ struct Timezone {
 }
 
 impl Timezone {
-    /// How a service is set up with it.
-    fn settings(self) -> Settings {
-        Settings { timezone: self.timezone.unwrap_or(Tz::UTC), ..Settings::default() }
+    /// The zone of callers who name none.
+    fn zone(self) -> Tz {
+        self.timezone.unwrap_or(Tz::UTC)
     }
 }
 
@@ -155,7 +173,7 @@ fn complain(error: &Error) {
 }
 
 /// A runtime for a command that waits for something.
-fn runtime() -> crate::error::Result<tokio::runtime::Runtime> {
+fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -13,7 +13,6 @@ use futures::StreamExt;
 use super::remote::Remote;
 use super::{DialectArgument, Target, Timezone, runtime};
 use crate::ask;
-use crate::catalog::Catalog;
 use crate::clock::{Clock, SystemClock};
 use crate::encode::{Format, RowWriter};
 use crate::engine::{Engine, failure};
@@ -100,7 +99,7 @@ pub fn open(target: &Target) -> Result<Store> {
             format!("'{}' is no data folder; name one with --data-dir", target.data_dir.display()),
         ));
     }
-    Store::open(&target.data_dir, Arc::new(Catalog::built_in()))
+    Store::open(&target.data_dir, target.catalog.load()?)
 }
 
 /// What a question over a folder means: the built-in user asks it now.
@@ -123,9 +122,9 @@ impl Query {
         match &self.target.url {
             Some(url) => {
                 let dialect = self.text.dialect.word();
-                let remote = Remote::new(url, &self.target.connection)?;
-                let mut answer =
-                    remote.timezone(self.timezone.timezone).query(dialect, &text, self.format)?;
+                let mut answer = Remote::new(url, &self.target.connection)?
+                    .timezone(self.timezone.timezone)
+                    .query(dialect, &text, self.format)?;
                 io::copy(&mut answer, &mut out).map_err(write_failed)?;
                 out.flush().map_err(write_failed)?;
             }
@@ -163,13 +162,9 @@ impl Explain {
         let text = self.text.read()?;
         if let Some(url) = &self.target.url {
             let dialect = self.text.dialect.word();
-            let remote = Remote::new(url, &self.target.connection)?;
-            let mut plan = remote.timezone(self.timezone.timezone).explain(
-                dialect,
-                &text,
-                self.physical,
-                self.analyze,
-            )?;
+            let mut plan = Remote::new(url, &self.target.connection)?
+                .timezone(self.timezone.timezone)
+                .explain(dialect, &text, self.physical, self.analyze)?;
             io::copy(&mut plan, &mut io::stdout()).map_err(write_failed)?;
             return Ok(ExitCode::SUCCESS);
         }

@@ -42,8 +42,12 @@ impl Remote {
                 .build();
             config = config.tls_config(tls);
         }
-        let (agent, token) = (config.build().into(), connection.token.clone());
-        Ok(Self { url, agent, token, timezone: None })
+        Ok(Self {
+            url,
+            agent: config.build().into(),
+            token: connection.token.clone(),
+            timezone: None,
+        })
     }
 
     /// Asks from a time zone; otherwise the service's own counts.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use chrono_tz::Tz;
 use clap::Args;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -12,8 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::limits::LimitOptions;
 use super::security::{Auth, Tls, guarded};
-use super::{Timezone, runtime};
-use crate::catalog::Catalog;
+use super::{CatalogFiles, Timezone, runtime};
 use crate::clock::SystemClock;
 use crate::credentials::Credentials;
 use crate::engine::{Engine, QueryLimits};
@@ -22,13 +22,15 @@ use crate::scheduler::Scheduler;
 use crate::service::{Service, Settings};
 use crate::store::Store;
 use crate::tls::Endpoint;
-use crate::{http, pgwire};
+use crate::{http, messages, pgwire};
 
 #[derive(Args)]
 pub struct Serve {
     /// The data folder; made if it is missing
     #[arg(long, env = "SYSJOB_DATA_DIR", default_value = "sysjob-data")]
     data_dir: PathBuf,
+    #[command(flatten)]
+    catalog: CatalogFiles,
     #[command(flatten)]
     listen: Listen,
     #[command(flatten)]
@@ -62,11 +64,11 @@ impl Serve {
     pub fn run(self) -> Result<ExitCode> {
         runtime()?.block_on(async {
             let mut sockets = Sockets::bind(&self.listen).await?;
-            let store = Arc::new(Store::open(&self.data_dir, Arc::new(Catalog::built_in()))?);
+            let store = Arc::new(Store::open(&self.data_dir, self.catalog.load()?)?);
+            messages::register(&store)?;
             sockets.secure(&self.listen, &self.data_dir)?;
             let capacity = (!self.no_scheduler).then_some(self.capacity);
-            let settings = self.listen.limits.settings(self.timezone.settings());
-            let mut running = Running::start(store, sockets, capacity, settings)?;
+            let mut running = Running::start(store, sockets, capacity, self.timezone.zone())?;
             println!("ready");
             let outcome = tokio::select! {
                 ended = stop_signal() => ended,
@@ -84,6 +86,7 @@ pub struct Sockets {
     http: Endpoint,
     pg: Endpoint,
     credentials: Option<Arc<Credentials>>,
+    settings: Settings,
     queries: QueryLimits,
 }
 
@@ -94,7 +97,8 @@ impl Sockets {
         guarded("pg", listen.pg, credentials.is_some())?;
         let http = bind("http", listen.http).await?.into();
         let pg = bind("pg", listen.pg).await?.into();
-        Ok(Self { http, pg, credentials, queries: listen.limits.queries() })
+        let (settings, queries) = (listen.limits.settings(), listen.limits.queries());
+        Ok(Self { http, pg, credentials, settings, queries })
     }
 
     /// Puts TLS on both, if the options say so.
@@ -138,7 +142,7 @@ impl Running {
         store: Arc<Store>,
         sockets: Sockets,
         capacity: Option<usize>,
-        settings: Settings,
+        timezone: Tz,
     ) -> Result<Self> {
         let failed = |e: std::io::Error| Error::internal("a listener has no address").caused_by(e);
         let http_address = sockets.http.listener.local_addr().map_err(failed)?;
@@ -154,8 +158,8 @@ impl Running {
         });
         let service = Arc::new(Service {
             scheduler,
-            settings,
             credentials: sockets.credentials,
+            settings: Settings { timezone, ..sockets.settings },
             engine: Arc::new(Engine::limited(sockets.queries)?),
             ..Service::new(store)
         });

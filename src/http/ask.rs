@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use clap::ValueEnum;
 use serde::Deserialize;
 
-use super::error::Result;
+use super::error::{Failure, Result};
 use super::formats;
 use super::prefer::Prefer;
 use crate::ask;
@@ -68,9 +68,14 @@ fn dialect(word: &str) -> Result<Option<Dialect>, Error> {
     }
 }
 
-fn body<T>(body: std::result::Result<Json<T>, JsonRejection>) -> Result<T, Error> {
-    let Json(body) = body.map_err(|e| Error::invalid(codes::INVALID_ARGUMENT, e.body_text()))?;
-    Ok(body)
+fn body<T>(service: &Service, body: std::result::Result<Json<T>, JsonRejection>) -> Result<T> {
+    match body {
+        Ok(Json(body)) => Ok(body),
+        Err(e) if e.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            Err(Failure::body_too_long(service.settings.limits.body_bytes))
+        }
+        Err(e) => Err(Error::invalid(codes::INVALID_ARGUMENT, e.body_text()).into()),
+    }
 }
 
 /// What a question means now to who asks it.
@@ -90,7 +95,7 @@ pub async fn query(
     headers: HeaderMap,
     question: std::result::Result<Json<Question>, JsonRejection>,
 ) -> Result<Response> {
-    let question = body(question)?;
+    let question = body(&service, question)?;
     let format = Format::from_str(&question.format, true).map_err(|_| {
         let known: Vec<&str> = Format::value_variants().iter().map(|f| f.name()).collect();
         let message = format!("'{}' is no format; there are {}", question.format, known.join(", "));
@@ -115,7 +120,7 @@ pub async fn explain(
     headers: HeaderMap,
     question: std::result::Result<Json<Explanation>, JsonRejection>,
 ) -> Result<Response> {
-    let question = body(question)?;
+    let question = body(&service, question)?;
     let snapshot = service.store.snapshot();
     let dialect = dialect(&question.dialect)?;
     let mut text = String::new();

@@ -6,6 +6,8 @@ mod access;
 mod answer;
 mod ask;
 mod batch;
+mod csdl;
+mod definitions;
 mod error;
 mod etag;
 mod expand;
@@ -207,8 +209,9 @@ async fn handle(service: &Arc<Service>, request: Request) -> Result<Response> {
     let reads = matches!(call.method, Method::GET | Method::HEAD);
     match resource {
         Resource::Query(table) if call.method == Method::POST => {
-            let limit = service.settings.limits.body_bytes;
-            let text = query_body(Request::from_parts(parts, body), limit).await?;
+            let text =
+                query_body(Request::from_parts(parts, body), service.settings.limits.body_bytes)
+                    .await?;
             let mut options = call.options()?;
             options.extend(decode_options(text.trim())?);
             query::collection(service, &call, &Target::set(table), options).await
@@ -250,8 +253,11 @@ async fn handle(service: &Arc<Service>, request: Request) -> Result<Response> {
             rows::related(service, &call, path, call.options()?).await
         }
         Resource::Batch => Err(Failure::method("'$batch' takes POST with the requests", "POST")),
-        Resource::Definitions(segments) => {
-            Err(Failure::not_implemented(format!("'{}' is not offered", segments[0].name)))
+        Resource::Definitions(segments) => definitions::answer(&call, catalog, &segments),
+        Resource::Operation { ref name, ref parameters, bound: None }
+            if name == "RetrieveMetadataChanges" =>
+        {
+            definitions::retrieve_metadata_changes(&call, catalog, parameters.as_deref())
         }
         Resource::Operation { name, .. } => {
             Err(Failure::not_implemented(format!("'{name}' is not offered")))
@@ -274,15 +280,11 @@ async fn query_body(request: Request, limit: usize) -> Result<String> {
         return Err(Failure::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, error));
     }
     let bytes = Bytes::from_request(request, &()).await.map_err(|rejection| {
-        let (status, text) = (rejection.status(), rejection.body_text());
-        let error = if status == StatusCode::PAYLOAD_TOO_LARGE {
-            let message =
-                format!("the body is longer than {limit} bytes, which --max-body-bytes sets");
-            Error::new(ErrorKind::Limit, codes::INVALID_ARGUMENT, message)
-        } else {
-            Error::invalid(codes::INVALID_ARGUMENT, text)
-        };
-        Failure::new(status, error)
+        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            return Failure::body_too_long(limit);
+        }
+        let error = Error::invalid(codes::INVALID_ARGUMENT, rejection.body_text());
+        Failure::new(rejection.status(), error)
     })?;
     String::from_utf8(bytes.into()).map_err(|e| {
         Error::invalid(codes::INVALID_ARGUMENT, "the body is not UTF-8 text").caused_by(e).into()

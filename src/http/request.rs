@@ -86,14 +86,14 @@ impl Call {
     }
 }
 
+/// The option that names the form of the answer.
+const FORMAT: &str = "$format";
+
 /// `http://host:port`, or with https, as the client named it.
 pub fn address(parts: &Parts) -> Result<String> {
     let scheme = parts.extensions.get::<Scheme>().map_or("http", |scheme| scheme.0);
     Ok(format!("{scheme}://{}", host(parts)?))
 }
-
-/// The option that names the form of the answer.
-const FORMAT: &str = "$format";
 
 /// Any `v9.x`.
 fn is_served(version: &str) -> bool {

@@ -203,7 +203,8 @@ impl Key {
     }
 }
 
-fn unquoted(value: &str) -> String {
+/// A key's value without its quotes.
+pub fn unquoted(value: &str) -> String {
     match value.strip_prefix('\'').and_then(|v| v.strip_suffix('\'')) {
         Some(text) => text.replace("''", "'"),
         None => value.to_owned(),

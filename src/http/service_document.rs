@@ -4,10 +4,11 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::answer::json;
+use super::csdl::csdl;
 use super::object::Object;
 use super::query::finish;
 use super::request::Call;
-use crate::catalog::{Catalog, csdl};
+use crate::catalog::Catalog;
 
 /// `GET /`: the entity sets.
 pub fn service_document(call: &Call, catalog: &Catalog) -> Response {

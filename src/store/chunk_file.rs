@@ -5,14 +5,15 @@
 //! The journal also keeps a checksum, because Parquet notices only some damage
 //! and may answer other values for the rest.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchReader, new_null_array};
+use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchReader, new_null_array};
 use datafusion::arrow::compute::concat_batches;
+use datafusion::arrow::datatypes::Int32Type;
 use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use datafusion::parquet::basic::Compression;
@@ -20,7 +21,7 @@ use datafusion::parquet::file::properties::WriterProperties;
 use flate2::{CrcReader, CrcWriter};
 
 use super::chunk::ROWS_MAX;
-use crate::catalog::{ColumnKind, Table};
+use crate::catalog::{ColumnKind, Table, former_entity_codes, is_entity_name};
 use crate::error::{Error, Result};
 
 /// A chunk file as the journal knows it.
@@ -101,11 +102,13 @@ impl ChunkFiles {
                 batch.num_rows()
             )));
         }
+        let former = former_entity_codes();
         let columns: Vec<ArrayRef> = table
             .schema()
             .fields()
             .iter()
             .map(|field| match batch.column_by_name(field.name()) {
+                Some(array) if is_entity_name(field) => current_codes(array, &former),
                 Some(array) => array.clone(),
                 None => new_null_array(field.data_type(), batch.num_rows()),
             })
@@ -123,6 +126,18 @@ impl ChunkFiles {
             }
         }
         Ok(())
+    }
+}
+
+/// Object type codes as the catalog has them now: a table gets another one when a
+/// catalog file gives it its own.
+fn current_codes(codes: &ArrayRef, former: &HashMap<i32, i32>) -> ArrayRef {
+    match codes.as_primitive_opt::<Int32Type>() {
+        Some(numbers) if !former.is_empty() => {
+            let now = |code| former.get(&code).copied().unwrap_or(code);
+            Arc::new(numbers.unary::<_, Int32Type>(now))
+        }
+        _ => codes.clone(),
     }
 }
 

@@ -6,6 +6,8 @@
 //! catalog with more columns still reads old rows. Entity names are written as
 //! text: their codes beyond the documented ones belong to a process.
 
+use datafusion::arrow::datatypes::DataType;
+
 use super::numbering::TableNumbering;
 use crate::catalog::{ColumnType, Table, entity_code, entity_name};
 use crate::error::{Error, Result};
@@ -76,11 +78,33 @@ pub fn decode(
             Value::Text(name) if table.columns[column].column_type == ColumnType::EntityName => {
                 Value::Int32(entity_code(&name))
             }
-            value => value,
+            value if fits(&value, table.schema().field(column).data_type()) => value,
+            _ => {
+                return Err(Error::data(format!(
+                    "rows of '{}' were stored when the column '{}' had another type than the catalog says now",
+                    table.logical_name, table.columns[column].logical_name
+                )));
+            }
         };
         cells.push((column, value));
     }
     Ok(cells)
+}
+
+/// Whether a column of this type can hold the value.
+fn fits(value: &Value, data_type: &DataType) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Boolean(_) => *data_type == DataType::Boolean,
+        Value::Int32(_) => *data_type == DataType::Int32,
+        Value::Int64(_) => *data_type == DataType::Int64,
+        Value::Float64(_) => *data_type == DataType::Float64,
+        Value::Decimal(_) => matches!(data_type, DataType::Decimal128(_, _)),
+        Value::Guid(_) => matches!(data_type, DataType::FixedSizeBinary(16)),
+        Value::Text(_) => *data_type == DataType::Utf8View,
+        Value::Time(_) => matches!(data_type, DataType::Timestamp(_, _)),
+        Value::Date(_) => *data_type == DataType::Date32,
+    }
 }
 
 struct Reader<'a> {

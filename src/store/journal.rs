@@ -95,7 +95,13 @@ impl Journal {
             let code = std::str::from_utf8(&key[7..]).ok().and_then(|c| c.parse().ok());
             let name = std::str::from_utf8(&name).ok();
             match (code, name) {
-                (Some(code), Some(name)) => catalog::register_entity_name(name, code),
+                (Some(code), Some(name)) if catalog::register_entity_name(name, code) => {}
+                (Some(code), Some(name)) => {
+                    let other = catalog::entity_name(code).unwrap_or_default();
+                    return Err(Error::data(format!(
+                        "the data folder knows the object type code {code} as '{name}', the catalog as '{other}'"
+                    )));
+                }
                 _ => return Err(Error::data("an entity name in the journal is unreadable")),
             }
         }

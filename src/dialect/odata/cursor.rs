@@ -10,7 +10,8 @@ use crate::query::Name;
 /// How deep parentheses, operators and other parts may be nested.
 pub const DEPTH_MAX: usize = 100;
 
-pub(super) struct Cursor<'a> {
+/// A reading position; see the module.
+pub struct Cursor<'a> {
     option: &'a str,
     tokens: Vec<Token>,
     /// Invariant: at most the index of the last token, which is `End`.
@@ -24,13 +25,18 @@ pub(super) struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     /// Reads an option's text; an empty one is an error.
-    pub fn new(option: &'a str, text: &str, aliases: Option<&'a Aliases>) -> Result<Self> {
+    pub(super) fn new(option: &'a str, text: &str, aliases: Option<&'a Aliases>) -> Result<Self> {
         let tokens = lexer::tokens(option, text)?;
         let cursor = Self { option, tokens, next: 0, depth: 0, aliases, variables: Vec::new() };
         if cursor.at_end() {
             return Err(cursor.error("the option is empty"));
         }
         Ok(cursor)
+    }
+
+    /// Reads a text in which no parameter alias stands.
+    pub fn of(option: &'a str, text: &str) -> Result<Self> {
+        Self::new(option, text, None)
     }
 
     pub fn peek(&self) -> &Token {

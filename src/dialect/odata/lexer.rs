@@ -15,7 +15,7 @@ const EXCERPT_LENGTH_MAX: usize = 120;
 
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TokenKind {
+pub enum TokenKind {
     /// A name, keyword or operator word; also `$count`, `@p1` and names with dots.
     Word,
     /// `'…'`; the text is the content, doubled quotes folded.
@@ -33,7 +33,7 @@ pub(super) enum TokenKind {
 
 /// A piece of an option's text.
 #[derive(Clone, Debug)]
-pub(super) struct Token {
+pub struct Token {
     pub kind: TokenKind,
     pub text: String,
     /// Characters before it, from 0.

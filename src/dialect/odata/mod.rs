@@ -28,9 +28,9 @@ mod query_function;
 mod request;
 
 pub use self::apply::STAGES_MAX;
-pub use self::cursor::DEPTH_MAX;
+pub use self::cursor::{Cursor, DEPTH_MAX};
 pub use self::expand::EXPAND_MAX;
-pub use self::lexer::OPTION_LENGTH_MAX;
+pub use self::lexer::{OPTION_LENGTH_MAX, Token, TokenKind};
 pub use self::request::{Request, decode_options, parse_request};
 
 use crate::catalog::Table;

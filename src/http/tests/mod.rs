@@ -2,6 +2,7 @@
 
 mod batch;
 mod collections;
+mod definitions;
 mod documents;
 mod expand;
 mod fetchxml;

@@ -1,34 +1,40 @@
-//! The catalog as an OData model: the CSDL document behind `$metadata`.
+//! The service as an OData model: the CSDL document behind `$metadata`.
 //!
 //! Invariant: every type, partner and binding target that is named is also
 //! declared. Relationships to tables that are not served are therefore left out,
 //! and so are derived text columns, which Dataverse answers as annotations.
+//! Definitions are open types: their many properties are not listed here.
+
+mod operations;
+
+#[cfg(test)]
+mod tests;
 
 use std::fmt::Write;
 
-use super::{Catalog, Column, ColumnKind, ColumnType, ManyToOne, OneToMany, Table};
+use super::definitions::{METADATA_SETS, MetadataType, metadata_types};
+use crate::catalog::{Catalog, Column, ColumnKind, ColumnType, ManyToOne, OneToMany, Table};
 
 const HEAD: &str = r#"<?xml version="1.0" encoding="utf-8"?>
 <edmx:Edmx Version="4.0" xmlns:edmx="http://docs.oasis-open.org/odata/ns/edmx">
 <edmx:DataServices>
 <Schema Namespace="Microsoft.Dynamics.CRM" Alias="mscrm" xmlns="http://docs.oasis-open.org/odata/ns/edm">
 <EntityType Name="crmbaseentity" Abstract="true" />
-"#;
-
-const FUNCTIONS: &str = r#"<ComplexType Name="WhoAmIResponse">
-<Property Name="BusinessUnitId" Type="Edm.Guid" Nullable="false" />
-<Property Name="UserId" Type="Edm.Guid" Nullable="false" />
-<Property Name="OrganizationId" Type="Edm.Guid" Nullable="false" />
-</ComplexType>
-<ComplexType Name="RetrieveVersionResponse">
-<Property Name="Version" Type="Edm.String" Nullable="false" />
-</ComplexType>
-<Function Name="WhoAmI"><ReturnType Type="mscrm.WhoAmIResponse" Nullable="false" /></Function>
-<Function Name="RetrieveVersion"><ReturnType Type="mscrm.RetrieveVersionResponse" Nullable="false" /></Function>
-"#;
-
-const FUNCTION_IMPORTS: &str = r#"<FunctionImport Name="WhoAmI" Function="mscrm.WhoAmI" />
-<FunctionImport Name="RetrieveVersion" Function="mscrm.RetrieveVersion" />
+<EntityType Name="principal" BaseType="mscrm.crmbaseentity">
+<Key><PropertyRef Name="ownerid" /></Key>
+<Property Name="ownerid" Type="Edm.Guid" Nullable="false" />
+</EntityType>
+<EntityType Name="activityparty" BaseType="mscrm.crmbaseentity">
+<Key><PropertyRef Name="activitypartyid" /></Key>
+<Property Name="activitypartyid" Type="Edm.Guid" Nullable="false" />
+<Property Name="_partyid_value" Type="Edm.Guid" />
+<Property Name="addressused" Type="Edm.String" />
+</EntityType>
+<EntityType Name="MetadataBase" Abstract="true">
+<Key><PropertyRef Name="MetadataId" /></Key>
+<Property Name="MetadataId" Type="Edm.Guid" Nullable="false" />
+<Property Name="HasChanged" Type="Edm.Boolean" />
+</EntityType>
 "#;
 
 /// The CSDL document of a catalog.
@@ -37,12 +43,24 @@ pub fn csdl(catalog: &Catalog) -> String {
     for table in catalog.tables() {
         entity_type(catalog, table, &mut out);
     }
-    out.push_str(FUNCTIONS);
+    for of in metadata_types() {
+        metadata_type(&of, &mut out);
+    }
+    operations::declare(catalog, &mut out);
     out.push_str("<EntityContainer Name=\"System\">\n");
     for table in catalog.tables() {
         entity_set(catalog, table, &mut out);
     }
-    out.push_str(FUNCTION_IMPORTS);
+    for (set, of) in METADATA_SETS {
+        // The service document names sets of rows only.
+        line(
+            &mut out,
+            format_args!(
+                "<EntitySet Name=\"{set}\" EntityType=\"mscrm.{of}\" IncludeInServiceDocument=\"false\" />"
+            ),
+        );
+    }
+    operations::import(&mut out);
     out.push_str("</EntityContainer>\n</Schema>\n</edmx:DataServices>\n</edmx:Edmx>\n");
     out
 }
@@ -89,6 +107,17 @@ fn entity_type(catalog: &Catalog, table: &Table, out: &mut String) {
         );
         out.push_str("</NavigationProperty>\n");
     }
+    // Users and teams together; the only lookup whose targets share one property.
+    if let Some(owner) = table.many_to_one.iter().find(|r| r.target == "owner") {
+        let column = table.column(&owner.column).map(Column::property_name).unwrap_or_default();
+        line(
+            out,
+            format_args!(
+                "<NavigationProperty Name=\"{}\" Type=\"mscrm.principal\"><ReferentialConstraint Property=\"{column}\" ReferencedProperty=\"ownerid\" /></NavigationProperty>",
+                owner.navigation_property
+            ),
+        );
+    }
     for relation in collections(catalog, table) {
         let partner = partner(catalog, &relation.target, |t| {
             lookups(catalog, t)
@@ -102,6 +131,21 @@ fn entity_type(catalog: &Catalog, table: &Table, out: &mut String) {
                 relation.navigation_property, relation.target
             ),
         );
+    }
+    out.push_str("</EntityType>\n");
+}
+
+/// The type of a definition, with the way to others.
+fn metadata_type(of: &MetadataType, out: &mut String) {
+    let (name, base) = (of.name, of.base);
+    line(
+        out,
+        format_args!("<EntityType Name=\"{name}\" BaseType=\"mscrm.{base}\" OpenType=\"true\">"),
+    );
+    for (navigation, target, many) in &of.navigations {
+        let target =
+            if *many { format!("Collection(mscrm.{target})") } else { format!("mscrm.{target}") };
+        line(out, format_args!("<NavigationProperty Name=\"{navigation}\" Type=\"{target}\" />"));
     }
     out.push_str("</EntityType>\n");
 }
@@ -184,106 +228,4 @@ fn edm_type(column: &Column) -> &'static str {
 /// Names in the catalog are identifiers: nothing in them needs an XML escape.
 fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
     writeln!(out, "{text}").expect("writing to a string cannot fail");
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::{HashMap, HashSet};
-
-    use quick_xml::Reader;
-    use quick_xml::events::{BytesStart, Event};
-
-    use super::*;
-
-    fn attributes(element: &BytesStart<'_>) -> HashMap<String, String> {
-        element
-            .attributes()
-            .map(|a| {
-                let a = a.expect("well-formed attribute");
-                (a.key.as_ref().to_owned(), a.value.into_owned())
-            })
-            .collect()
-    }
-
-    /// Elements in document order: name and attributes.
-    fn elements(xml: &str) -> Vec<(String, HashMap<String, String>)> {
-        let mut reader = Reader::from_str(xml);
-        let mut found = Vec::new();
-        loop {
-            match reader.read_event().expect("well-formed XML") {
-                Event::Start(e) | Event::Empty(e) => {
-                    let name = e.name().as_ref().to_owned();
-                    found.push((name, attributes(&e)));
-                }
-                Event::Eof => return found,
-                _ => {}
-            }
-        }
-    }
-
-    #[test]
-    fn everything_named_is_declared_once() {
-        let catalog = Catalog::built_in();
-        let elements = elements(&csdl(&catalog));
-        let mut members: HashMap<&str, HashSet<&str>> = HashMap::new();
-        let mut current = "";
-        for (element, a) in &elements {
-            match element.as_str() {
-                "EntityType" => current = &a["Name"],
-                "Property" | "NavigationProperty" => {
-                    let new = members.entry(current).or_default().insert(&a["Name"]);
-                    assert!(new, "{current}.{} is declared twice", a["Name"]);
-                }
-                "ComplexType" => current = &a["Name"],
-                _ => {}
-            }
-        }
-        for table in catalog.tables() {
-            assert!(members[table.logical_name.as_str()].contains(table.primary_id.as_str()));
-        }
-        let sets: HashSet<&str> =
-            catalog.tables().iter().map(|t| t.entity_set_name.as_str()).collect();
-        let mut target = "";
-        for (element, a) in &elements {
-            match element.as_str() {
-                "EntityType" => current = &a["Name"],
-                "NavigationProperty" => {
-                    let named = a["Type"].trim_start_matches("Collection(").trim_end_matches(')');
-                    target = named.strip_prefix("mscrm.").expect("a type of the schema");
-                    assert!(members.contains_key(target), "{target}");
-                    if let Some(partner) = a.get("Partner") {
-                        assert!(members[target].contains(partner.as_str()), "{target}.{partner}");
-                    }
-                }
-                "ReferentialConstraint" => {
-                    assert!(members[current].contains(a["Property"].as_str()), "{a:?}");
-                    assert!(members[target].contains(a["ReferencedProperty"].as_str()), "{a:?}");
-                }
-                "EntitySet" => current = a["EntityType"].strip_prefix("mscrm.").expect("alias"),
-                "NavigationPropertyBinding" => {
-                    assert!(sets.contains(a["Target"].as_str()), "{a:?}");
-                    assert!(members[current].contains(a["Path"].as_str()), "{a:?}");
-                }
-                _ => {}
-            }
-        }
-    }
-
-    #[test]
-    fn jobs_have_the_types_clients_expect() {
-        let xml = csdl(&Catalog::built_in());
-        for property in [
-            r#"<Property Name="asyncoperationid" Type="Edm.Guid" Nullable="false" />"#,
-            r#"<Property Name="statecode" Type="Edm.Int32" />"#,
-            r#"<Property Name="createdon" Type="Edm.DateTimeOffset" />"#,
-            r#"<Property Name="_ownerid_value" Type="Edm.Guid" />"#,
-            r#"<Property Name="sequence" Type="Edm.Int64" />"#,
-            r#"<Property Name="regardingobjecttypecode" Type="Edm.String" />"#,
-            r#"<Property Name="executiontimespan" Type="Edm.Double" />"#,
-            r#"<NavigationProperty Name="owninguser" Type="mscrm.systemuser""#,
-        ] {
-            assert!(xml.contains(property), "{property}");
-        }
-        assert!(!xml.contains("statecodename"));
-    }
 }
