@@ -183,6 +183,12 @@ pub mod codes {
     pub const INVALID_ARGUMENT: u32 = 0x8004_0203;
     pub const UNEXPECTED: u32 = 0x8004_0216;
     pub const OBJECT_DOES_NOT_EXIST: u32 = 0x8004_0217;
+    /// The caller lacks the privilege for the operation.
+    pub const PRIVILEGE_DENIED: u32 = 0x8004_0220;
+    /// A row with the same key exists.
+    pub const DUPLICATE_RECORD: u32 = 0x8004_0237;
+    pub const DATE_TOO_EARLY: u32 = 0x8004_0239;
+    pub const BAD_RECURRENCE_RULE: u32 = 0x8004_0246;
     pub const NOT_SUPPORTED: u32 = 0x8004_0315;
     pub const MALFORMED_FETCHXML: u32 = 0x8004_0303;
     pub const BAD_USERAWORDERBY: u32 = 0x8004_10FD;
@@ -226,6 +232,31 @@ pub mod codes {
     pub const BAD_DATEGROUPING: u32 = 0x8004_1135;
     pub const OVERFLOW: u32 = 0x8004_1136;
     pub const AGGREGATE_AND_GROUPBY: u32 = 0x8004_1137;
+    /// A choice's value is none of its options.
+    pub const OPTION_OUT_OF_RANGE: u32 = 0x8004_431A;
+    pub const NUMBER_OUT_OF_RANGE: u32 = 0x8004_4330;
+    pub const TEXT_TOO_LONG: u32 = 0x8004_4331;
+    /// A status reason that does not belong to the state.
+    pub const INVALID_STATUS: u32 = 0x8004_8408;
+    pub const CANNOT_BE_DELETED: u32 = 0x8004_8435;
+    /// A message that the platform does not have for a table.
+    pub const OPERATION_NOT_SUPPORTED: u32 = 0x8004_0800;
+    /// Changes of a system job's state.
+    pub const INVALID_TRANSITION: u32 = 0x8004_4162;
+    pub const CANNOT_BE_COMPLETED: u32 = 0x8004_4165;
+    pub const CANNOT_BE_READY: u32 = 0x8004_4166;
+    pub const CANNOT_CANCEL: u32 = 0x8004_4F00;
+    pub const CANNOT_PAUSE: u32 = 0x8004_4F01;
+    /// The row changed since the client read it.
+    pub const VERSION_MISMATCH: u32 = 0x8006_0882;
+    pub const WORKFLOW_NOT_ACTIVATED: u32 = 0x8004_5055;
+    pub const WORKFLOW_NOT_ON_DEMAND: u32 = 0x8004_5059;
+    pub const RECURRENCE_NOT_DAILY: u32 = 0x8004_D2A0;
+    pub const RECURRENCE_INTERVAL: u32 = 0x8004_D2A1;
+    pub const BAD_RECURRENCE_PATTERN: u32 = 0x8004_E100;
+    /// No row has the values of an alternate key.
+    pub const KEY_NOT_FOUND: u32 = 0x8006_0891;
+    pub const KEY_NOT_UNIQUE: u32 = 0x8006_0892;
     /// Anything the OData parser refuses.
     pub const ODATA: u32 = 0x8006_0888;
     pub const UNKNOWN_SEGMENT: u32 = 0x8006_088A;
@@ -240,6 +271,4 @@ pub mod codes {
     pub const ACCESS_DENIED: u32 = 0x8004_8405;
     /// A query took too long.
     pub const SQL_TIMEOUT: u32 = 0x8004_4151;
-    /// The caller lacks a privilege.
-    pub const PRIVILEGE_DENIED: u32 = 0x8004_0220;
 }

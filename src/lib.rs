@@ -1,6 +1,7 @@
 //! sysjob: the Dataverse asynchronous service as a fast, durable job table.
 
 pub mod ask;
+pub mod bulk_delete;
 pub mod catalog;
 pub mod cli;
 pub mod clock;
@@ -23,3 +24,4 @@ pub mod service;
 pub mod store;
 pub mod tls;
 pub mod value;
+pub mod write;

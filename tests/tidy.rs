@@ -28,6 +28,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("encode", &["catalog", "error", "query", "value"]),
     ("import", &["catalog", "error", "store", "value"]),
     ("scheduler", &["catalog", "clock", "error", "job", "store", "value"]),
+    ("write", &["catalog", "error", "identity", "job", "scheduler", "store", "value"]),
     ("diagnose", &["error"]),
     ("ask", &["dialect", "engine", "error", "query", "store"]),
     (
@@ -35,9 +36,27 @@ const LAYERS: &[(&str, &[&str])] = &[
         &["clock", "credentials", "engine", "identity", "query", "relations", "scheduler", "store"],
     ),
     (
+        "bulk_delete",
+        &[
+            "catalog",
+            "dialect",
+            "engine",
+            "error",
+            "identity",
+            "job",
+            "query",
+            "scheduler",
+            "service",
+            "store",
+            "value",
+            "write",
+        ],
+    ),
+    (
         "http",
         &[
             "ask",
+            "bulk_delete",
             "catalog",
             "credentials",
             "dialect",
@@ -46,10 +65,12 @@ const LAYERS: &[(&str, &[&str])] = &[
             "error",
             "identity",
             "query",
+            "scheduler",
             "service",
             "store",
             "tls",
             "value",
+            "write",
         ],
     ),
     (

@@ -55,7 +55,7 @@ pub(super) fn schema(table: &Table) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-fn data_type(column: &Column) -> DataType {
+pub(super) fn data_type(column: &Column) -> DataType {
     match column.column_type {
         ColumnType::Uniqueidentifier
         | ColumnType::Lookup

@@ -8,6 +8,7 @@
 //! organization's own tables come from files of the same shape.
 
 mod arrow;
+mod derived;
 mod entity_names;
 mod file;
 mod nearest;
@@ -234,20 +235,34 @@ impl Table {
         self.by_name[&self.primary_id]
     }
 
-    /// The index of the row version.
-    pub fn version_index(&self) -> usize {
-        self.by_name[VERSION_COLUMN]
-    }
-
     /// The index of the primary key, where there is one: the columns of a part of
     /// a query may have none.
     pub fn primary_key(&self) -> Option<usize> {
         self.column_index(&self.primary_id)
     }
 
+    /// The index of the row version, where rows have one.
+    pub fn version_key(&self) -> Option<usize> {
+        self.column_index(VERSION_COLUMN)
+    }
+
+    /// The index of the row version.
+    pub fn version_index(&self) -> usize {
+        self.by_name[VERSION_COLUMN]
+    }
+
     /// The Arrow schema of all columns, stored and derived, in catalog order.
     pub fn schema(&self) -> &SchemaRef {
         self.schema.as_ref().expect("set when the catalog is built")
+    }
+
+    /// The column that holds the table a lookup with several targets points to.
+    pub fn type_column(&self, lookup: usize) -> Option<usize> {
+        let of = &self.columns[lookup];
+        self.columns.iter().position(|c| {
+            c.column_type == ColumnType::EntityName
+                && c.attribute_of.as_ref() == Some(&of.logical_name)
+        })
     }
 
     /// The single-valued relationship behind a navigation property.
@@ -274,11 +289,17 @@ impl Table {
     fn finish(&mut self) {
         self.add_derived_columns();
         self.add_version();
-        self.by_name =
-            self.columns.iter().enumerate().map(|(i, c)| (c.logical_name.clone(), i)).collect();
+        self.index();
         for i in 0..self.columns.len() {
             self.columns[i].kind = self.kind_of(i);
         }
+        self.schema = Some(arrow::schema(self));
+    }
+
+    /// What follows from the columns' names and types.
+    fn index(&mut self) {
+        self.by_name =
+            self.columns.iter().enumerate().map(|(i, c)| (c.logical_name.clone(), i)).collect();
         self.schema = Some(arrow::schema(self));
     }
 

@@ -2,6 +2,7 @@
 
 pub mod fetchxml;
 pub mod odata;
+pub mod query_expression;
 pub mod tsql;
 
 /// A query language.

@@ -71,6 +71,10 @@ impl WebApiEncoder {
     pub fn new(query: &BoundQuery, annotations: &Annotations) -> Self {
         let mut encoder = Self::of(&query.outputs, &Locale::of(query), query.distinct, annotations);
         encoder.page_keys.clone_from(&query.page_keys);
+        // Rows that are made of an answer are like the groups of one.
+        if !query.input.is_empty() {
+            return encoder.without_versions();
+        }
         match query.style == Style::OData && !query.aggregate && !query.distinct {
             true => encoder.with_nulls(),
             false => encoder,
@@ -110,7 +114,7 @@ impl WebApiEncoder {
         Self {
             entity_names: outputs.iter().map(holds_entity_name).collect(),
             nulls: false,
-            version: root(&|o| o.column.column == o.table.version_index()),
+            version: root(&|o| o.table.version_key() == Some(o.column.column)),
             primary_id: root(&is_primary_id),
             identity: None,
             page_keys: Vec::new(),

@@ -47,13 +47,22 @@ pub fn failure(e: Failure) -> Error {
         DataFusionError::ResourcesExhausted(what) => out_of_memory(what),
         DataFusionError::ArrowError(inner, _) => match inner.as_ref() {
             datafusion::arrow::error::ArrowError::DivideByZero => invalid("22012"),
-            datafusion::arrow::error::ArrowError::ArithmeticOverflow(_) => invalid("22003"),
+            datafusion::arrow::error::ArrowError::ArithmeticOverflow(_) => overflow(text),
+            datafusion::arrow::error::ArrowError::CastError(what)
+            | datafusion::arrow::error::ArrowError::InvalidArgumentError(what)
+                if is_overflow(what) =>
+            {
+                overflow(what.clone())
+            }
             datafusion::arrow::error::ArrowError::CastError(what) => {
                 Error::invalid(codes::INVALID_ARGUMENT, wrong_text(what)).sqlstate("22P02")
             }
             datafusion::arrow::error::ArrowError::ParseError(_) => invalid("22P02"),
             _ => Error::internal(text).caused_by(e),
         },
+        DataFusionError::Execution(what) if what.starts_with("Arithmetic overflow") => {
+            overflow(what.clone())
+        }
         DataFusionError::Execution(what) => {
             let state = match what {
                 w if w.contains("Msg 241") => "22007",
@@ -64,8 +73,21 @@ pub fn failure(e: Failure) -> Error {
             };
             Error::invalid(codes::INVALID_ARGUMENT, what.clone()).sqlstate(state)
         }
+        DataFusionError::External(_) if text.contains("regex parse error") => invalid("2201B"),
         _ => Error::internal(text).caused_by(e),
     }
+}
+
+/// A number that its type cannot hold.
+fn overflow(message: String) -> Error {
+    Error::invalid(codes::OVERFLOW, message).sqlstate("22003")
+}
+
+/// Whether a conversion failed because a number is too large.
+fn is_overflow(what: &str) -> bool {
+    ["too large to store in a Decimal", "too small to store in a Decimal", "is out of range"]
+        .iter()
+        .any(|text| what.contains(text))
 }
 
 /// What DataFusion says when a function does not take the types it is given.

@@ -17,6 +17,7 @@ mod provider;
 mod scan;
 mod semantics;
 mod sql;
+mod sum;
 
 use std::sync::Arc;
 

@@ -8,7 +8,8 @@
 //! - text that stands beside a GUID, a time, a yes/no or a table-name column is
 //!   read as a value of that column;
 //! - `LIKE` has SQL Server's wildcards;
-//! - the average of whole numbers is a whole number, truncated toward zero.
+//! - the average of whole numbers is a whole number, truncated toward zero, and
+//!   their sum is one or an error.
 //!
 //! Null ordering is set where sort keys are made: nulls first ascending, last
 //! descending.
@@ -34,6 +35,7 @@ use datafusion::logical_expr::{
 use super::average::WholeAverage;
 use super::collation::{collation_key, like};
 use super::functions::table_name;
+use super::sum::WholeSum;
 use crate::catalog::{entity_code_or_none, is_entity_name, is_label};
 use crate::value::{Value, parse_guid};
 
@@ -292,6 +294,10 @@ fn aggregate_function(function: AggregateFunction, schema: &DFSchema) -> Result<
     Ok(match func.name() {
         "avg" if whole => {
             let func = Arc::new(AggregateUDF::from(WholeAverage::default()));
+            Transformed::yes(Expr::AggregateFunction(AggregateFunction { func, params }))
+        }
+        "sum" if kind == Some(DataType::Int64) && !params.distinct => {
+            let func = Arc::new(AggregateUDF::from(WholeSum::default()));
             Transformed::yes(Expr::AggregateFunction(AggregateFunction { func, params }))
         }
         "min" | "max" if over_text => {

@@ -12,10 +12,11 @@ use crate::error::{Error, ErrorKind, codes};
 /// Names the answer in logs and support questions.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-service-request-id");
 
-/// The row changed since the client read it.
-const VERSION_MISMATCH: u32 = 0x8006_0882;
-/// A row with the same key exists.
-const DUPLICATE_RECORD: u32 = 0x8004_0237;
+/// What the caller may not do.
+const DENIED: [u32; 2] = [codes::ACCESS_DENIED, codes::PRIVILEGE_DENIED];
+/// The row is not as the request expects it.
+const PRECONDITIONS: [u32; 3] =
+    [codes::VERSION_MISMATCH, codes::DUPLICATE_RECORD, codes::KEY_NOT_UNIQUE];
 /// Service protection: requests, execution time, concurrency.
 const THROTTLED: [u32; 3] = [0x8007_2322, 0x8007_2321, 0x8007_2326];
 
@@ -59,6 +60,11 @@ impl Failure {
         Self::new(StatusCode::NOT_IMPLEMENTED, Error::unsupported(message))
     }
 
+    /// The Dataverse code.
+    pub fn code(&self) -> u32 {
+        self.error.code
+    }
+
     /// No such resource.
     pub fn segment(message: impl Into<String>) -> Self {
         Error::new(ErrorKind::NotFound, codes::UNKNOWN_SEGMENT, message).into()
@@ -68,12 +74,11 @@ impl Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let status = match error.kind {
-            _ if matches!(error.code, codes::ACCESS_DENIED | codes::PRIVILEGE_DENIED) => {
-                StatusCode::FORBIDDEN
-            }
+            _ if DENIED.contains(&error.code) => StatusCode::FORBIDDEN,
+            _ if error.code == codes::OPERATION_NOT_SUPPORTED => StatusCode::METHOD_NOT_ALLOWED,
             ErrorKind::Invalid | ErrorKind::Unsupported => StatusCode::BAD_REQUEST,
             ErrorKind::NotFound => StatusCode::NOT_FOUND,
-            ErrorKind::Conflict if matches!(error.code, VERSION_MISMATCH | DUPLICATE_RECORD) => {
+            ErrorKind::Conflict if PRECONDITIONS.contains(&error.code) => {
                 StatusCode::PRECONDITION_FAILED
             }
             ErrorKind::Conflict => StatusCode::CONFLICT,
@@ -187,7 +192,7 @@ mod tests {
         ] {
             assert_eq!(answer(of(kind)).await.0.as_u16(), status, "{kind:?}");
         }
-        let stale = Error::new(ErrorKind::Conflict, VERSION_MISMATCH, "m");
+        let stale = Error::new(ErrorKind::Conflict, codes::VERSION_MISMATCH, "m");
         assert_eq!(answer(stale).await.0.as_u16(), 412);
     }
 

@@ -6,6 +6,7 @@ mod access;
 mod answer;
 mod ask;
 mod batch;
+mod body;
 mod csdl;
 mod definitions;
 mod error;
@@ -28,6 +29,7 @@ mod rows;
 mod service_document;
 mod sql;
 mod throttle;
+mod write;
 
 #[cfg(test)]
 mod tests;
@@ -38,8 +40,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes, HttpBody, to_bytes};
-use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequest, Request, State};
+use axum::body::{Body, HttpBody};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -56,7 +59,6 @@ use self::request::{Call, Scheme};
 use self::resource::Resource;
 use self::rows::Related;
 use self::throttle::Throttle;
-use crate::catalog::Table;
 use crate::dialect::odata::decode_options;
 use crate::error::{Error, ErrorKind, codes};
 use crate::service::{Limits, Service};
@@ -191,21 +193,29 @@ async fn web_api(State(service): State<Arc<Service>>, request: Request) -> Respo
 
 /// The answer to a request that came in a batch.
 fn inner(service: Arc<Service>, request: Request) -> BoxFuture<'static, Response> {
-    Box::pin(async move {
-        let mut response = web_api(State(service), request).await;
-        let version = HeaderValue::from_static(ODATA_VERSION);
-        response.headers_mut().insert("odata-version", version);
-        response
-    })
+    Box::pin(async move { versioned(web_api(State(service), request).await) })
+}
+
+/// An answer inside a batch says its version itself.
+fn versioned(mut response: Response) -> Response {
+    let version = HeaderValue::from_static(ODATA_VERSION);
+    response.headers_mut().insert("odata-version", version);
+    response
+}
+
+/// What a request asks for, once it is clear that its caller may.
+fn admitted(service: &Service, parts: &Parts) -> Result<(Call, Resource)> {
+    let caller = access::caller(service, parts)?;
+    let call = Call { caller, ..Call::read(parts)? };
+    let resource = Resource::parse(&call.path, service.store.catalog())?;
+    access::check(&call.caller, call.method.as_str(), &resource)?;
+    Ok((call, resource))
 }
 
 async fn handle(service: &Arc<Service>, request: Request) -> Result<Response> {
     let (parts, body) = request.into_parts();
-    let caller = access::caller(service, &parts)?;
-    let call = Call { caller, ..Call::read(&parts)? };
+    let (call, resource) = admitted(service, &parts)?;
     let catalog = service.store.catalog();
-    let resource = Resource::parse(&call.path, catalog)?;
-    access::check(&call.caller, call.method.as_str(), &resource)?;
     let reads = matches!(call.method, Method::GET | Method::HEAD);
     match resource {
         Resource::Query(table) if call.method == Method::POST => {
@@ -218,10 +228,8 @@ async fn handle(service: &Arc<Service>, request: Request) -> Result<Response> {
         }
         Resource::Batch if call.method == Method::POST => batch::batch(service, &parts, body).await,
         _ if !reads => {
-            // An unread body would end the connection after the answer, and the
-            // client's next request with it. What is read is of no interest.
-            let _ = to_bytes(body, REFUSED_BYTES_MAX).await;
-            Err(refused_method(&call, &resource))
+            let request = Request::from_parts(parts, body);
+            write::handle(service, &call, &resource, request).await
         }
         Resource::Query(table) => Err(Failure::method(
             format!(
@@ -267,55 +275,17 @@ async fn handle(service: &Arc<Service>, request: Request) -> Result<Response> {
 
 /// The options in the body of `$query`.
 async fn query_body(request: Request, limit: usize) -> Result<String> {
-    let kind = request
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .and_then(|k| k.to_str().ok())
-        .unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let kind = body::media_type(request.headers());
     // The second is what curl sends unasked; the text has the same form.
     if !matches!(kind.as_str(), "" | "text/plain" | "application/x-www-form-urlencoded") {
         let message = format!("$query takes its options as text/plain, not as '{kind}'");
         let error = Error::unsupported(message);
         return Err(Failure::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, error));
     }
-    let bytes = Bytes::from_request(request, &()).await.map_err(|rejection| {
-        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-            return Failure::body_too_long(limit);
-        }
-        let error = Error::invalid(codes::INVALID_ARGUMENT, rejection.body_text());
-        Failure::new(rejection.status(), error)
-    })?;
+    let bytes = body::bytes(request, limit).await?;
     String::from_utf8(bytes.into()).map_err(|e| {
         Error::invalid(codes::INVALID_ARGUMENT, "the body is not UTF-8 text").caused_by(e).into()
     })
-}
-
-/// Why a method other than GET is not answered.
-fn refused_method(call: &Call, resource: &Resource) -> Failure {
-    let method = &call.method;
-    let create = |table: &Table| match table.logical_name.as_str() {
-        "asyncoperation" => Failure::method(
-            "system jobs are not created over the Web API: the 'Create' method does not support entities of type 'asyncoperation'",
-            "GET",
-        ),
-        _ => {
-            Failure::not_implemented(format!("POST on '{}' is not offered", table.entity_set_name))
-        }
-    };
-    match resource {
-        Resource::Collection(table) if *method == Method::POST => create(table),
-        Resource::Row(table, _)
-            if matches!(*method, Method::PATCH | Method::PUT | Method::DELETE) =>
-        {
-            let set = &table.entity_set_name;
-            Failure::not_implemented(format!("{method} on a row of '{set}' is not offered"))
-        }
-        Resource::Query(_) | Resource::Batch => {
-            Failure::method(format!("'{}' does not take {method}", call.path), "POST")
-        }
-        _ => Failure::method(format!("'{}' does not take {method}", call.path), "GET"),
-    }
 }
 
 async fn unknown_path(uri: Uri) -> Failure {

@@ -18,6 +18,8 @@ pub struct Prefer {
     /// The caller's time zone.
     pub timezone: Option<Tz>,
     pub annotations: Annotations,
+    /// Writes answer the row they leave.
+    pub representation: bool,
     annotations_text: Option<String>,
 }
 
@@ -30,6 +32,7 @@ impl Prefer {
             let (name, value) = item.split_once('=').unwrap_or((item, ""));
             let (name, value) = (name.trim().to_ascii_lowercase(), value.trim());
             match name.strip_prefix("odata.").unwrap_or(&name) {
+                "return" => prefer.representation = value == "representation",
                 "maxpagesize" => prefer.max_page_size = Some(page_size(value)?),
                 "timezone" => prefer.timezone = Some(timezone(value)?),
                 "include-annotations" => {

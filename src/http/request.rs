@@ -32,7 +32,7 @@ pub struct Call {
     pub wanted: Wanted,
     /// The option `$format`, which links repeat.
     pub format: Option<String>,
-    /// `If-None-Match`.
+    /// `If-None-Match` of a read.
     pub none_match: Option<String>,
     pub caller: Caller,
 }
@@ -58,7 +58,8 @@ impl Call {
                 return Err(Error::invalid(codes::ODATA, message).into());
             }
         }
-        let none_match = parts.headers.get(header::IF_NONE_MATCH);
+        let reads = matches!(parts.method, Method::GET | Method::HEAD);
+        let none_match = parts.headers.get(header::IF_NONE_MATCH).filter(|_| reads);
         Ok(Self {
             method: parts.method.clone(),
             base: format!("{}{ROOT}{version}/", address(parts)?),

@@ -30,11 +30,6 @@ use crate::service::Service;
 use crate::store::Snapshot;
 use crate::value::{Guid, guid_text};
 
-/// No row has these values in an alternate key.
-const KEY_NOT_FOUND: u32 = 0x8006_0891;
-/// Several rows have them.
-const KEY_NOT_UNIQUE: u32 = 0x8006_0892;
-
 /// `GET set(key)`: one row.
 pub async fn row(
     service: &Service,
@@ -324,12 +319,12 @@ pub async fn id_of(
         [] => {
             let message =
                 format!("A record with the specified key values does not exist in {name} entity");
-            Err(Error::new(ErrorKind::NotFound, KEY_NOT_FOUND, message).into())
+            Err(Error::new(ErrorKind::NotFound, codes::KEY_NOT_FOUND, message).into())
         }
         _ => {
             let message =
                 format!("several records of the {name} entity have the specified key values");
-            let error = Error::new(ErrorKind::Conflict, KEY_NOT_UNIQUE, message);
+            let error = Error::new(ErrorKind::Conflict, codes::KEY_NOT_UNIQUE, message);
             Err(Failure::new(StatusCode::PRECONDITION_FAILED, error))
         }
     }

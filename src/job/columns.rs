@@ -34,11 +34,13 @@ pub struct JobColumns {
     pub asyncoperationid: usize,
     pub createdon: usize,
     pub sequence: usize,
+    pub operationtype: usize,
     pub statecode: usize,
     pub statuscode: usize,
     pub startedon: usize,
     pub completedon: usize,
     pub modifiedon: usize,
+    pub modifiedby: usize,
     pub postponeuntil: usize,
     pub retrycount: usize,
     pub errorcode: usize,
@@ -47,6 +49,7 @@ pub struct JobColumns {
     pub executiontimespan: usize,
     pub hostid: usize,
     pub data: usize,
+    pub datablobid: usize,
 }
 
 impl JobColumns {
@@ -60,11 +63,13 @@ impl JobColumns {
             asyncoperationid: at("asyncoperationid"),
             createdon: at("createdon"),
             sequence: at("sequence"),
+            operationtype: at("operationtype"),
             statecode: at("statecode"),
             statuscode: at("statuscode"),
             startedon: at("startedon"),
             completedon: at("completedon"),
             modifiedon: at("modifiedon"),
+            modifiedby: at("modifiedby"),
             postponeuntil: at("postponeuntil"),
             retrycount: at("retrycount"),
             errorcode: at("errorcode"),
@@ -73,6 +78,7 @@ impl JobColumns {
             executiontimespan: at("executiontimespan"),
             hostid: at("hostid"),
             data: at("data"),
+            datablobid: at("datablobid"),
         }
     }
 }

@@ -1,9 +1,11 @@
 //! System jobs: the states, columns and handlers that are the same for everyone
 //! who deals with `asyncoperation` rows.
 
+pub mod action;
 pub mod columns;
 pub mod handler;
 
+pub use self::action::{Action, ActionRequest, Refusal, Transition};
 pub use self::columns::{JobColumns, LIFECYCLE_COLUMNS, TABLE};
 pub use self::handler::{Handler, Outcome};
 

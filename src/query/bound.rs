@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use chrono_tz::Tz;
+use datafusion::arrow::datatypes::DataType;
 
 use super::context::Calendar;
-use super::{Aggregate, DateGrouping, LinkType, Operator, Page, Style};
+use super::{Aggregate, DateGrouping, Function, LinkType, Operator, Page, Style};
 use crate::catalog::{self, Table};
 use crate::value::Value;
 
@@ -15,6 +16,11 @@ use crate::value::Value;
 pub struct BoundQuery {
     pub style: Style,
     pub root: Arc<Table>,
+    /// Other queries that the root's rows come from, one after the other; none: the
+    /// root is a table of the store.
+    pub input: Vec<Stage>,
+    /// The values of the root's last columns, which the query computes.
+    pub computed: Vec<Scalar>,
     /// In an order in which each join's parent comes before it.
     pub joins: Vec<Join>,
     pub filter: Option<Predicate>,
@@ -25,6 +31,10 @@ pub struct BoundQuery {
     /// The columns of the plan, in order; hidden ones come last.
     pub outputs: Vec<Output>,
     pub order: Vec<OrderKey>,
+    /// Only the rows at the top that together make up a part of a sum.
+    pub share: Option<BoundShare>,
+    /// Rows left out at the start of the order.
+    pub skip: u64,
     pub top: Option<u64>,
     pub page: Option<Page>,
     /// For each sort key the output with its values, where pages start after a
@@ -37,6 +47,27 @@ pub struct BoundQuery {
     /// Where parts of dates are read.
     pub timezone: Tz,
     pub calendar: Calendar,
+}
+
+/// The name of the column that keeps the order of an inner query's rows.
+pub const PLACE: &str = "$place";
+
+/// A query whose answer are rows of another's root.
+#[derive(Clone, Debug)]
+pub struct Stage {
+    pub query: BoundQuery,
+    /// For each column of the root the output that fills it; null where none does.
+    pub columns: Vec<Option<usize>>,
+}
+
+/// The rows at the top, as many as are needed for their sum to reach an amount.
+#[derive(Clone, Copy, Debug)]
+pub struct BoundShare {
+    pub by: Column,
+    pub amount: f64,
+    /// The amount is a percentage of the sum of all rows.
+    pub percent: bool,
+    pub bottom: bool,
 }
 
 impl BoundQuery {
@@ -80,6 +111,36 @@ pub struct Column {
     pub column: usize,
 }
 
+/// A value computed for each row.
+#[derive(Clone, Debug)]
+pub enum Scalar {
+    Column(Column),
+    /// A value of a type; nulls have one too.
+    Literal {
+        value: Value,
+        data_type: DataType,
+    },
+    /// The value in another type.
+    Cast(Box<Scalar>, DataType),
+    Call {
+        function: Function,
+        arguments: Vec<Scalar>,
+        data_type: DataType,
+    },
+}
+
+impl Scalar {
+    /// Adds the sources whose columns it names.
+    pub fn sources(&self, found: &mut Vec<usize>) {
+        match self {
+            Self::Column(column) => found.push(column.source),
+            Self::Literal { .. } => {}
+            Self::Cast(inner, _) => inner.sources(found),
+            Self::Call { arguments, .. } => arguments.iter().for_each(|a| a.sources(found)),
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub enum Predicate {
     And(Vec<Predicate>),
@@ -91,16 +152,18 @@ pub enum Predicate {
         operator: Operator,
         operands: Vec<Value>,
     },
-    /// The time lies in the fiscal period with this number, of any year.
-    FiscalPeriod {
-        column: Column,
-        number: u32,
-    },
     /// The part is false or unknown.
     NotTrue(Box<Predicate>),
     /// A row of this source, which is joined in predicates only, belongs to the
     /// row of the source it hangs on and satisfies the join's filter.
     Exists(usize),
+    /// A value that is true.
+    Holds(Scalar),
+    /// The time lies in the fiscal period with this number, of any year.
+    FiscalPeriod {
+        column: Column,
+        number: u32,
+    },
     /// `Eq` to `Le` between two columns of one type.
     CompareColumns {
         left: Column,
@@ -124,7 +187,10 @@ impl Predicate {
             Self::Exists(_) => true,
             Self::And(parts) | Self::Or(parts) => parts.iter().any(Self::tests_rows),
             Self::Not(part) | Self::NotTrue(part) => part.tests_rows(),
-            Self::Compare { .. } | Self::CompareColumns { .. } | Self::FiscalPeriod { .. } => false,
+            Self::Compare { .. }
+            | Self::CompareColumns { .. }
+            | Self::FiscalPeriod { .. }
+            | Self::Holds(_) => false,
         }
     }
 
@@ -133,9 +199,9 @@ impl Predicate {
         match self {
             Self::And(parts) | Self::Or(parts) => parts.iter().for_each(|p| p.sources(found)),
             Self::Not(part) | Self::NotTrue(part) => part.sources(found),
-            Self::Compare { column, .. } | Self::FiscalPeriod { column, .. } => {
-                found.push(column.source);
-            }
+            Self::Compare { column, .. } => found.push(column.source),
+            Self::FiscalPeriod { column, .. } => found.push(column.source),
+            Self::Holds(scalar) => scalar.sources(found),
             Self::CompareColumns { left, right, .. } => {
                 found.extend([left.source, right.source]);
             }
@@ -150,6 +216,8 @@ pub enum OutputRole {
     Plain,
     Group(Option<DateGrouping>),
     Aggregate(Aggregate),
+    /// The number of rows whose parent in the hierarchy is this one.
+    CountChildren,
 }
 
 /// One column of the answer.
@@ -163,7 +231,8 @@ pub struct Output {
     pub table: Arc<Table>,
     /// The query gave the name: the answer says which column it was.
     pub aliased: bool,
-    /// OData `$expand`: the navigation property the value is nested under.
+    /// OData `$expand`: the navigation properties the value is nested under, with
+    /// `/` between them.
     pub nested: Option<String>,
     /// Fetched for annotations or structure only; never shown by itself.
     pub hidden: bool,
@@ -207,4 +276,5 @@ pub struct OrderKey {
 pub enum OrderTarget {
     Column(Column),
     Output(usize),
+    Scalar(Scalar),
 }

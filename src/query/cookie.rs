@@ -175,7 +175,7 @@ fn start(tag: &BytesStart<'_>) -> Result<Cookie> {
 
 fn key(tag: &BytesStart<'_>) -> Result<CookieKey> {
     let name = tag.name().as_ref().to_owned();
-    let end = |end: &str| {
+    let end = |end: &str| -> Result<Option<Option<String>>> {
         let null = attribute(tag, &format!("{end}null"))?;
         if null.is_some_and(|null| matches!(null.as_str(), "1" | "true")) {
             return Ok(Some(None));

@@ -5,17 +5,26 @@ use std::fmt::{self, Display, Formatter};
 
 use chrono_tz::Tz;
 
-use super::bound::{BoundQuery, Column, Join, OrderTarget, OutputRole, Predicate};
+use super::bound::{BoundQuery, Column, Join, OrderTarget, OutputRole, Predicate, Scalar};
 use super::{Aggregate, DatePart, LinkType, Operator};
 use crate::value::{Value, date_text, guid_text, time_text};
 
 impl Display for BoundQuery {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "from {}", self.root.logical_name)?;
+        for stage in &self.input {
+            let inner = stage.query.to_string().replace('\n', "\n  ");
+            write!(f, "\nmade by\n  {inner}")?;
+        }
         for (index, join) in self.joins.iter().enumerate() {
             if self.in_predicate(index + 1).is_none() {
                 write!(f, "\n{} {}", link_word(join.link_type), self.join(join))?;
             }
+        }
+        let first = self.root.columns.len() - self.computed.len();
+        for (index, value) in self.computed.iter().enumerate() {
+            let name = &self.root.columns[first + index].logical_name;
+            write!(f, "\ncompute {name}: {}", self.scalar(value))?;
         }
         if let Some(filter) = &self.filter {
             write!(f, "\nwhere {}", self.predicate(filter))?;
@@ -44,11 +53,20 @@ impl Display for BoundQuery {
             }
         }
         for key in &self.order {
-            let by = match key.by {
-                OrderTarget::Column(column) => self.named(column),
+            let by = match &key.by {
+                OrderTarget::Scalar(scalar) => self.scalar(scalar),
+                OrderTarget::Column(column) => self.named(*column),
                 OrderTarget::Output(output) => format!("column {output}"),
             };
             write!(f, "\norder {by}{}", if key.descending { " descending" } else { "" })?;
+        }
+        if let Some(share) = self.share {
+            let end = if share.bottom { "bottom" } else { "top" };
+            let unit = if share.percent { " percent" } else { "" };
+            write!(f, "\n{end} {}{unit} of {}", share.amount, self.named(share.by))?;
+        }
+        if self.skip > 0 {
+            write!(f, "\nskip {}", self.skip)?;
         }
         if let Some(limit) = self.aggregate_limit {
             write!(f, "\nat most {limit} rows aggregated")?;
@@ -103,6 +121,18 @@ impl BoundQuery {
         format!("{source}.{}", table.columns[column.column].logical_name)
     }
 
+    fn scalar(&self, scalar: &Scalar) -> String {
+        match scalar {
+            Scalar::Column(column) => self.named(*column),
+            Scalar::Literal { value: literal, .. } => value(literal),
+            Scalar::Cast(inner, data_type) => format!("{} as {data_type}", self.scalar(inner)),
+            Scalar::Call { function, arguments, .. } => {
+                let arguments: Vec<String> = arguments.iter().map(|a| self.scalar(a)).collect();
+                format!("{function:?}({})", arguments.join(", "))
+            }
+        }
+    }
+
     fn predicate(&self, predicate: &Predicate) -> String {
         let list = |parts: &[Predicate], word: &str| {
             let parts: Vec<String> = parts.iter().map(|p| self.predicate(p)).collect();
@@ -114,6 +144,7 @@ impl BoundQuery {
             Predicate::And(parts) => list(parts, " and "),
             Predicate::Or(parts) => list(parts, " or "),
             Predicate::Not(part) => format!("not {}", self.predicate(part)),
+            Predicate::Holds(scalar) => self.scalar(scalar),
             Predicate::NotTrue(part) => format!("not true {}", self.predicate(part)),
             Predicate::Exists(source) => format!("exists ({})", self.tested(*source)),
             Predicate::Compare { column, operator, operands } => {
@@ -146,6 +177,7 @@ fn link_word(link_type: LinkType) -> &'static str {
 fn role(role: OutputRole, column: &str) -> String {
     match role {
         OutputRole::Plain => column.to_owned(),
+        OutputRole::CountChildren => format!("children of {column}"),
         OutputRole::Group(None) => format!("group {column}"),
         OutputRole::Group(Some(grouping)) => {
             let part = match grouping.part {

@@ -4,12 +4,13 @@
 //!
 //! Rules: jobs are picked by `createdon`, then `sequence`, while there is
 //! capacity. A picked job is In Progress until its current attempt ends; the end
-//! of an attempt that is no longer the current one changes nothing. What was In
+//! of an attempt that is no longer the current one changes nothing. An action
+//! (cancel, pause, …) ends the attempt under way at once. What was In
 //! Progress when the service died waits again, with one more retry counted.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::job::{Handler, Outcome, Status};
+use crate::job::{Action, Handler, Outcome, Refusal, Status, Transition};
 use crate::value::Guid;
 
 /// The order in which jobs are picked.
@@ -22,6 +23,7 @@ pub struct Job {
     /// Microseconds since 1970-01-01 UTC.
     pub createdon: i64,
     pub sequence: i64,
+    pub operationtype: Option<i32>,
     pub status: Status,
     pub postponeuntil: Option<i64>,
     pub retrycount: i32,
@@ -39,6 +41,9 @@ pub enum Event {
     Recovered(Job),
     /// An attempt ended.
     Ended { id: Guid, attempt: u64, outcome: Outcome },
+    /// Somebody asks something of a job. It is passed as its row has it, for jobs
+    /// that are never picked are not known here.
+    Action { job: Job, action: Action, by: Guid },
     /// Nothing but time has passed.
     Tick,
     /// The service stops in order: what runs waits again, and nothing starts.
@@ -64,6 +69,14 @@ pub enum Change {
         at: i64,
         retrycount: i32,
     },
+    /// An action was done; an attempt that was under way brings its seconds.
+    Acted {
+        id: Guid,
+        at: i64,
+        by: Guid,
+        transition: Transition,
+        executed: Option<f64>,
+    },
 }
 
 /// What to do once the changes are durable.
@@ -77,6 +90,32 @@ pub enum Effect {
 pub struct Step {
     pub changes: Vec<Change>,
     pub effects: Vec<Effect>,
+    /// Why the action was not done.
+    pub refused: Option<Refusal>,
+}
+
+impl Step {
+    /// The jobs that are deleted.
+    pub fn deleted(&self) -> impl Iterator<Item = Guid> {
+        self.changes.iter().filter_map(|change| match change {
+            Change::Acted { id, transition: Transition::Deleted, .. } => Some(*id),
+            _ => None,
+        })
+    }
+}
+
+impl Job {
+    /// Takes over what an action makes of the job.
+    pub fn apply(&mut self, transition: Transition) {
+        if let Some(status) = transition.status() {
+            self.status = status;
+        }
+        self.postponeuntil = match transition {
+            Transition::Suspended { until } => until,
+            Transition::Ready => None,
+            Transition::Canceled | Transition::Deleted => self.postponeuntil,
+        };
+    }
 }
 
 /// All jobs that have not ended.
@@ -116,6 +155,7 @@ impl Core {
             Event::Created(job) => self.admit(job),
             Event::Recovered(job) => self.recover(job, now, &mut step),
             Event::Ended { id, attempt, outcome } => self.end(id, attempt, outcome, now, &mut step),
+            Event::Action { job, action, by } => self.act(job, action, by, now, &mut step),
             Event::Tick => {}
             Event::Stop => {
                 self.stop(now, &mut step);
@@ -138,6 +178,11 @@ impl Core {
 
     pub fn waiting(&self) -> usize {
         self.ready.len()
+    }
+
+    /// A job that can still be picked, or is being worked on.
+    pub fn job(&self, id: &Guid) -> Option<&Job> {
+        self.jobs.get(id)
     }
 
     fn admit(&mut self, job: Job) {
@@ -170,10 +215,40 @@ impl Core {
 
     fn end(&mut self, id: Guid, attempt: u64, outcome: Outcome, now: i64, step: &mut Step) {
         let Some(current) = self.running.get(&id).filter(|a| a.number == attempt) else { return };
-        let took = (now - current.started).max(0) as f64 / 1_000_000.0;
+        let took = seconds(current.started, now);
         self.running.remove(&id);
         let executed = took + self.jobs.remove(&id).map_or(0.0, |job| job.executed);
         step.changes.push(Change::Ended { id, at: now, outcome, executed });
+    }
+
+    fn act(&mut self, job: Job, action: Action, by: Guid, now: i64, step: &mut Step) {
+        let mut job = self.jobs.get(&job.id).cloned().unwrap_or(job);
+        let transition = match action.transition(job.status, job.operationtype) {
+            Ok(transition) => transition,
+            Err(refusal) => {
+                step.refused = Some(refusal);
+                return;
+            }
+        };
+        let id = job.id;
+        let executed = self.withdraw(&id, now);
+        job.executed = executed.unwrap_or(job.executed);
+        job.apply(transition);
+        step.changes.push(Change::Acted { id, at: now, by, transition, executed });
+        if transition.status().is_some() {
+            self.admit(job);
+        }
+    }
+
+    /// Forgets a job; the seconds of its attempts if one was under way.
+    fn withdraw(&mut self, id: &Guid, now: i64) -> Option<f64> {
+        let job = self.jobs.remove(id)?;
+        self.ready.remove(&(job.createdon, job.sequence, *id));
+        if let Some(until) = job.postponeuntil {
+            self.postponed.remove(&(until, *id));
+        }
+        let attempt = self.running.remove(id)?;
+        Some(job.executed + seconds(attempt.started, now))
     }
 
     fn stop(&mut self, now: i64, step: &mut Step) {
@@ -215,4 +290,8 @@ impl Core {
             step.effects.push(Effect::Start { id, attempt: self.attempts, handler });
         }
     }
+}
+
+fn seconds(from: i64, to: i64) -> f64 {
+    (to - from).max(0) as f64 / 1_000_000.0
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::core::{Change as JobChange, Job};
 use crate::catalog::Catalog;
-use crate::job::{Handler, JobColumns, Outcome, Status};
+use crate::job::{Handler, JobColumns, Outcome, Status, Transition};
 use crate::store::{Change, Snapshot};
 use crate::value::{Guid, Value};
 
@@ -70,19 +70,19 @@ impl Rows {
                 (c.statuscode, Value::Int32(status.statuscode())),
             ]
         };
-        let (id, mut values): (Guid, Vec<(usize, Value)>) = match change {
+        let (id, at, mut values): (Guid, i64, Vec<(usize, Value)>) = match change {
             JobChange::Started { id, at } => {
                 let mut values = status(Status::InProgress).to_vec();
                 values.push((c.startedon, Value::Time(*at)));
                 values.push((c.hostid, Value::Text(self.host.clone())));
-                (*id, values)
+                (*id, *at, values)
             }
-            JobChange::Ready { id, retrycount, .. } => {
+            JobChange::Ready { id, at, retrycount } => {
                 let mut values = status(Status::WaitingForResources).to_vec();
                 values.push((c.postponeuntil, Value::Null));
                 values.push((c.hostid, Value::Null));
                 values.push((c.retrycount, Value::Int32(*retrycount)));
-                (*id, values)
+                (*id, *at, values)
             }
             JobChange::Ended { id, at, outcome, executed } => {
                 let ended = match outcome {
@@ -100,13 +100,14 @@ impl Rows {
                     values.push((c.friendlymessage, text.clone()));
                     values.push((c.message, text));
                 }
-                (*id, values)
+                (*id, *at, values)
             }
-        };
-        let at = match change {
-            JobChange::Started { at, .. }
-            | JobChange::Ready { at, .. }
-            | JobChange::Ended { at, .. } => *at,
+            JobChange::Acted { id, transition: Transition::Deleted, .. } => {
+                return Change::Delete { table: c.table, id: *id };
+            }
+            JobChange::Acted { id, at, by, transition, executed } => {
+                (*id, *at, transition.cells(c, *at, *by, *executed))
+            }
         };
         values.push((c.modifiedon, Value::Time(at)));
         Change::Update { table: c.table, id, values }
@@ -128,6 +129,10 @@ pub fn job(cell: impl Fn(usize) -> Value, c: &JobColumns) -> Job {
         sequence: match cell(c.sequence) {
             Value::Int64(sequence) => sequence,
             _ => 0,
+        },
+        operationtype: match cell(c.operationtype) {
+            Value::Int32(code) => Some(code),
+            _ => None,
         },
         status: match cell(c.statuscode) {
             Value::Int32(code) => {

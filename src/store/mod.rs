@@ -24,7 +24,7 @@ use std::thread::JoinHandle;
 use datafusion::arrow::array::RecordBatch;
 use futures::executor::block_on;
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedMutexGuard, mpsc, oneshot};
 
 pub use self::chunk::{Chunk, ROWS_MAX};
 pub use self::snapshot::{NameIndex, Snapshot, TableSnapshot};
@@ -80,6 +80,7 @@ pub struct Store {
     tables: Arc<Mutex<Vec<TableState>>>,
     files: ChunkFiles,
     versions: Arc<Versions>,
+    turns: Arc<tokio::sync::Mutex<()>>,
     requests: Option<mpsc::Sender<Request>>,
     writer: Option<JoinHandle<()>>,
     _lock: FolderLock,
@@ -113,6 +114,7 @@ impl Store {
             tables,
             files,
             versions,
+            turns: Arc::default(),
             requests: Some(requests),
             writer: Some(thread),
             _lock: lock,
@@ -139,6 +141,17 @@ impl Store {
         let tables = self.tables.lock();
         let number = tables[table].find(id)?;
         Some(tables[table].value(number, column))
+    }
+
+    /// All cells of a row as of the last durable commit, in catalog order.
+    pub fn row(&self, table: usize, id: &Guid) -> Option<Vec<Value>> {
+        self.tables.lock()[table].row(id)
+    }
+
+    /// Waits until it is the caller's turn to read and then write what depends on
+    /// it; the turn ends when the guard is dropped.
+    pub async fn turn(&self) -> OwnedMutexGuard<()> {
+        self.turns.clone().lock_owned().await
     }
 
     /// Applies all changes or none; durable when it returns.

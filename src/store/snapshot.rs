@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use datafusion::arrow::array::types::Int64Type;
 use datafusion::arrow::array::{Array, AsArray};
 use datafusion::arrow::compute;
-use datafusion::common::HashMap;
+use datafusion::common::{HashMap, HashSet};
 
 use super::chunk::Chunk;
 use super::column;
@@ -108,6 +108,25 @@ impl TableSnapshot {
                 _ => None,
             }
         })
+    }
+
+    /// Primary keys of the rows whose GUID column has one of some values.
+    pub fn ids_where(&self, column: usize, values: &HashSet<Guid>) -> Vec<Guid> {
+        let mut found = Vec::new();
+        for chunk in &self.chunks {
+            let (Some(array), Some(ids)) =
+                (chunk.column(column), chunk.column(self.table.primary_id_index()))
+            else {
+                continue;
+            };
+            for (row, (value, id)) in column::guids(array).zip(column::guids(ids)).enumerate() {
+                let alive = chunk.alive().is_none_or(|alive| alive.value(row));
+                if alive && value.is_some_and(|value| values.contains(&value)) {
+                    found.extend(id);
+                }
+            }
+        }
+        found
     }
 
     /// The primary names of all rows; made at the first call after a change.

@@ -74,6 +74,13 @@ impl TableState {
         }
     }
 
+    /// All cells of a row.
+    pub fn row(&self, id: &Guid) -> Option<Vec<Value>> {
+        let (chunk, row) = self.locate(self.find(id)?)?;
+        let (chunk, schema) = (&self.chunks[chunk], self.table.schema());
+        Some((0..self.table.columns.len()).map(|c| chunk.value(row, c, schema)).collect())
+    }
+
     fn locate(&self, number: u64) -> Option<(usize, usize)> {
         let chunk = self.chunks.partition_point(|c| c.first_number() <= number).checked_sub(1)?;
         Some((chunk, self.chunks[chunk].row(number)?))

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use sysjob::job::handler::{SimulatedOutcome, Simulation};
-use sysjob::job::{Handler, Outcome, Status};
+use sysjob::job::{Action, Handler, Outcome, Status, Transition};
 use sysjob::scheduler::core::{Change, Core, Effect, Event, Job, Step};
 use sysjob::value::Guid;
 
@@ -18,8 +18,30 @@ enum Happening {
     Recovered { age: u8, status: Status },
     /// The n-th of the running attempts ends, or one that ended before reports late.
     Ends { n: usize, late: bool },
+    /// Somebody acts on the n-th of all jobs.
+    Acts { n: usize, action: Asked },
     /// Seconds pass.
     Passes(u8),
+}
+
+/// An action; a wait in seconds from now.
+#[derive(Clone, Copy, Debug)]
+enum Asked {
+    Cancel,
+    Pause,
+    Resume,
+    Postpone(u8),
+    Delete,
+}
+
+fn asked() -> impl Strategy<Value = Asked> {
+    prop_oneof![
+        1 => Just(Asked::Cancel),
+        2 => Just(Asked::Pause),
+        3 => Just(Asked::Resume),
+        2 => (0..60_u8).prop_map(Asked::Postpone),
+        1 => Just(Asked::Delete),
+    ]
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
@@ -30,6 +52,7 @@ fn happening() -> impl Strategy<Value = Happening> {
             .prop_map(|(age, status)| Happening::Recovered { age, status }),
         4 => (any::<usize>(), proptest::bool::weighted(0.2))
             .prop_map(|(n, late)| Happening::Ends { n, late }),
+        3 => (any::<usize>(), asked()).prop_map(|(n, action)| Happening::Acts { n, action }),
         2 => (0..30_u8).prop_map(Happening::Passes),
     ]
 }
@@ -93,6 +116,24 @@ impl Bystander {
                     job.retrycount = *retrycount;
                 }
                 Change::Started { .. } => {}
+                Change::Acted { id, at, transition, executed, .. } => {
+                    assert_eq!(*at, now);
+                    // An attempt under way ends with the action, and only then.
+                    assert_eq!(self.running.remove(id).is_some(), executed.is_some());
+                    match transition {
+                        Transition::Canceled => {
+                            assert!(self.finished.insert(*id), "a job ends once");
+                        }
+                        Transition::Deleted => {
+                            self.jobs.remove(id).expect("a known job");
+                            self.finished.remove(id);
+                        }
+                        Transition::Ready | Transition::Suspended { .. } => {
+                            assert!(!self.finished.contains(id), "what has ended stays so");
+                            self.jobs.get_mut(id).expect("a known job").apply(*transition);
+                        }
+                    }
+                }
             }
         }
         // Starts come in the order of picking, from what can be claimed.
@@ -130,12 +171,14 @@ fn run(happenings: &[Happening], capacity: usize) -> Vec<Step> {
             id: id(n),
             createdon: now - i64::from(age) * 1_000_000,
             sequence: n as i64,
+            operationtype: Some(10),
             status,
             postponeuntil: None,
             retrycount: 0,
             executed: 0.0,
             handler: Some(handler()),
         };
+        let mut expected = None;
         let event = match happening {
             Happening::Arrives { age, wait, handled } => {
                 let mut job = job(*age, Status::WaitingForResources);
@@ -158,12 +201,32 @@ fn run(happenings: &[Happening], capacity: usize) -> Vec<Step> {
                 let Some((id, attempt)) = from.get(n % from.len().max(1)) else { continue };
                 Event::Ended { id: *id, attempt: *attempt, outcome: Outcome::Succeeded }
             }
+            Happening::Acts { n, action } => {
+                let all: Vec<&Job> = seen.jobs.values().collect();
+                let Some(job) = all.get(n % all.len().max(1)) else { continue };
+                let action = match action {
+                    Asked::Cancel => Action::Cancel,
+                    Asked::Pause => Action::Pause,
+                    Asked::Resume => Action::Resume,
+                    Asked::Postpone(wait) => Action::Postpone(now + i64::from(*wait) * 1_000_000),
+                    Asked::Delete => Action::Delete,
+                };
+                let mut job = (*job).clone();
+                if seen.running.contains_key(&job.id) {
+                    job.status = Status::InProgress;
+                } else if seen.finished.contains(&job.id) {
+                    job.status = Status::Succeeded;
+                }
+                expected = Some(action.transition(job.status, job.operationtype).err());
+                Event::Action { job, action, by: id(n.wrapping_add(1)) }
+            }
             Happening::Passes(seconds) => {
                 now += i64::from(*seconds) * 1_000_000;
                 Event::Tick
             }
         };
         let step = core.step(event, now);
+        assert_eq!(step.refused, expected.flatten(), "the rules of actions are those of the core");
         seen.see(&step, now, capacity);
         assert_eq!(core.running(), seen.running.len());
         steps.push(step);

@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Place, Result, codes};
 
 /// The aliases of one request.
 #[derive(Default)]
-pub(super) struct Aliases {
+pub struct Aliases {
     /// Names with their `@`, and values.
     values: Vec<(String, String)>,
     /// How much text uses of aliases have been replaced by, in bytes.
@@ -38,6 +38,6 @@ impl Aliases {
                 format!("the values of aliases are longer than {OPTION_LENGTH_MAX} characters");
             return Err(Error::new(ErrorKind::Limit, codes::ODATA, message).at(at));
         }
-        Cursor::new(name, value, None).map(Some)
+        Cursor::new(name, value).map(Some)
     }
 }

@@ -24,19 +24,24 @@ pub struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    /// Reads an option's text; an empty one is an error.
-    pub(super) fn new(option: &'a str, text: &str, aliases: Option<&'a Aliases>) -> Result<Self> {
+    /// Reads an option's text, in which parameter aliases are not known; an empty
+    /// one is an error.
+    pub fn new(option: &'a str, text: &str) -> Result<Self> {
+        Self::read(option, text, None)
+    }
+
+    /// The same for an option in which aliases may stand for values.
+    pub(super) fn with_aliases(option: &'a str, text: &str, aliases: &'a Aliases) -> Result<Self> {
+        Self::read(option, text, Some(aliases))
+    }
+
+    fn read(option: &'a str, text: &str, aliases: Option<&'a Aliases>) -> Result<Self> {
         let tokens = lexer::tokens(option, text)?;
         let cursor = Self { option, tokens, next: 0, depth: 0, aliases, variables: Vec::new() };
         if cursor.at_end() {
             return Err(cursor.error("the option is empty"));
         }
         Ok(cursor)
-    }
-
-    /// Reads a text in which no parameter alias stands.
-    pub fn of(option: &'a str, text: &str) -> Result<Self> {
-        Self::new(option, text, None)
     }
 
     pub fn peek(&self) -> &Token {

@@ -31,8 +31,7 @@ const ONLY_SELECT_AND_FILTER: &str = "Only $select and $filter clause can be pro
 
 /// Reads a whole `$expand` of a table.
 pub(super) fn parse(table: &Table, text: &str) -> Result<Vec<Expand>> {
-    let mut parser =
-        Parser { cursor: Cursor::new("$expand", text, None)?, items: 0, limited: None };
+    let mut parser = Parser { cursor: Cursor::new("$expand", text)?, items: 0, limited: None };
     let items = parser.items(Some(table))?;
     parser.cursor.require_end("',' or the end")?;
     if let Some(error) = parser.limited

@@ -11,7 +11,7 @@ pub(super) const CONDITION: &str = "a condition";
 
 /// Reads a whole `$filter`.
 pub(super) fn parse(text: &str, aliases: &Aliases) -> Result<Filter> {
-    let mut cursor = Cursor::new("$filter", text, Some(aliases))?;
+    let mut cursor = Cursor::with_aliases("$filter", text, aliases)?;
     let end = "'and', 'or' or the end";
     until(&mut cursor, end, |cursor| cursor.at_end())
 }

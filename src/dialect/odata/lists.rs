@@ -12,7 +12,7 @@ use crate::query::{Column, ColumnRef, Columns, Computed, Name, Order, OrderBy, P
 
 /// `a,b,c`, `*`, or both.
 pub(super) fn select(text: &str) -> Result<Columns> {
-    let mut cursor = Cursor::new("$select", text, None)?;
+    let mut cursor = Cursor::new("$select", text)?;
     let names = select_items(&mut cursor)?;
     cursor.require_end("',' or the end")?;
     let plain = |name| Column {
@@ -54,7 +54,7 @@ pub(super) fn select_items(cursor: &mut Cursor<'_>) -> Result<Option<Vec<Name>>>
 
 /// `a,b desc,nav/c asc,year(d)`.
 pub(super) fn order_by(text: &str, aliases: &Aliases) -> Result<Vec<Order>> {
-    let mut cursor = Cursor::new("$orderby", text, Some(aliases))?;
+    let mut cursor = Cursor::with_aliases("$orderby", text, aliases)?;
     order_items(&mut cursor, "the end", |cursor| cursor.at_end())
 }
 
@@ -94,7 +94,7 @@ pub(super) fn order_items(
 
 /// `a mul b as c,year(d) as y`.
 pub(super) fn compute(text: &str, aliases: &Aliases) -> Result<Vec<Computed>> {
-    let mut cursor = Cursor::new("$compute", text, Some(aliases))?;
+    let mut cursor = Cursor::with_aliases("$compute", text, aliases)?;
     let computed = computed_items(&mut cursor)?;
     cursor.require_end("',' or the end")?;
     Ok(computed)

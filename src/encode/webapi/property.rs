@@ -132,7 +132,8 @@ impl Display {
                     _ => Self::Digits,
                 });
             }
-            OutputRole::Aggregate(Aggregate::Count | Aggregate::CountColumn { .. }) => {
+            OutputRole::Aggregate(Aggregate::Count | Aggregate::CountColumn { .. })
+            | OutputRole::CountChildren => {
                 return Some(Self::Number { digits: 0, timezone });
             }
             _ => {}

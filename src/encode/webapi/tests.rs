@@ -31,6 +31,8 @@ fn answer(style: Style, root: &str) -> Answer {
     let query = BoundQuery {
         style,
         root: table(root),
+        input: vec![],
+        computed: vec![],
         joins: vec![],
         filter: None,
         aggregate: false,
@@ -38,6 +40,8 @@ fn answer(style: Style, root: &str) -> Answer {
         aggregate_limit: None,
         outputs: vec![],
         order: vec![],
+        share: None,
+        skip: 0,
         top: None,
         page: None,
         page_keys: vec![],

@@ -4,22 +4,24 @@ use datafusion::common::{Column as PlanColumn, Result};
 use datafusion::functions_aggregate::expr_fn::{avg, count, count_distinct, max, min, sum};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit};
 
-use super::Builder;
 use super::dates::part_of;
 use super::outputs::{named, output};
+use super::{Builder, Ordered};
 use crate::engine::semantics::sort_key;
 use crate::query::Aggregate;
 use crate::query::bound::{OrderTarget, OutputRole};
 
 impl Builder<'_> {
-    pub(super) fn aggregate(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
+    pub(super) fn aggregate(&self, plan: LogicalPlan) -> Result<Ordered> {
         let mut groups: Vec<Expr> = Vec::new();
         let mut aggregates: Vec<Expr> = Vec::new();
         let mut outputs = Vec::new();
         for facts in &self.query.outputs {
             let expr = self.column(facts.column);
             let (list, expr) = match facts.role {
-                OutputRole::Plain | OutputRole::Group(None) => (&mut groups, expr),
+                OutputRole::Plain | OutputRole::Group(None) | OutputRole::CountChildren => {
+                    (&mut groups, expr)
+                }
                 OutputRole::Group(Some(part)) => {
                     let time = self.time(facts.column, part.local);
                     (&mut groups, part_of(time, part.part, self.query.calendar))
@@ -38,12 +40,13 @@ impl Builder<'_> {
         }
         let groups =
             LogicalPlanBuilder::from(plan).aggregate(groups, aggregates)?.project(outputs)?;
-        let builder = LogicalPlanBuilder::from(self.within_aggregate_limit(groups.build()?)?);
+        let plan = self.within_aggregate_limit(groups.build()?)?;
         let keys: Vec<_> = self
             .query
             .order
             .iter()
             .filter_map(|key| match key.by {
+                OrderTarget::Scalar(_) => None,
                 OrderTarget::Output(i) => Some((i, key.descending)),
                 OrderTarget::Column(of) => {
                     let found =
@@ -61,7 +64,7 @@ impl Builder<'_> {
                 sort_key(expr, descending)
             })
             .collect();
-        if keys.is_empty() { builder.build() } else { builder.sort(keys)?.build() }
+        Ok(Ordered { plan, keys, outputs: None })
     }
 }
 

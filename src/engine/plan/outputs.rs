@@ -1,47 +1,49 @@
 //! The columns of the answer, and the order of plain and distinct queries.
 
 use datafusion::common::{Column as PlanColumn, Result};
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion::functions::core::expr_fn::coalesce;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit};
 
-use super::Builder;
+use super::{Builder, Ordered};
 use crate::engine::semantics::{distinct_rows, sort_key};
 use crate::query::bound::{OrderTarget, Output, OutputRole};
 
 impl Builder<'_> {
-    pub(super) fn project(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
+    pub(super) fn project(&self, plan: LogicalPlan) -> Result<Ordered> {
         let outputs: Vec<Expr> =
-            self.query.outputs.iter().map(|o| named(self.column(o.column), o, self)).collect();
-        let mut builder = LogicalPlanBuilder::from(plan);
-        let keys = |by_name: bool| {
+            self.query.outputs.iter().map(|o| named(self.value(o), o, self)).collect();
+        if !self.query.distinct {
             let keys = self.query.order.iter().map(|key| {
-                let expr = match key.by {
-                    OrderTarget::Column(of) => self.column(of),
-                    OrderTarget::Output(i) if by_name => output(&self.query.outputs[i]),
-                    OrderTarget::Output(i) => self.column(self.query.outputs[i].column),
+                let expr = match &key.by {
+                    OrderTarget::Column(of) => self.column(*of),
+                    OrderTarget::Output(i) => self.value(&self.query.outputs[*i]),
+                    OrderTarget::Scalar(scalar) => self.scalar(scalar)?,
                 };
-                sort_key(expr, key.descending)
+                Ok(sort_key(expr, key.descending))
             });
-            keys.collect::<Vec<_>>()
-        };
-        if self.query.distinct {
-            let plan = distinct_rows(builder.project(outputs)?.build()?)?;
-            builder = LogicalPlanBuilder::from(plan);
-            let keys = self.query.order.iter().filter_map(|key| {
-                let found = match key.by {
-                    OrderTarget::Output(i) => Some(i),
-                    OrderTarget::Column(of) => {
-                        self.query.outputs.iter().position(|o| o.column == of)
-                    }
-                };
-                found.map(|i| sort_key(output(&self.query.outputs[i]), key.descending))
-            });
-            let keys: Vec<_> = keys.collect();
-            return if keys.is_empty() { builder.build() } else { builder.sort(keys)?.build() };
+            let keys = keys.collect::<Result<_>>()?;
+            return Ok(Ordered { plan, keys, outputs: Some(outputs) });
         }
-        if !self.query.order.is_empty() {
-            builder = builder.sort(keys(false))?;
+        let plan = LogicalPlanBuilder::from(plan).project(outputs)?.build()?;
+        let keys = self.query.order.iter().filter_map(|key| {
+            let found = match key.by {
+                OrderTarget::Output(i) => Some(i),
+                OrderTarget::Column(of) => self.query.outputs.iter().position(|o| o.column == of),
+                OrderTarget::Scalar(_) => None,
+            };
+            found.map(|i| sort_key(output(&self.query.outputs[i]), key.descending))
+        });
+        Ok(Ordered { plan: distinct_rows(plan)?, keys: keys.collect(), outputs: None })
+    }
+
+    /// What an output of a plain query shows.
+    fn value(&self, of: &Output) -> Expr {
+        match of.role {
+            OutputRole::CountChildren => {
+                coalesce(vec![self.children(of.column.source), lit(0_i64)])
+            }
+            _ => self.column(of.column),
         }
-        builder.project(outputs)?.build()
     }
 }
 

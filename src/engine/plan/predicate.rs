@@ -18,6 +18,7 @@ impl Builder<'_> {
             Predicate::And(parts) => self.all(parts, Expr::and, true)?,
             Predicate::Or(parts) => self.all(parts, Expr::or, false)?,
             Predicate::Not(inner) => Expr::Not(Box::new(self.predicate(inner)?)),
+            Predicate::Holds(scalar) => self.scalar(scalar)?,
             Predicate::NotTrue(inner) => Expr::IsNotTrue(Box::new(self.predicate(inner)?)),
             Predicate::Exists(source) => self.exists(*source)?,
             Predicate::Compare { column, operator, operands } => {

@@ -2,29 +2,86 @@
 
 use std::sync::Arc;
 
-use datafusion::common::{Column as PlanColumn, JoinType, Result, TableReference};
+use datafusion::common::{Column as PlanColumn, JoinType, Result, TableReference, plan_err};
 use datafusion::datasource::provider_as_source;
+use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::{
-    Expr, ExprFunctionExt, LogicalPlan, LogicalPlanBuilder, exists, lit,
+    Expr, ExprFunctionExt, ExprSchemable, LogicalPlan, LogicalPlanBuilder, exists, lit,
 };
+
+use datafusion::prelude::cast;
 
 use super::Builder;
 use crate::catalog::Table;
 use crate::engine::provider::SnapshotTable;
-use crate::engine::semantics::sort_key;
+use crate::engine::semantics::{column, sort_key};
 use crate::query::LinkType;
-use crate::query::bound::{Column, Join, Predicate};
+use crate::query::bound::{Column, Join, Output, OutputRole, Predicate, Scalar};
 
 impl Builder<'_> {
     /// The joined and filtered rows.
     pub(super) fn rows(&self) -> Result<LogicalPlan> {
-        let root = self.scan(&self.query.root, &self.query.root.logical_name)?;
-        let plan = self.joined(root, 0)?;
-        match &self.query.filter {
-            Some(filter) => LogicalPlanBuilder::from(plan).filter(self.predicate(filter)?)?.build(),
-            None => Ok(plan),
+        let mut plan = self.joined(self.root()?, 0)?;
+        let first = self.query.root.columns.len() - self.query.computed.len();
+        for (index, value) in self.query.computed.iter().enumerate() {
+            plan = self.computed(plan, first + index, value)?;
         }
+        if let Some(filter) = &self.query.filter {
+            plan = LogicalPlanBuilder::from(plan).filter(self.predicate(filter)?)?.build()?;
+        }
+        if let Some(share) = &self.query.share {
+            plan = self.share(plan, share)?;
+        }
+        let counted = |o: &&Output| o.role == OutputRole::CountChildren;
+        let mut sources: Vec<usize> =
+            self.query.outputs.iter().filter(counted).map(|o| o.column.source).collect();
+        sources.dedup();
+        for source in sources {
+            plan = self.with_children(plan, source)?;
+        }
+        Ok(plan)
+    }
+
+    /// The rows with one more column of the root.
+    fn computed(&self, plan: LogicalPlan, column: usize, value: &Scalar) -> Result<LogicalPlan> {
+        let field = self.query.root.schema().field(column);
+        let mut expr = self.scalar(value)?;
+        if expr.get_type(plan.schema())? != *field.data_type() {
+            expr = cast(expr, field.data_type().clone());
+        }
+        let root = TableReference::bare(self.query.root.logical_name.as_str());
+        let mut columns: Vec<Expr> =
+            plan.schema().columns().into_iter().map(Expr::Column).collect();
+        columns.push(expr.alias_qualified(Some(root), field.name()));
+        LogicalPlanBuilder::from(plan).project(columns)?.build()
+    }
+
+    /// The rows with the number of children of a source's rows, null for none.
+    fn with_children(&self, plan: LogicalPlan, source: usize) -> Result<LogicalPlan> {
+        let (table, _) = self.source(source);
+        let (Some(parent), Some(key)) = (table.parent_index(), table.primary_key()) else {
+            return plan_err!("'{}' has no hierarchy", table.logical_name);
+        };
+        let parent = column("child", &table.columns[parent].logical_name);
+        let counted = LogicalPlanBuilder::from(self.scan(table, "child")?)
+            .aggregate(vec![parent.clone()], vec![count(lit(1_i64)).alias("children")])?
+            .project(vec![parent.alias("parent"), Expr::Column(PlanColumn::from_name("children"))])?
+            .alias(self.children_of(source))?
+            .build()?;
+        let relation = self.children_of(source);
+        let parent = Expr::Column(PlanColumn::new(Some(relation), "parent"));
+        let on = self.column(Column { source, column: key }).eq(parent);
+        LogicalPlanBuilder::from(plan).join_on(counted, JoinType::Left, vec![on])?.build()
+    }
+
+    /// The number of children of a source's row.
+    pub(super) fn children(&self, source: usize) -> Expr {
+        Expr::Column(PlanColumn::new(Some(self.children_of(source)), "children"))
+    }
+
+    fn children_of(&self, source: usize) -> TableReference {
+        TableReference::bare(format!("children of {}", self.source(source).1))
     }
 
     /// A source's rows with the joins that hang on it. What hangs on a link that
@@ -100,7 +157,7 @@ impl Builder<'_> {
         Ok(exists(Arc::new(rows)))
     }
 
-    fn scan(&self, table: &Table, alias: &str) -> Result<LogicalPlan> {
+    pub(super) fn scan(&self, table: &Table, alias: &str) -> Result<LogicalPlan> {
         let index = self.snapshot.catalog().table_index(&table.logical_name).ok_or_else(|| {
             datafusion::common::plan_datafusion_err!("no table '{}'", table.logical_name)
         })?;

@@ -19,7 +19,7 @@ pub enum Filter {
     Not(Box<Filter>),
     Compare(Vec<Name>, Comparison, Json),
     OneOf(Vec<Name>, Vec<Json>),
-    Text(fn(&str, &str) -> bool, Vec<Name>, String),
+    Text(TextTest, Vec<Name>, String),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +41,10 @@ const COMPARISONS: &[(&str, Comparison)] = &[
     ("le", Comparison::LessOrEqual),
 ];
 
-const FUNCTIONS: &[(&str, fn(&str, &str) -> bool)] = &[
+/// A test of a text against a part of it.
+type TextTest = fn(&str, &str) -> bool;
+
+const FUNCTIONS: &[(&str, TextTest)] = &[
     ("contains", |text, part| text.contains(part)),
     ("startswith", |text, part| text.starts_with(part)),
     ("endswith", |text, part| text.ends_with(part)),
@@ -133,7 +136,7 @@ fn literal(cursor: &mut Cursor<'_>, aliases: Aliases<'_>) -> Result<Json> {
             let value = aliases.iter().find(|(name, _)| name == alias).map(|(_, value)| value);
             match value {
                 Some(value) => {
-                    let mut value = Cursor::of(alias, value)?;
+                    let mut value = Cursor::new(alias, value)?;
                     let read = literal(&mut value, &[])?;
                     value.require_end("one literal")?;
                     read

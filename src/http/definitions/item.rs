@@ -237,7 +237,10 @@ impl<'a> Item<'a> {
     }
 }
 
-fn value<T>(lists: &[&[(&'static str, fn(&T) -> Json)]], name: &str, of: &T) -> Json {
+/// A property's name and its value.
+type Property<T> = (&'static str, fn(&T) -> Json);
+
+fn value<T>(lists: &[&[Property<T>]], name: &str, of: &T) -> Json {
     let found = lists.iter().flat_map(|list| list.iter()).find(|(n, _)| *n == name);
     found.map_or(Json::Null, |(_, value)| value(of))
 }

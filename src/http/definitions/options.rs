@@ -40,7 +40,7 @@ impl Options {
                     }
                 }
                 name => {
-                    let mut cursor = Cursor::of(name, value)?;
+                    let mut cursor = Cursor::new(name, value)?;
                     read.option(name, &mut cursor, of, options)?;
                     cursor.require_end("the end")?;
                 }

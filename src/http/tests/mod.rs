@@ -1,5 +1,6 @@
 //! The surface as clients meet it: a real socket, a real store, plain HTTP.
 
+mod actions;
 mod batch;
 mod collections;
 mod definitions;
@@ -7,10 +8,13 @@ mod documents;
 mod expand;
 mod fetchxml;
 mod forms;
+mod jobs;
+mod options;
 mod pages;
 mod refusals;
 mod rows;
 mod sql;
+mod writes;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,6 +23,7 @@ use serde_json::Value as Json;
 use ureq::http::{Request, Response};
 
 use crate::catalog::Catalog;
+use crate::scheduler::Scheduler;
 use crate::service::Service;
 use crate::store::{Change, Store};
 use crate::value::Value;
@@ -30,8 +35,8 @@ struct Server {
     agent: ureq::Agent,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
-    store: Arc<Store>,
-    _dir: tempfile::TempDir,
+    store: Option<Arc<Store>>,
+    dir: Option<tempfile::TempDir>,
 }
 
 struct Answer {
@@ -99,34 +104,80 @@ fn server(jobs: u32) -> Server {
         )
     }));
     store.commit_blocking(changes).expect("durable");
-    let service = Arc::new(Service::new(store.clone()));
+    start(dir, store, false)
+}
+
+/// Serves a store; `live` runs its jobs too.
+fn start(dir: tempfile::TempDir, store: Arc<Store>, live: bool) -> Server {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.set_nonblocking(true).expect("a socket option");
     let address = listener.local_addr().expect("bound");
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let kept = store.clone();
     let thread = std::thread::spawn(move || {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         runtime.block_on(async move {
+            let mut service = Service::new(store);
+            let (ended, end) = tokio::sync::watch::channel(false);
+            let scheduler = live.then(|| {
+                let (store, clock) = (service.store.clone(), service.clock.clone());
+                let (scheduler, handle) = Scheduler::new(store, clock, 2);
+                service.scheduler = Some(handle);
+                tokio::spawn(scheduler.run(end))
+            });
             let listener = tokio::net::TcpListener::from_std(listener).expect("in a runtime");
             let shutdown = async { stopped.await.unwrap_or_default() };
-            super::serve(listener, service, shutdown).await.expect("serves to the end");
+            super::serve(listener, Arc::new(service), shutdown).await.expect("serves to the end");
+            ended.send_replace(true);
+            if let Some(scheduler) = scheduler {
+                scheduler.await.expect("no panic").expect("an orderly end");
+            }
         });
     });
     let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
-    Server { address, agent, stop: Some(stop), thread: Some(thread), store, _dir: dir }
+    Server {
+        address,
+        agent,
+        stop: Some(stop),
+        thread: Some(thread),
+        store: Some(kept),
+        dir: Some(dir),
+    }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.stop.take().map(|stop| stop.send(()));
-        let ended = self.thread.take().map(std::thread::JoinHandle::join);
-        if !std::thread::panicking() {
-            assert!(matches!(ended, Some(Ok(()))), "the server thread failed");
-        }
+        self.end();
     }
 }
 
 impl Server {
+    fn end(&mut self) {
+        let _ = self.stop.take().map(|stop| stop.send(()));
+        let ended = self.thread.take().map(std::thread::JoinHandle::join);
+        if !std::thread::panicking() {
+            assert!(matches!(ended, None | Some(Ok(()))), "the server thread failed");
+        }
+    }
+
+    /// Stops and serves the same folder anew.
+    fn reopen(mut self) -> Self {
+        self.end();
+        // The folder has one owner at a time.
+        self.store = None;
+        let dir = self.dir.take().expect("not reopened before");
+        let store = Store::open(dir.path(), Arc::new(Catalog::built_in())).expect("it opens");
+        start(dir, Arc::new(store), false)
+    }
+
+    /// A request with a JSON body below the Web API's base.
+    fn write(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &Json) -> Answer {
+        let mut all = vec![("Content-Type", "application/json")];
+        all.extend(headers);
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        self.send(method, &format!("/api/data/v9.2/{path}"), &all, &body)
+    }
+
     fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         let url = if path.starts_with("http") {
             path.to_owned()
@@ -148,12 +199,13 @@ impl Server {
 
     /// Adds a row to a table.
     fn insert(&self, table: &str, values: Vec<(&str, Value)>) {
-        let number = self.store.catalog().table_index(table).expect("built in");
-        let facts = &self.store.catalog().tables()[number];
+        let store = self.store.as_ref().expect("not reopened");
+        let number = store.catalog().table_index(table).expect("built in");
+        let facts = &store.catalog().tables()[number];
         let column = |name| facts.column_index(name).expect("documented");
         let values = values.into_iter().map(|(name, value)| (column(name), value)).collect();
         let change = Change::Insert { table: number, values };
-        self.store.commit_blocking(vec![change]).expect("durable");
+        store.commit_blocking(vec![change]).expect("durable");
     }
 
     /// The body of a GET below the Web API's base, whatever it holds.

@@ -7,7 +7,7 @@ use super::sources::Scope;
 use crate::catalog::{ColumnKind, ColumnType, Table, nearest};
 use crate::error::{Error, Result, codes};
 use crate::query::bound::Column;
-use crate::query::{ColumnRef, Name, Style};
+use crate::query::{ColumnRef, Name, Path, Style};
 
 impl Binder<'_> {
     /// A column a condition, a sort key or a group names.
@@ -17,6 +17,14 @@ impl Binder<'_> {
         scope: Scope,
         unknown_alias: u32,
     ) -> Result<Column> {
+        // A column that an earlier transformation brought along keeps its path.
+        if let Path::Navigation(names) = &column.path {
+            let path: String = names.iter().flat_map(|n| [n.text.as_str(), "/"]).collect();
+            let path = format!("{path}{}", column.name.text);
+            if let Some((_, index)) = self.paths.iter().find(|(known, _)| *known == path) {
+                return Ok(Column { source: 0, column: *index });
+            }
+        }
         let source = self
             .source(&column.path, scope, unknown_alias)
             .map_err(|error| error.at(column.name.at.clone()))?;

@@ -1,10 +1,12 @@
 //! Names → catalog tables, columns, types and values; all validation. The only
 //! step that judges names: what it lets through, the engine can plan.
 //!
-//! Parts: [`sources`] and [`links`] the tables, [`columns`] the names on them,
-//! [`predicate`], [`operators`], [`related`] and [`literal`] the conditions,
-//! [`outputs`], [`order`] and [`page`] the answer.
+//! Parts: [`sources`] and [`links`] the tables, [`stages`] the queries inside,
+//! [`columns`] the names on them, [`predicate`], [`related`], [`operators`],
+//! [`scalar`], [`call`] and [`literal`] the conditions, [`outputs`], [`order`]
+//! and [`page`] the answer.
 
+mod call;
 mod columns;
 mod links;
 mod literal;
@@ -14,13 +16,15 @@ mod outputs;
 mod page;
 mod predicate;
 mod related;
+mod scalar;
 mod sources;
+mod stages;
 
 #[cfg(test)]
 mod tests;
 
 use self::sources::Source;
-use super::bound::{BoundQuery, Join, Output};
+use super::bound::{BoundQuery, Join, Output, Stage};
 use super::{Context, Input, Select, Style, limits};
 use crate::catalog::Catalog;
 use crate::error::{Result, codes};
@@ -46,6 +50,7 @@ pub fn bind(select: &Select, catalog: &Catalog, options: &BindOptions) -> Result
         false => rows,
     };
     let mut binder = Binder::new(select, catalog, &options.context)?;
+    let computed = binder.compute(&select.compute)?;
     binder.add_links(&select.links)?;
     let outputs = binder.add_outputs(select);
     let filter = match &select.filter {
@@ -60,13 +65,16 @@ pub fn bind(select: &Select, catalog: &Catalog, options: &BindOptions) -> Result
         binder.add_version();
     }
     binder.bind_link_filters(&select.links)?;
+    let share = select.share.as_ref().map(|share| binder.share(share)).transpose()?;
     let mut order = binder.order(select)?;
     let page_keys = binder.page_keys(select, &mut order);
     let after = binder.after(select, &order, &page_keys)?;
-    let Binder { mut sources, joins, outputs, .. } = binder;
+    let Binder { mut sources, joins, outputs, stages, .. } = binder;
     Ok(BoundQuery {
         style: select.style,
         root: sources.swap_remove(0).table,
+        input: stages,
+        computed,
         joins,
         filter,
         aggregate: select.aggregate,
@@ -75,6 +83,8 @@ pub fn bind(select: &Select, catalog: &Catalog, options: &BindOptions) -> Result
             .filter(|_| select.aggregate),
         outputs,
         order,
+        share,
+        skip: select.skip,
         top: select.top.and_then(|top| cut(Some(top), limits::ROWS_MAX)),
         page: select.page,
         page_keys,
@@ -93,6 +103,10 @@ struct Binder<'a> {
     aggregate: bool,
     distinct: bool,
     raw_order: bool,
+    /// Queries that the root's rows come from.
+    stages: Vec<Stage>,
+    /// The root's columns that were behind navigation properties in them.
+    paths: Vec<(String, usize)>,
     /// Source 0 is the root; source `i` is made by join `i - 1`.
     sources: Vec<Source>,
     joins: Vec<Join>,

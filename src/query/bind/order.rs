@@ -4,10 +4,10 @@
 use super::Binder;
 use super::columns::{hint, label_column, name_column};
 use super::sources::Scope;
-use crate::catalog::{Table, nearest};
+use crate::catalog::{ColumnKind, Table, nearest};
 use crate::error::{Error, Result, codes};
-use crate::query::bound::{Column, OrderKey, OrderTarget, OutputRole};
-use crate::query::{ColumnRef, Link, Name, Order, OrderBy, Select, Style};
+use crate::query::bound::{Column, OrderKey, OrderTarget, OutputRole, PLACE};
+use crate::query::{ColumnRef, Expression, Link, Name, Order, OrderBy, Path, Select, Style};
 
 impl Binder<'_> {
     /// All sort keys: those of the query, then those inside links. Where only a
@@ -18,7 +18,22 @@ impl Binder<'_> {
         self.add_keys(0, &select.order, &mut keys)?;
         let mut source = 0;
         self.add_link_keys(&select.links, &mut source, &mut keys)?;
-        let part = select.page.is_some() || select.top.is_some();
+        if let Some(share) = &select.share {
+            let by = self.reference(&share.by, self.root_scope(), codes::LINK_FOR_ORDER)?;
+            keys.push(OrderKey { by: OrderTarget::Column(by), descending: !share.bottom });
+        }
+        if let Some(column) = self.sources[0].table.column_index(PLACE)
+            && !self.aggregate
+            && !self.distinct
+        {
+            // Rows keep the order that an inner query gave them.
+            let place = Column { source: 0, column };
+            keys.push(OrderKey { by: OrderTarget::Column(place), descending: false });
+        }
+        let part = select.skip > 0
+            || select.share.is_some()
+            || select.page.is_some()
+            || select.top.is_some();
         if part
             && !self.aggregate
             && !self.distinct
@@ -29,6 +44,14 @@ impl Binder<'_> {
             if !keys.iter().any(is_primary) {
                 keys.push(OrderKey { by: OrderTarget::Column(primary), descending: false });
             }
+        } else if part && !self.aggregate && !self.distinct {
+            // Rows of an inner query without a key are told apart by all they have.
+            let columns = self.sources[0].table.columns.iter().enumerate();
+            let shown = columns.filter(|(_, c)| c.read && c.kind == ColumnKind::Stored);
+            keys.extend(shown.map(|(column, _)| {
+                let by = OrderTarget::Column(Column { source: 0, column });
+                OrderKey { by, descending: false }
+            }));
         }
         Ok(keys)
     }
@@ -50,10 +73,20 @@ impl Binder<'_> {
     fn add_keys(&mut self, here: usize, orders: &[Order], keys: &mut Vec<OrderKey>) -> Result<()> {
         for order in orders {
             let by = match &order.by {
+                OrderBy::Alias(name) if self.style == Style::OData && !self.aggregate => {
+                    self.by_column(here, &ColumnRef { path: Path::Here, name: name.clone() })?
+                }
                 OrderBy::Alias(alias) => OrderTarget::Output(self.by_alias(alias)?),
                 OrderBy::Column(column) => self.by_column(here, column)?,
-                OrderBy::Expression(_) => {
-                    return Err(Error::unsupported("ordering by an expression is not supported"));
+                OrderBy::Expression(Expression::Column(column)) => self.by_column(here, column)?,
+                OrderBy::Expression(_) if self.aggregate || self.distinct => {
+                    let message = "ordering an aggregated or distinct answer by an expression is \
+                                   not supported; compute it first";
+                    return Err(Error::unsupported(message));
+                }
+                OrderBy::Expression(expression) => {
+                    let scope = Scope { here, ..self.root_scope() };
+                    OrderTarget::Scalar(self.scalar(expression, scope)?.0)
                 }
             };
             keys.push(OrderKey { by, descending: order.descending });
@@ -92,7 +125,9 @@ impl Binder<'_> {
         }
         let wanted = |role: OutputRole| match role {
             OutputRole::Plain | OutputRole::Group(None) => true,
-            OutputRole::Group(Some(_)) | OutputRole::Aggregate(_) => false,
+            OutputRole::Group(Some(_)) | OutputRole::Aggregate(_) | OutputRole::CountChildren => {
+                false
+            }
         };
         let shown =
             self.outputs.iter().position(|o| !o.hidden && o.column == column && wanted(o.role));

@@ -69,8 +69,8 @@ impl Binder<'_> {
         for (index, column) in table.columns.iter().enumerate() {
             if column.read && column.kind == ColumnKind::Stored {
                 let name = match nested {
-                    Some(_) => column.property_name(),
                     None => self.answer_name(source, column),
+                    Some(_) => column.property_name(),
                 };
                 let column = Column { source, column: index };
                 let mut output = self.output(name, OutputRole::Plain, column);
@@ -92,7 +92,14 @@ impl Binder<'_> {
                 format!("a path to '{}' in $select is not supported; use $expand", name.text);
             return Err(Error::unsupported(message).at(name.at.clone()));
         }
-        let found = if column.role == Role::Plain {
+        let found = if column.role == Role::Aggregate(Aggregate::Count)
+            && self.style == Style::OData
+            && matches!(column.column.path, Path::Here)
+        {
+            // Rows are counted, whatever columns they have.
+            let key = self.sources[here].table.primary_key();
+            Column { source: here, column: key.unwrap_or(0) }
+        } else if column.role == Role::Plain {
             // Naming a bare lookup gives its value here, in every dialect.
             let source = self.source(&column.column.path, scope, codes::CONDITION_ALIAS_UNKNOWN)?;
             let table = self.sources[source].table.clone();
@@ -127,7 +134,12 @@ impl Binder<'_> {
             );
             return bad(codes::PLAIN_ATTRIBUTE_IN_AGGREGATE, message);
         }
-        if !self.aggregate && column.role != Role::Plain {
+        let of_groups = matches!(column.role, Role::Group(_) | Role::Aggregate(_));
+        if self.aggregate && column.role == Role::CountChildren {
+            let message = "'rowaggregate' cannot stand in an aggregate query".into();
+            return bad(codes::BAD_AGGREGATE, message);
+        }
+        if !self.aggregate && of_groups {
             let message = format!(
                 "{} '{}' is grouped or aggregated, but the query is not an aggregate one",
                 self.word(),
@@ -136,9 +148,9 @@ impl Binder<'_> {
             return bad(codes::BAD_AGGREGATE, message);
         }
         let needs_alias = match column.role {
-            Role::Plain | Role::CountChildren => false,
+            Role::Plain => false,
             Role::Group(_) => self.style == Style::FetchXml,
-            Role::Aggregate(_) => true,
+            Role::Aggregate(_) | Role::CountChildren => true,
         };
         if needs_alias && column.alias.is_none() {
             let message = format!("{} '{}' needs an alias", self.word(), name.text);
@@ -146,8 +158,20 @@ impl Binder<'_> {
         }
         match column.role {
             Role::Plain => Ok(OutputRole::Plain),
+            Role::CountChildren if self.distinct => {
+                bad(codes::BAD_AGGREGATE, "'rowaggregate' needs rows, not distinct values".into())
+            }
             Role::CountChildren => {
-                Err(Error::unsupported("'rowaggregate' is not supported").at(name.at.clone()))
+                let table = &self.sources[found.source].table;
+                if table.parent_index().is_none() || table.primary_key() != Some(found.column) {
+                    let message = format!(
+                        "'CountChildren' is for the primary key of a table with a hierarchy; \
+                         '{}' of '{}' is none",
+                        name.text, table.logical_name
+                    );
+                    return bad(codes::BAD_AGGREGATE, message);
+                }
+                Ok(OutputRole::CountChildren)
             }
             Role::Group(Some(_)) if facts.column_type != ColumnType::DateTime => {
                 let message = format!("'{}' has no date to group by a part of", name.text);
@@ -320,7 +344,7 @@ impl Binder<'_> {
     /// could split groups where imported names differ.
     pub(super) fn hidden(&mut self, of: usize, column: Column) -> usize {
         let role = match self.outputs[of].role {
-            OutputRole::Plain => OutputRole::Plain,
+            OutputRole::Plain | OutputRole::CountChildren => OutputRole::Plain,
             OutputRole::Group(_) | OutputRole::Aggregate(_) => {
                 OutputRole::Aggregate(Aggregate::Max)
             }

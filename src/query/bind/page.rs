@@ -38,7 +38,7 @@ impl Binder<'_> {
             .iter()
             .map(|key| match key.by {
                 OrderTarget::Column(column) => Some((self.key_name(column)?, column)),
-                OrderTarget::Output(_) => None,
+                OrderTarget::Output(_) | OrderTarget::Scalar(_) => None,
             })
             .collect();
         let keys = named.unwrap_or_default().into_iter();

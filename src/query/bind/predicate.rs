@@ -40,9 +40,7 @@ impl Binder<'_> {
             Filter::Condition(condition) => self.condition(condition, scope)?,
             Filter::Related(related) => self.related(related, scope, depth + 1)?,
             Filter::Lambda(lambda) => self.lambda(lambda, scope, depth + 1)?,
-            Filter::Expression(_) => {
-                return Err(Error::unsupported("an expression in a filter is not supported"));
-            }
+            Filter::Expression(expression) => Predicate::Holds(self.yes_or_no(expression, scope)?),
         })
     }
 

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::Binder;
+use super::stages::stage_table;
 use crate::catalog::{Catalog, Table, nearest};
 use crate::error::{Error, Result, codes};
 use crate::query::bound::{Column, Join};
@@ -40,7 +41,11 @@ pub(super) struct Scope {
 
 impl<'a> Binder<'a> {
     pub(super) fn new(select: &Select, catalog: &'a Catalog, context: &'a Context) -> Result<Self> {
-        let table = table(catalog, &select.table)?;
+        let made = stage_table(select, catalog, context)?;
+        let (table, stages, paths) = match made {
+            Some(made) => (made.table, made.stages, made.paths),
+            None => (table(catalog, &select.table)?.clone(), Vec::new(), Vec::new()),
+        };
         let root = Source {
             label: table.logical_name.clone(),
             table,
@@ -58,6 +63,8 @@ impl<'a> Binder<'a> {
             aggregate: select.aggregate,
             distinct: select.distinct,
             raw_order: select.raw_order,
+            stages,
+            paths,
             sources: vec![root],
             joins: Vec::new(),
             outputs: Vec::new(),

@@ -62,7 +62,7 @@ const REFUSED: [&str; 9] = [
 
 /// Reads a whole `$apply` onto the rows it starts from.
 pub(super) fn parse(text: &str, aliases: &Aliases, stages: &mut Stages<'_>) -> Result<()> {
-    let mut cursor = Cursor::new("$apply", text, Some(aliases))?;
+    let mut cursor = Cursor::with_aliases("$apply", text, aliases)?;
     sequence(&mut cursor, stages)?;
     cursor.require_end("'/' or the end")
 }

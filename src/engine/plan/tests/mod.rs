@@ -1,7 +1,11 @@
 //! Bound queries run on a handful of rows that a person can check.
 
+mod aggregates;
+mod columns;
+mod expressions;
 mod first;
 mod related;
+mod stages;
 
 use std::sync::Arc;
 
@@ -114,7 +118,9 @@ fn world() -> World {
 impl World {
     /// The rows of a query as the Web API writes them.
     async fn try_rows(&self, select: &Select) -> Result<Vec<Json>> {
-        let bound = bind(select, self.snapshot.catalog(), &BindOptions::default())?;
+        let context = Context { now: 100 * 1_000_000, ..Context::default() };
+        let options = BindOptions { context, ..BindOptions::default() };
+        let bound = bind(select, self.snapshot.catalog(), &options)?;
         let plan = self.engine.plan(&bound, &self.snapshot)?;
         let mut encoder = WebApiEncoder::new(&bound, &Annotations::default());
         let mut out = b"[".to_vec();
@@ -190,4 +196,62 @@ fn of(table: &str, shown: &str, filter: Option<Filter>) -> Select {
         order: vec![Order { by, descending: false }],
         ..Select::of(Style::OData, name(table))
     }
+}
+
+fn call(function: Function, arguments: Vec<Expression>) -> Expression {
+    Expression::Call { function, arguments, at: name("").at }
+}
+
+fn col(path: &str) -> Expression {
+    Expression::Column(reference(path))
+}
+
+fn num(text: &str) -> Expression {
+    Expression::Literal(literal(LiteralKind::Number, text))
+}
+
+fn quoted(text: &str) -> Expression {
+    Expression::Literal(literal(LiteralKind::Text, text))
+}
+
+/// Groups, then aggregates under an alias.
+fn grouped(input: Select, groups: &[&str], aggregates: &[(&str, Aggregate, &str)]) -> Select {
+    let group = |path: &&str| {
+        // The parser names what is behind a navigation property so.
+        let alias = path.split_once('/').map(|(_, column)| name(&format!("contact_{column}")));
+        Column { column: reference(path), alias, role: Role::Group(None) }
+    };
+    let aggregate = |(column, aggregate, alias): &(&str, Aggregate, &str)| Column {
+        column: reference(column),
+        alias: Some(name(alias)),
+        role: Role::Aggregate(*aggregate),
+    };
+    let columns = groups.iter().map(group).chain(aggregates.iter().map(aggregate)).collect();
+    Select { aggregate: true, columns: Columns::List(columns), ..after(input) }
+}
+
+/// A query over the answer of another.
+fn after(input: Select) -> Select {
+    let table = input.table.clone();
+    let plain = matches!(input.columns, Columns::All) && input.filter.is_none();
+    let input = if plain && matches!(input.input, Input::Table) && !input.is_part() {
+        Input::Table
+    } else {
+        Input::Select(Box::new(input))
+    };
+    Select { input, ..Select::of(Style::OData, table) }
+}
+
+trait IsPart {
+    fn is_part(&self) -> bool;
+}
+
+impl IsPart for Select {
+    fn is_part(&self) -> bool {
+        self.top.is_some() || self.share.is_some() || self.skip > 0 || !self.compute.is_empty()
+    }
+}
+
+fn by(path: &str, descending: bool) -> Order {
+    Order { by: OrderBy::Column(reference(path)), descending }
 }

@@ -1,0 +1,213 @@
+//! `BulkDelete` and `ExecuteWorkflow`.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::jobs::jobs;
+use super::{Answer, Json, Server, server};
+
+fn bulk(query: Json) -> Json {
+    json!({
+        "JobName": "clean up", "SendEmailNotification": false, "ToRecipients": [],
+        "CCRecipients": [], "RecurrencePattern": "", "QuerySet": [query],
+    })
+}
+
+fn all(table: &str) -> Json {
+    json!({"@odata.type": "Microsoft.Dynamics.CRM.QueryExpression", "EntityName": table,
+           "ColumnSet": {"AllColumns": false, "Columns": []}, "Criteria": {}})
+}
+
+fn run(server: &Server, body: &Json) -> Answer {
+    server.write("POST", "BulkDelete", &[], body)
+}
+
+fn code(answer: &Answer) -> String {
+    assert_eq!(answer.status, 400, "{}", answer.text);
+    answer.json()["error"]["code"].as_str().expect("text").to_owned()
+}
+
+/// The job's row once it is completed.
+fn completed(server: &Server, answer: &Answer) -> Json {
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let id = answer.json()["JobId"].as_str().expect("an id").to_owned();
+    let begin = Instant::now();
+    loop {
+        let row = server.get(&format!("asyncoperations({id})"), &[]).json();
+        if row["statecode"] == 3 {
+            return row;
+        }
+        assert!(begin.elapsed() < Duration::from_secs(30), "{row}");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_bulk_deletion_is_a_job_that_deletes_what_its_query_finds() {
+    let server = server(1);
+    let mut ids = Vec::new();
+    for name in ["a", "b", "c"] {
+        let body = json!({"name": name});
+        let made = server.write("POST", "accounts", &[("Prefer", "return=representation")], &body);
+        ids.push(made.json()["accountid"].clone());
+    }
+    // As Microsoft's Python SDK sends it.
+    let query = json!({
+        "@odata.type": "Microsoft.Dynamics.CRM.QueryExpression", "EntityName": "account",
+        "ColumnSet": {"@odata.type": "Microsoft.Dynamics.CRM.ColumnSet", "AllColumns": false, "Columns": []},
+        "Criteria": {"@odata.type": "Microsoft.Dynamics.CRM.FilterExpression", "FilterOperator": "And",
+            "Conditions": [{"@odata.type": "Microsoft.Dynamics.CRM.ConditionExpression",
+                "AttributeName": "accountid", "Operator": "In",
+                "Values": [{"Value": ids[0], "Type": "System.Guid"}, {"Value": ids[1], "Type": "System.Guid"}]}]},
+    });
+    let answer = run(&server, &bulk(query));
+    assert_eq!(
+        answer.json()["@odata.context"],
+        format!("{}$metadata#Microsoft.Dynamics.CRM.BulkDeleteResponse", server.base())
+    );
+    let job = completed(&server, &answer);
+    assert_eq!((&job["statuscode"], &job["operationtype"]), (&json!(30), &json!(13)), "{job}");
+    assert_eq!(
+        (&job["name"], &job["friendlymessage"]),
+        (&json!("clean up"), &json!("2 rows deleted, 0 failed"))
+    );
+    assert!(job["startedon"].is_string() && job["completedon"].is_string(), "{job}");
+    let names: Vec<Json> = server.get("accounts?$select=name", &[]).rows();
+    assert_eq!((names.len(), &names[0]["name"]), (1, &json!("c")));
+    let operation = &server.get("bulkdeleteoperations", &[]).rows()[0];
+    for (name, value) in [
+        ("_asyncoperationid_value", job["asyncoperationid"].clone()),
+        ("successcount", json!(2)),
+        ("failurecount", json!(0)),
+        ("isrecurring", json!(false)),
+        ("statuscode", json!(30)),
+    ] {
+        assert_eq!(operation[name], value, "{name}: {operation}");
+    }
+}
+
+#[test]
+fn what_cannot_go_is_a_failure() {
+    let server = server(1);
+    server.write("POST", "businessunits", &[], &json!({"name": "Root"}));
+    let job = completed(&server, &run(&server, &bulk(all("businessunit"))));
+    assert_eq!(job["friendlymessage"], "0 rows deleted, 1 failed");
+    let failure = &server.get("bulkdeletefailures", &[]).rows()[0];
+    assert_eq!(failure["errornumber"], json!(0x8004_8435_u32.cast_signed()), "{failure}");
+    assert!(failure["errordescription"].as_str().is_some_and(|t| t.contains("root")), "{failure}");
+    assert_eq!(server.get("businessunits/$count", &[]).text, "1");
+}
+
+#[test]
+fn jobs_are_deleted_in_bulk_and_workflow_jobs_at_once() {
+    for live in [false, true] {
+        let server = jobs(live);
+        let mut query = all("asyncoperation");
+        let mut body = bulk(query.clone());
+        body["RunNow"] = json!(true);
+        assert_eq!(code(&run(&server, &body)), "0x80040203", "not only workflow jobs");
+        query["Criteria"] = json!({"Conditions": [
+            {"AttributeName": "operationtype", "Operator": "Equal", "Values": [10]}]});
+        body["QuerySet"] = json!([query]);
+        let answer = run(&server, &body);
+        // It is done when it is answered: three jobs were completed.
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        let rows =
+            server.get("asyncoperations?$select=name&$filter=operationtype%20eq%2010", &[]).rows();
+        assert_eq!(rows.len(), 8, "live {live}");
+        let job = completed(&server, &answer);
+        assert_eq!(job["friendlymessage"], "3 rows deleted, 0 failed");
+        let job = completed(&server, &run(&server, &bulk(all("asyncoperation"))));
+        assert_eq!(job["statuscode"], 30, "{job}");
+        // The job itself is left.
+        assert_eq!(server.get("asyncoperations/$count", &[]).text, "1", "live {live}");
+    }
+}
+
+#[test]
+fn a_deletion_that_waits_for_its_time_can_be_canceled() {
+    let server = jobs(true);
+    let mut body = bulk(all("asyncoperation"));
+    body["StartDateTime"] = json!("2099-01-01T00:00:00Z");
+    body["RecurrencePattern"] = json!("FREQ=DAILY;INTERVAL=7;");
+    let answer = run(&server, &body);
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let path = format!("asyncoperations({})", answer.json()["JobId"].as_str().expect("an id"));
+    let row = server.get(&path, &[]).json();
+    assert_eq!(
+        (&row["statuscode"], &row["postponeuntil"]),
+        (&json!(10), &json!("2099-01-01T00:00:00Z"))
+    );
+    assert_eq!(row["recurrencepattern"], "FREQ=DAILY;INTERVAL=7;");
+    let operation = &server.get("bulkdeleteoperations", &[]).rows()[0];
+    assert_eq!(operation["nextrun"], "2099-01-08T00:00:00Z", "{operation}");
+    let cancel = json!({"statecode": 3, "statuscode": 32});
+    assert_eq!(server.write("PATCH", &path, &[], &cancel).status, 204);
+    assert_eq!(server.get(&path, &[]).json()["statuscode"], 32);
+}
+
+#[test]
+fn bad_parameters_of_a_bulk_deletion_are_named() {
+    let server = server(1);
+    for (name, value, code_of, part) in [
+        ("JobName", json!(null), "0x80040203", "JobName"),
+        ("QuerySet", json!([]), "0x80040203", "QuerySet"),
+        ("QuerySet", json!([{"EntityName": "accoun"}]), "0x80041102", "accoun"),
+        ("QuerySet", json!([{"EntityName": "fileattachment"}]), "0x80040800", "fileattachment"),
+        ("RecurrencePattern", json!("FREQ=WEEKLY;"), "0x8004d2a0", "DAILY"),
+        ("RecurrencePattern", json!("FREQ=DAILY;INTERVAL=400"), "0x8004d2a1", "365"),
+        ("StartDateTime", json!("soon"), "0x80040203", "StartDateTime"),
+        ("ToRecipients", json!("me"), "0x80040203", "ToRecipients"),
+        ("Jobname", json!("x"), "0x80060888", "'Jobname'"),
+    ] {
+        let mut body = bulk(all("account"));
+        body[name] = value;
+        let answer = run(&server, &body);
+        let json = answer.json();
+        assert!((400..500).contains(&answer.status), "{}", answer.text);
+        assert_eq!(json["error"]["code"], code_of, "{name}: {}", answer.text);
+        assert!(answer.message().contains(part), "{name}: {}", answer.text);
+    }
+    assert_eq!(server.get("bulkdeleteoperations/$count", &[]).text, "0");
+    assert_eq!(server.write("PUT", "BulkDelete", &[], &json!({})).status, 405);
+}
+
+#[test]
+fn a_workflow_is_executed_on_demand() {
+    for live in [false, true] {
+        let server = jobs(live);
+        let workflow = |body: Json| {
+            let answer =
+                server.write("POST", "workflows", &[("Prefer", "return=representation")], &body);
+            answer.json()["workflowid"].as_str().expect("an id").to_owned()
+        };
+        let execute = |id: &str, body: Json| {
+            let path = format!("workflows({id})/Microsoft.Dynamics.CRM.ExecuteWorkflow");
+            server.write("POST", &path, &[], &body)
+        };
+        let entity = "6f9619ff-8b86-d011-b42d-00c04fc964ff";
+        let id = workflow(json!({"name": "W", "primaryentity": "account", "ondemand": true}));
+        assert_eq!(code(&execute(&id, json!({"EntityId": entity}))), "0x80045055");
+        let activate = json!({"statecode": 1, "statuscode": 2});
+        assert_eq!(server.write("PATCH", &format!("workflows({id})"), &[], &activate).status, 204);
+        assert_eq!(code(&execute(&id, json!({}))), "0x80040203");
+        let answer = execute(&id, json!({"EntityId": entity}));
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        let job = answer.json()["asyncoperationid"].as_str().expect("an id").to_owned();
+        let row = server.get(&format!("asyncoperations({job})"), &[]).json();
+        for (name, value) in [
+            ("name", json!("W")),
+            ("operationtype", json!(10)),
+            ("statuscode", json!(0)),
+            ("_regardingobjectid_value", json!(entity)),
+            ("_owningextensionid_value", json!(id)),
+            ("primaryentitytype", json!("account")),
+        ] {
+            assert_eq!(row[name], value, "{name}: {row}");
+        }
+        let other = workflow(json!({"name": "X", "statecode": 1}));
+        assert_eq!(code(&execute(&other, json!({"EntityId": entity}))), "0x80045059");
+        assert_eq!(execute(entity, json!({"EntityId": entity})).status, 404);
+    }
+}

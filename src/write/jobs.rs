@@ -1,0 +1,94 @@
+//! Updates of system jobs: three columns, which ask for actions.
+
+use super::{Object, Transaction, value};
+use crate::catalog::{Table, nearest};
+use crate::error::{Error, Result, codes};
+use crate::identity::Role;
+use crate::job::{self, Action, ActionRequest, JobColumns, Status, Transition};
+use crate::scheduler::related;
+use crate::store::Change;
+use crate::value::{Guid, Value};
+
+/// The columns that clients may update, as the page on the asynchronous service says.
+const UPDATABLE: [&str; 3] = ["statecode", "statuscode", "postponeuntil"];
+
+impl Transaction {
+    pub(super) fn update_job(&mut self, facts: &Table, id: Guid, body: &Object) -> Result<()> {
+        let table = JobColumns::of(self.catalog()).table;
+        self.may(Role::Operator, "act on", facts)?;
+        self.existing(table, &id)?;
+        let mut asked = [None, None, None];
+        for (name, json) in body.iter().filter(|(name, _)| !name.contains('@')) {
+            let Some(place) = UPDATABLE.iter().position(|column| *column == name.as_str()) else {
+                return Err(not_updatable(facts, name));
+            };
+            if let Some(column) = facts.column_index(name) {
+                asked[place] = Some(value::read(facts, column, json)?);
+            }
+        }
+        let code = |value: &Option<Value>| match value {
+            Some(Value::Int32(code)) => Some(*code),
+            _ => None,
+        };
+        let until = asked[2].as_ref().map(|value| match value {
+            Value::Time(until) => Some(*until),
+            _ => None,
+        });
+        match Action::requested(code(&asked[0]), code(&asked[1]), until)? {
+            Some(action) => self.act(id, action),
+            None => Ok(()),
+        }
+    }
+
+    /// Acts on a job: through the scheduler, or on its row where no scheduler runs.
+    pub fn act(&mut self, id: Guid, action: Action) -> Result<()> {
+        let columns = JobColumns::of(self.catalog());
+        let table = columns.table;
+        let facts = self.facts(table);
+        self.may(Role::Operator, "act on", &facts)?;
+        let row = self.existing(table, &id)?;
+        let by = self.caller.user;
+        if self.scheduler.is_some() {
+            if action == Action::Delete {
+                self.rows.insert((table, id), None);
+            }
+            self.actions.push(ActionRequest { id, action, by });
+            return Ok(());
+        }
+        let int = |column: usize| match row[column] {
+            Value::Int32(code) => Some(code),
+            _ => None,
+        };
+        let status = int(columns.statuscode).and_then(Status::from_statuscode);
+        let status = status.unwrap_or(Status::WaitingForResources);
+        let transition = action.transition(status, int(columns.operationtype))?;
+        if transition == Transition::Deleted {
+            self.changes.extend(related::deletions(&self.store, &columns, &[id]));
+            self.changes.push(Change::Delete { table, id });
+            self.rows.insert((table, id), None);
+        } else {
+            let cells = transition.cells(&columns, self.now, by, None);
+            self.set(table, id, row, cells.into_iter().collect());
+        }
+        Ok(())
+    }
+}
+
+fn not_updatable(facts: &Table, name: &str) -> Error {
+    let known = facts.columns.iter().any(|c| c.logical_name == name || c.property_name() == name);
+    if known {
+        let message = format!(
+            "'{name}' of '{}' cannot be updated: only {} are supported for update",
+            job::TABLE,
+            UPDATABLE.map(|column| format!("'{column}'")).join(", ")
+        );
+        return Error::invalid(codes::INVALID_ARGUMENT, message);
+    }
+    let near = nearest(name, UPDATABLE.into_iter());
+    let hint = near.map(|n| format!(" Did you mean '{n}'?")).unwrap_or_default();
+    let message = format!(
+        "Invalid property '{name}' was found in entity 'Microsoft.Dynamics.CRM.{}'.{hint}",
+        job::TABLE
+    );
+    Error::invalid(codes::ODATA, message)
+}
