@@ -136,6 +136,8 @@ fn addresses_and_bodies_have_a_length() {
     let answer = exchange(&service, &request);
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
     assert!(answer.contains("100 bytes") && answer.contains("--max-body-bytes"), "{answer}");
+    let answer = exchange(&service, &question(&format!("SELECT '{body}' AS x")));
+    assert!(answer.starts_with("HTTP/1.1 413") && answer.contains("100 bytes"), "{answer}");
 }
 
 #[test]

@@ -275,13 +275,52 @@ fn every_route_takes_its_role() {
             assert!(challenge.starts_with(&expected), "{challenge}");
         }
     }
-    // A batch may carry the tokens on its parts.
-    assert_ne!(send(&service, "POST", &format!("{API}/$batch"), &[]).status, 401);
     let wrong = [("authorization", "Bearer wrong")];
     assert_eq!(send(&service, "POST", &format!("{API}/$batch"), &wrong).status, 401);
+    for path in ["EntityDefinitions/$batch", "asyncoperations/$batch", "$batch/$metadata"] {
+        assert_eq!(send(&service, "GET", &format!("{API}/{path}"), &[]).status, 401, "{path}");
+    }
     for path in ["/healthz", "/readyz"] {
         assert_eq!(send(&service, "GET", path, &[]).status, 200);
     }
+}
+
+#[test]
+fn the_parts_of_a_batch_are_judged_by_themselves() {
+    let (service, _folder) = guarded(&[]);
+    // It does not exist, so that nothing is changed.
+    let job = "asyncoperations(00000000-0000-0000-0000-000000000009)";
+    let statuses = |outer: &[(&str, &str)], parts: &[(&str, &str, Option<&str>)]| {
+        let requests: Vec<_> = parts
+            .iter()
+            .enumerate()
+            .map(|(i, (method, url, token))| {
+                let headers = match token {
+                    Some(token) => serde_json::json!({ "authorization": format!("Bearer {token}-token") }),
+                    None => serde_json::json!({}),
+                };
+                serde_json::json!({ "id": i.to_string(), "method": method, "url": url, "headers": headers })
+            })
+            .collect();
+        let body = serde_json::json!({ "requests": requests }).to_string();
+        let more = [("content-type", "application/json"), ("prefer", "odata.continue-on-error")];
+        let headers = [outer, &more].concat();
+        let answer = send_body(&service, "POST", &format!("{API}/$batch"), &headers, &body);
+        let answers = answer.json["responses"].as_array().expect("answers").clone();
+        answers.iter().map(|a| a["status"].as_u64().expect("a status")).collect::<Vec<_>>()
+    };
+    // o.js has the token on the parts only.
+    let parts = [
+        ("GET", "WhoAmI", None),
+        ("GET", "WhoAmI", Some("reader")),
+        ("GET", "WhoAmI", Some("wrong")),
+        ("DELETE", job, Some("reader")),
+        ("GET", "EntityDefinitions/$batch", None),
+    ];
+    assert_eq!(statuses(&[], &parts), [401, 200, 401, 403, 401]);
+    // Others have it on the whole.
+    let reader = [("authorization", "Bearer reader-token")];
+    assert_eq!(statuses(&reader, &[("GET", "WhoAmI", None), ("DELETE", job, None)]), [200, 403]);
 }
 
 #[test]

@@ -144,7 +144,7 @@ pub fn caller(service: &Service, parts: &Parts) -> Result<Caller> {
         return impersonated(service, parts, Caller::default());
     };
     let Some(header) = parts.headers.get(header::AUTHORIZATION) else {
-        if parts.uri.path().trim_end_matches('/').ends_with("/$batch") {
+        if is_batch(parts) {
             return Ok(Caller { role: Role::Reader, ..Caller::default() });
         }
         return Err(unauthorized(parts, "the request has no bearer token", ""));
@@ -163,6 +163,12 @@ pub fn caller(service: &Service, parts: &Parts) -> Result<Caller> {
         None => caller,
     };
     impersonated(service, parts, caller)
+}
+
+/// Whether the path is that of a batch and nothing else.
+fn is_batch(parts: &Parts) -> bool {
+    let below = parts.uri.path().strip_prefix("/api/data/").and_then(|path| path.split_once('/'));
+    below.is_some_and(|(_, path)| matches!(path.trim_end_matches('/'), "$batch" | "%24batch"))
 }
 
 fn unauthorized(parts: &Parts, message: &str, reason: &str) -> Failure {

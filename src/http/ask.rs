@@ -3,15 +3,15 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use clap::ValueEnum;
 use serde::Deserialize;
 
-use super::error::Result;
+use super::error::{Failure, Result};
 use super::formats;
 use super::prefer::Prefer;
 use crate::ask;
@@ -68,23 +68,34 @@ fn dialect(word: &str) -> Result<Option<Dialect>, Error> {
     }
 }
 
-fn body<T>(body: std::result::Result<Json<T>, JsonRejection>) -> Result<T, Error> {
-    let Json(body) = body.map_err(|e| Error::invalid(codes::INVALID_ARGUMENT, e.body_text()))?;
-    Ok(body)
+fn body<T>(service: &Service, body: std::result::Result<Json<T>, JsonRejection>) -> Result<T> {
+    match body {
+        Ok(Json(body)) => Ok(body),
+        Err(e) if e.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            Err(Failure::body_too_long(service.settings.limits.body_bytes))
+        }
+        Err(e) => Err(Error::invalid(codes::INVALID_ARGUMENT, e.body_text()).into()),
+    }
 }
 
 /// What a question means now to who asks it.
-fn context(service: &Service, snapshot: &Arc<Snapshot>, headers: &HeaderMap) -> Result<Context> {
+fn context(
+    service: &Service,
+    snapshot: &Arc<Snapshot>,
+    caller: &Caller,
+    headers: &HeaderMap,
+) -> Result<Context> {
     let timezone = Prefer::read(headers)?.timezone;
-    Ok(service.context(snapshot, &Caller::default(), timezone))
+    Ok(service.context(snapshot, caller, timezone))
 }
 
 pub async fn query(
     State(service): State<Arc<Service>>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     question: std::result::Result<Json<Question>, JsonRejection>,
 ) -> Result<Response> {
-    let question = body(question)?;
+    let question = body(&service, question)?;
     let format = Format::from_str(&question.format, true).map_err(|_| {
         let known: Vec<&str> = Format::value_variants().iter().map(|f| f.name()).collect();
         let message = format!("'{}' is no format; there are {}", question.format, known.join(", "));
@@ -92,7 +103,7 @@ pub async fn query(
     })?;
     let snapshot = service.store.snapshot();
     let dialect = dialect(&question.dialect)?;
-    let context = context(&service, &snapshot, &headers)?;
+    let context = context(&service, &snapshot, &caller, &headers)?;
     let mut plans = ask::plans(&service.engine, &snapshot, dialect, &question.text, context)?;
     if plans.len() > 1 {
         let message = "the text holds several queries; ask them one at a time";
@@ -100,19 +111,20 @@ pub async fn query(
     }
     let plan = plans.pop().ok_or_else(|| Error::internal("a text without a query"))?;
     let rows = service.engine.run(plan).await?;
-    Ok(formats::rows(format, rows)?)
+    Ok(formats::rows(format, rows).await?)
 }
 
 pub async fn explain(
     State(service): State<Arc<Service>>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     question: std::result::Result<Json<Explanation>, JsonRejection>,
 ) -> Result<Response> {
-    let question = body(question)?;
+    let question = body(&service, question)?;
     let snapshot = service.store.snapshot();
     let dialect = dialect(&question.dialect)?;
     let mut text = String::new();
-    let context = context(&service, &snapshot, &headers)?;
+    let context = context(&service, &snapshot, &caller, &headers)?;
     for plan in ask::plans(&service.engine, &snapshot, dialect, &question.text, context)? {
         let plan = service.engine.explain(plan, question.physical, question.analyze).await?;
         text.push_str(plan.trim_end());

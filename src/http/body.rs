@@ -6,21 +6,17 @@ use axum::http::{HeaderMap, StatusCode, header};
 use serde_json::Value as Json;
 
 use super::error::{Failure, Result};
-use crate::error::{Error, ErrorKind, Place, codes};
+use crate::error::{Error, Place, codes};
 use crate::write::Object;
 
 /// The whole body, of at most `limit` bytes.
 pub async fn bytes(request: Request, limit: usize) -> Result<Bytes> {
     Bytes::from_request(request, &()).await.map_err(|rejection| {
-        let (status, text) = (rejection.status(), rejection.body_text());
-        let error = if status == StatusCode::PAYLOAD_TOO_LARGE {
-            let message =
-                format!("the body is longer than {limit} bytes, which --max-body-bytes sets");
-            Error::new(ErrorKind::Limit, codes::INVALID_ARGUMENT, message)
-        } else {
-            Error::invalid(codes::INVALID_ARGUMENT, text)
-        };
-        Failure::new(status, error)
+        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            return Failure::body_too_long(limit);
+        }
+        let error = Error::invalid(codes::INVALID_ARGUMENT, rejection.body_text());
+        Failure::new(rejection.status(), error)
     })
 }
 

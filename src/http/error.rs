@@ -48,6 +48,13 @@ impl Failure {
         self
     }
 
+    /// A body beyond the limit.
+    pub fn body_too_long(limit: usize) -> Self {
+        let message = format!("the body is longer than {limit} bytes, which --max-body-bytes sets");
+        let error = Error::new(ErrorKind::Limit, codes::INVALID_ARGUMENT, message);
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, error)
+    }
+
     /// Dataverse answers this; sysjob does not.
     pub fn not_implemented(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_IMPLEMENTED, Error::unsupported(message))

@@ -16,9 +16,12 @@ use crate::engine::failure;
 use crate::error::Error;
 
 /// All rows in a format.
-pub fn rows(format: Format, rows: SendableRecordBatchStream) -> Result<Response, Error> {
+pub async fn rows(format: Format, mut rows: SendableRecordBatchStream) -> Result<Response, Error> {
     let buffer = Buffer::default();
     let writer = RowWriter::new(format, &rows.schema(), buffer.clone())?;
+    // A query that fails at once still gets a status of its own.
+    let first = rows.next().await.transpose().map_err(failure)?;
+    let rows = futures::stream::iter(first.map(Ok)).chain(rows);
     let pieces = futures::stream::try_unfold(Some((rows, writer, buffer)), |state| async move {
         let Some((mut rows, mut writer, buffer)) = state else { return Ok(None) };
         let written = match rows.next().await {

@@ -108,7 +108,7 @@ async fn in_format(
     let query = Form::of(service, &snapshot, call).bind(&select, snapshot.catalog())?.query;
     let plan = service.engine.plan(&query, &snapshot)?;
     let plan = ask::shown(plan, &query).map_err(failure)?;
-    Ok(formats::rows(format, service.engine.run(plan).await?)?)
+    Ok(formats::rows(format, service.engine.run(plan).await?).await?)
 }
 
 /// `GET set/$count`: the bare number.

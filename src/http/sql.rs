@@ -34,7 +34,7 @@ pub async fn answer(
     let snapshot = service.store.snapshot();
     let plan = service.engine.plan_sql(&select.query, &snapshot)?;
     if let Some(format) = call.wanted.rows {
-        return Ok(formats::rows(format, service.engine.run(plan).await?)?);
+        return Ok(formats::rows(format, service.engine.run(plan).await?).await?);
     }
     let size = call.prefer.max_page_size.unwrap_or(PAGE_SIZE_MAX);
     let page = token.map_or(Page { size, number: 1 }, |(page, _)| page);

@@ -62,7 +62,7 @@ pub async fn batch(service: &Arc<Service>, parts: &Parts, body: Body) -> Result<
     let kind = parts.headers.get(CONTENT_TYPE).and_then(|k| k.to_str().ok()).unwrap_or_default();
     let limit = service.settings.limits.body_bytes;
     let body = to_bytes(body, limit).await.map_err(|e| {
-        let message = format!("the body is longer than {limit} bytes");
+        let message = format!("the body is longer than {limit} bytes, which --max-body-bytes sets");
         let error = Error::new(ErrorKind::Limit, codes::INVALID_ARGUMENT, message).caused_by(e);
         Failure::new(StatusCode::PAYLOAD_TOO_LARGE, error)
     })?;
