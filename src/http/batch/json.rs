@@ -160,8 +160,8 @@ impl Run {
         {
             requests.extend(self.requests.next());
         }
-        let needs = requests.iter().flat_map(|r| &r.needs);
-        let missing = needs.filter(|id| self.failed.contains(id)).next().cloned();
+        let mut needs = requests.iter().flat_map(|r| &r.needs);
+        let missing = needs.find(|id| self.failed.contains(id)).cloned();
         let ids: Vec<String> = requests.iter().filter_map(|r| r.message.id.clone()).collect();
         if let Some(missing) = missing {
             let message = format!("'{missing}', which this request depends on, failed");

@@ -43,10 +43,15 @@ impl Binder<'_> {
 
     fn add_columns(&mut self, source: usize, columns: &Columns, of: &Name) -> Result<()> {
         match columns {
-            Columns::List(list) => list.iter().fold(Ok(()), |so_far, column| {
-                let added = self.add_column(source, column);
-                self.both(so_far, added)
-            }),
+            Columns::List(list) => {
+                // Mistakes are gathered, so one does not end the walk.
+                let mut outcome = Ok(());
+                for column in list {
+                    let added = self.add_column(source, column);
+                    outcome = self.both(outcome, added);
+                }
+                outcome
+            }
             Columns::All | Columns::AllAnd(_) if self.aggregate => {
                 let message = "an aggregate query has groups and aggregates only";
                 let code = self.code(codes::PLAIN_ATTRIBUTE_IN_AGGREGATE);

@@ -42,7 +42,7 @@ impl Check {
         let OrderByKind::Expressions(keys) = &order.kind else {
             return self.refuse("ORDER BY ALL");
         };
-        for key in keys.iter().filter(|key| !is_column(&key.expr)) {
+        if let Some(key) = keys.iter().find(|key| !is_column(&key.expr)) {
             return self.refuse(format!("ORDER BY {} (only columns)", key.expr));
         }
         sources(select, catalog)
@@ -68,7 +68,7 @@ impl Check {
         }
         match &select.group_by {
             GroupByExpr::Expressions(keys, _) => {
-                for key in keys.iter().filter(|key| !is_column(key)) {
+                if let Some(key) = keys.iter().find(|key| !is_column(key)) {
                     return self.refuse(format!("GROUP BY {key} (only columns)"));
                 }
             }
