@@ -311,7 +311,9 @@ fn odata_filter(filter: &Filter, prefix: &str) -> String {
             format!("{} {} {}", odata_name(*left), fetch_op(*op), odata_name(*right))
         }
         Filter::Child { negated, filter } => {
-            let inner = filter.as_ref().map(|f| format!("c:{}", odata_filter(f, "c/")));
+            let inner = filter.as_ref().map(|f| {
+                format!("bulkdeleteoperation:{}", odata_filter(f, "bulkdeleteoperation/"))
+            });
             let any =
                 format!("AsyncOperation_BulkDeleteOperation/any({})", inner.unwrap_or_default());
             if *negated { format!("not {any}") } else { any }

@@ -138,6 +138,21 @@ impl Filter {
     }
 }
 
+impl Filter {
+    /// Whether OData, without operators of its own for ranges and lists inside a
+    /// lambda expression, says it with several conditions.
+    pub fn spelled_out(&self) -> bool {
+        match self {
+            Self::And(parts) | Self::Or(parts) => parts.iter().any(Self::spelled_out),
+            Self::Child { filter: Some(filter), .. } => matches!(
+                **filter,
+                Self::Condition { op: Op::NotIn | Op::Between | Op::NotBetween, .. }
+            ),
+            _ => false,
+        }
+    }
+}
+
 impl Question {
     pub fn needs_user(&self) -> bool {
         let ordered = match &self.answer {
