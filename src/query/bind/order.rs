@@ -71,10 +71,12 @@ impl Binder<'_> {
     }
 
     fn add_keys(&mut self, here: usize, orders: &[Order], keys: &mut Vec<OrderKey>) -> Result<()> {
-        orders.iter().fold(Ok(()), |so_far, order| {
+        let mut checked = Ok(());
+        for order in orders {
             let key = self.key(here, order);
-            self.both(so_far, key.map(|key| keys.push(key)))
-        })
+            checked = self.both(checked, key.map(|key| keys.push(key)));
+        }
+        checked
     }
 
     fn key(&mut self, here: usize, order: &Order) -> Result<OrderKey> {

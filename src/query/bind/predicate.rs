@@ -49,11 +49,12 @@ impl Binder<'_> {
         depth: usize,
     ) -> Result<Vec<Predicate>> {
         let mut predicates = Vec::with_capacity(parts.len());
-        parts.iter().fold(Ok(()), |so_far, part| {
+        let mut checked = Ok(());
+        for part in parts {
             let predicate = self.nested_predicate(part, scope, depth);
-            self.both(so_far, predicate.map(|predicate| predicates.push(predicate)))
-        })?;
-        Ok(predicates)
+            checked = self.both(checked, predicate.map(|predicate| predicates.push(predicate)));
+        }
+        checked.map(|()| predicates)
     }
 
     fn condition(&mut self, condition: &Condition, scope: Scope) -> Result<Predicate> {
