@@ -43,10 +43,14 @@ impl Binder<'_> {
 
     fn add_columns(&mut self, source: usize, columns: &Columns, of: &Name) -> Result<()> {
         match columns {
-            Columns::List(list) => list.iter().fold(Ok(()), |so_far, column| {
-                let added = self.add_column(source, column);
-                self.both(so_far, added)
-            }),
+            Columns::List(list) => {
+                let mut checked = Ok(());
+                for column in list {
+                    let added = self.add_column(source, column);
+                    checked = self.both(checked, added);
+                }
+                checked
+            }
             Columns::All | Columns::AllAnd(_) if self.aggregate => {
                 let message = "an aggregate query has groups and aggregates only";
                 let code = self.code(codes::PLAIN_ATTRIBUTE_IN_AGGREGATE);
