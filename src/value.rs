@@ -34,7 +34,11 @@ impl Value {
             DataType::Utf8View => Ok(Self::Text(text.to_owned())),
             DataType::Int32 => trimmed.parse().map(Self::Int32).map_err(|_| "a whole number"),
             DataType::Int64 => trimmed.parse().map(Self::Int64).map_err(|_| "a whole number"),
-            DataType::Float64 => trimmed.parse().map(Self::Float64).map_err(|_| "a number"),
+            // Rust reads infinities and not-a-number too, which no column holds.
+            DataType::Float64 => match trimmed.parse::<f64>() {
+                Ok(number) if number.is_finite() => Ok(Self::Float64(number)),
+                _ => Err("a number"),
+            },
             DataType::Boolean => match trimmed.to_ascii_lowercase().as_str() {
                 "true" | "1" => Ok(Self::Boolean(true)),
                 "false" | "0" => Ok(Self::Boolean(false)),
@@ -204,6 +208,15 @@ mod tests {
         assert_eq!(date("1970-01-02T23:30:00-05:00"), Some(Value::Date(1)));
         assert_eq!(date("1970-01-02x"), None);
         assert_eq!(date("1970-02-30"), None);
+    }
+
+    #[test]
+    fn only_finite_numbers_are_numbers() {
+        let number = |text| Value::parse(text, &DataType::Float64).ok();
+        assert_eq!(number(" 1e3 "), Some(Value::Float64(1000.0)));
+        for text in ["NaN", "inf", "-infinity", "1e999"] {
+            assert_eq!(number(text), None, "{text}");
+        }
     }
 
     #[test]

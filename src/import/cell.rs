@@ -50,7 +50,11 @@ pub fn read(cell: &Cell<'_>, column: &Column, data_type: &DataType) -> Result<Va
         other => return read_typed(other, column, data_type),
     };
     if *data_type == DataType::Utf8View {
-        return Ok(Value::Text(text.clone().into_owned()));
+        // Dataverse keeps an empty text as null.
+        return Ok(match text.is_empty() {
+            true => Value::Null,
+            false => Value::Text(text.clone().into_owned()),
+        });
     }
     let text = text.trim();
     if text.is_empty() {
@@ -219,8 +223,9 @@ mod tests {
     }
 
     #[test]
-    fn blank_text_is_null_except_in_text_columns() {
+    fn blank_text_is_null_and_in_text_columns_only_empty_text() {
         assert_eq!(job("startedon", text(" ")), Ok(Value::Null));
-        assert_eq!(job("name", text("")), Ok(Value::Text(String::new())));
+        assert_eq!(job("name", text("")), Ok(Value::Null));
+        assert_eq!(job("name", text(" ")), Ok(Value::Text(" ".into())));
     }
 }

@@ -246,18 +246,6 @@ fn role(element: &Element) -> Result<Role> {
         let message = "'distinct' of an attribute needs aggregate='countcolumn'";
         return Err(Error::invalid(codes::INVALID_ARGUMENT, message).at(element.at.clone()));
     }
-    if let Some(rows) = element.attribute("rowaggregate") {
-        let (code, message) = if rows.value != "CountChildren" {
-            let message = format!("'rowaggregate' is 'CountChildren', not '{}'", rows.value);
-            (codes::BAD_AGGREGATE, message)
-        } else if group || element.attribute("aggregate").is_some() {
-            let message = "'rowaggregate' stands beside no group or aggregate";
-            (codes::AGGREGATE_AND_GROUPBY, message.to_owned())
-        } else {
-            return Ok(Role::CountChildren);
-        };
-        return Err(Error::invalid(code, message).at(rows.at.clone()));
-    }
     let Some(aggregate) = element.attribute("aggregate") else {
         return Ok(if group { Role::Group(date_part) } else { Role::Plain });
     };

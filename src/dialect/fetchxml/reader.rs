@@ -83,7 +83,22 @@ pub fn read(text: &str) -> Result<Element> {
     if text.trim().is_empty() {
         return Err(Error::invalid(codes::EMPTY_XML, "the query is empty"));
     }
-    TreeBuilder { places: Places::new(text), open: Vec::new(), root: None }.read()
+    let builder = TreeBuilder { places: Places::new(text), open: Vec::new(), root: None };
+    if let Some((offset, character)) = text.char_indices().find(|(_, c)| !is_xml_char(*c)) {
+        let message = format!("the character {character:?} is not allowed in XML");
+        let at = builder.places.at_offset(offset);
+        return Err(Error::invalid(codes::INVALID_XML, message).at(at));
+    }
+    builder.read()
+}
+
+/// XML 1.0, production 2.
+fn is_xml_char(character: char) -> bool {
+    match character {
+        '\t' | '\n' | '\r' => true,
+        '\u{fffe}' | '\u{ffff}' => false,
+        other => other >= ' ',
+    }
 }
 
 struct TreeBuilder<'a> {
@@ -95,7 +110,7 @@ struct TreeBuilder<'a> {
 impl<'a> TreeBuilder<'a> {
     fn read(mut self) -> Result<Element> {
         let mut reader = Reader::from_str(self.places.text);
-        reader.config_mut().check_end_names = true;
+        reader.config_mut().enable_all_checks(true);
         loop {
             let event = reader.read_event().map_err(|error| {
                 let offset = usize::try_from(reader.error_position()).unwrap_or(usize::MAX);
@@ -123,6 +138,11 @@ impl<'a> TreeBuilder<'a> {
                         Error::invalid(codes::INVALID_XML, message).at(self.places.of(&doctype))
                     );
                 }
+                Event::Decl(declaration) if !self.open.is_empty() || self.root.is_some() => {
+                    let message = "an XML declaration stands before everything else";
+                    let at = self.places.of(&declaration);
+                    return Err(Error::invalid(codes::INVALID_XML, message).at(at));
+                }
                 Event::Decl(_) | Event::PI(_) | Event::Comment(_) => {}
                 Event::Eof => break,
             }
@@ -147,10 +167,19 @@ impl<'a> TreeBuilder<'a> {
             let attribute = attribute.map_err(|error| self.bad_attribute(&error, tag))?;
             let name = attribute.key.as_ref();
             let at = self.places.of(name);
-            let value = attribute.normalized_value(XmlVersion::Implicit1_0).map_err(|error| {
+            let malformed = |error: &str| {
                 let message = format!("the value of '{name}' is malformed: {error}");
                 Error::invalid(codes::INVALID_XML, message).at(at.clone())
-            })?;
+            };
+            if attribute.value.contains('<') {
+                return Err(malformed("'<' is written '&lt;'"));
+            }
+            let value = attribute
+                .normalized_value(XmlVersion::Implicit1_0)
+                .map_err(|error| malformed(&error.to_string()))?;
+            if value.chars().any(|character| !is_xml_char(character)) {
+                return Err(malformed("it refers to a character that XML does not allow"));
+            }
             let value_at = self.places.of(&attribute.value);
             attributes.push(Attribute {
                 name: name.to_owned(),
@@ -193,7 +222,8 @@ impl<'a> TreeBuilder<'a> {
             let message = format!("the entity '&{};' is not known", &**reference);
             Error::invalid(codes::INVALID_XML, message).at(at.clone())
         };
-        if let Some(character) = reference.resolve_char_ref().map_err(|_| unknown())? {
+        let character = reference.resolve_char_ref().map_err(|_| unknown())?;
+        if let Some(character) = character.filter(|c| is_xml_char(*c)) {
             return self.text(character.encode_utf8(&mut [0; 4]), at.clone());
         }
         let text = resolve_predefined_entity(reference).ok_or_else(unknown)?;
@@ -308,6 +338,24 @@ mod tests {
             read("<v a='&lt;&#65;&amp;'>x&gt;&#x42;<![CDATA[<&]]></v>").expect("well formed");
         assert_eq!(root.get("a"), Some("<A&"));
         assert_eq!(root.text, "x>B<&");
+    }
+
+    #[test]
+    fn what_xml_does_not_allow_is_refused() {
+        for text in [
+            "<a b='1<2'/>",
+            "<a b='&#1;'/>",
+            "<a>&#x1f;</a>",
+            "<a b='\u{1}'/>",
+            "<a>\u{ffff}</a>",
+            "<!-- a -- b --><a/>",
+            "<a><?xml version='1.0'?></a>",
+        ] {
+            let error = read(text).expect_err(text);
+            assert_eq!(error.code, codes::INVALID_XML, "{text}: {error}");
+        }
+        let place = |line, column| Place::Line { dialect: "FetchXML", line, column };
+        assert_eq!(read("<a>\n<b c='1<2'/></a>").expect_err("'<'").place, Some(place(2, 4)));
     }
 
     #[test]

@@ -73,7 +73,8 @@ impl Property {
         let facts = output.facts();
         let annotation = |term: &str| annotations.wants(term).then(|| annotation_key(name, term));
         // The alias of an OData aggregate stands for an expression, not a column.
-        let told = output.aliased && locale.style == Style::FetchXml;
+        let renamed = output.aliased || output.column.source != 0;
+        let told = renamed && locale.style == Style::FetchXml;
         let attribute_name = annotation(terms::ATTRIBUTE_NAME).filter(|_| told);
         Self {
             output: index,

@@ -27,6 +27,19 @@ fn fetchxml_counts_with_labels_and_leaves_nulls_out() {
     assert_eq!(counted["@Microsoft.Dynamics.CRM.totalrecordcountlimitexceeded"], false);
 }
 
+#[test]
+fn columns_of_links_name_the_column_they_come_from() {
+    let server = server(3);
+    let xml = concat!(
+        "<fetch top='1'><entity name='asyncoperation'><attribute name='statecode'/>",
+        "<link-entity name='asyncoperation' from='asyncoperationid' to='asyncoperationid' ",
+        "alias='same'><attribute name='statecode'/></link-entity></entity></fetch>"
+    );
+    let row = &server.get(&fetch(xml), &[ALL]).rows()[0];
+    assert_eq!(row["same.statecode@OData.Community.Display.V1.AttributeName"], "statecode");
+    assert!(row.get("statecode@OData.Community.Display.V1.AttributeName").is_none());
+}
+
 /// The request line of a printed request: what stands before the headers.
 fn printed_target(text: &str) -> String {
     let is_header = |line: &&str| {

@@ -52,19 +52,26 @@ pub fn bind(select: &Select, catalog: &Catalog, options: &BindOptions) -> Result
     let mut binder = Binder::new(select, catalog, &options.context)?;
     let computed = binder.compute(&select.compute)?;
     binder.add_links(&select.links)?;
-    let outputs = binder.add_outputs(select);
-    let filter = match &select.filter {
-        Some(filter) => binder.predicate(filter, binder.root_scope()).map(Some),
-        None => Ok(None),
-    };
-    let filter = binder.both(outputs, filter)?;
+    let mut checked = binder.add_outputs(select);
+    let mut filter = None;
+    if let Some(given) = &select.filter {
+        let bound = binder.predicate(given, binder.root_scope());
+        checked = binder.both(checked, bound.map(|bound| filter = Some(bound)));
+    }
+    let link_filters = binder.bind_link_filters(&select.links);
+    checked = binder.both(checked, link_filters);
+    // What groups and distinct rows are ordered by is known only when they are.
+    if checked.is_err() && !select.aggregate && !select.distinct {
+        let order = binder.order(select).map(drop);
+        checked = binder.both(checked, order);
+    }
+    checked?;
     if options.annotations {
         binder.add_annotations();
     }
     if options.version && matches!(select.input, Input::Table) {
         binder.add_version();
     }
-    binder.bind_link_filters(&select.links)?;
     let share = select.share.as_ref().map(|share| binder.share(share)).transpose()?;
     let mut order = binder.order(select)?;
     let page_keys = binder.page_keys(select, &mut order);

@@ -71,27 +71,33 @@ impl Binder<'_> {
     }
 
     fn add_keys(&mut self, here: usize, orders: &[Order], keys: &mut Vec<OrderKey>) -> Result<()> {
+        let mut checked = Ok(());
         for order in orders {
-            let by = match &order.by {
-                OrderBy::Alias(name) if self.style == Style::OData && !self.aggregate => {
-                    self.by_column(here, &ColumnRef { path: Path::Here, name: name.clone() })?
-                }
-                OrderBy::Alias(alias) => OrderTarget::Output(self.by_alias(alias)?),
-                OrderBy::Column(column) => self.by_column(here, column)?,
-                OrderBy::Expression(Expression::Column(column)) => self.by_column(here, column)?,
-                OrderBy::Expression(_) if self.aggregate || self.distinct => {
-                    let message = "ordering an aggregated or distinct answer by an expression is \
-                                   not supported; compute it first";
-                    return Err(Error::unsupported(message));
-                }
-                OrderBy::Expression(expression) => {
-                    let scope = Scope { here, ..self.root_scope() };
-                    OrderTarget::Scalar(self.scalar(expression, scope)?.0)
-                }
-            };
-            keys.push(OrderKey { by, descending: order.descending });
+            let key = self.key(here, order);
+            checked = self.both(checked, key.map(|key| keys.push(key)));
         }
-        Ok(())
+        checked
+    }
+
+    fn key(&mut self, here: usize, order: &Order) -> Result<OrderKey> {
+        let by = match &order.by {
+            OrderBy::Alias(name) if self.style == Style::OData && !self.aggregate => {
+                self.by_column(here, &ColumnRef { path: Path::Here, name: name.clone() })?
+            }
+            OrderBy::Alias(alias) => OrderTarget::Output(self.by_alias(alias)?),
+            OrderBy::Column(column) => self.by_column(here, column)?,
+            OrderBy::Expression(Expression::Column(column)) => self.by_column(here, column)?,
+            OrderBy::Expression(_) if self.aggregate || self.distinct => {
+                let message = "ordering an aggregated or distinct answer by an expression is \
+                               not supported; compute it first";
+                return Err(Error::unsupported(message));
+            }
+            OrderBy::Expression(expression) => {
+                let scope = Scope { here, ..self.root_scope() };
+                OrderTarget::Scalar(self.scalar(expression, scope)?.0)
+            }
+        };
+        Ok(OrderKey { by, descending: order.descending })
     }
 
     fn by_alias(&mut self, alias: &Name) -> Result<usize> {

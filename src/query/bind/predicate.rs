@@ -28,12 +28,9 @@ impl Binder<'_> {
             let message = format!("conditions are nested deeper than {DEPTH_MAX}");
             return Err(Error::new(ErrorKind::Limit, self.code(codes::BAD_CONDITION), message));
         }
-        let mut all = |parts: &[Filter]| -> Result<Vec<Predicate>> {
-            parts.iter().map(|part| self.nested_predicate(part, scope, depth + 1)).collect()
-        };
         Ok(match filter {
-            Filter::And(parts) => Predicate::And(all(parts)?),
-            Filter::Or(parts) => Predicate::Or(all(parts)?),
+            Filter::And(parts) => Predicate::And(self.predicates(parts, scope, depth + 1)?),
+            Filter::Or(parts) => Predicate::Or(self.predicates(parts, scope, depth + 1)?),
             Filter::Not(part) => {
                 Predicate::Not(Box::new(self.nested_predicate(part, scope, depth + 1)?))
             }
@@ -42,6 +39,22 @@ impl Binder<'_> {
             Filter::Lambda(lambda) => self.lambda(lambda, scope, depth + 1)?,
             Filter::Expression(expression) => Predicate::Holds(self.yes_or_no(expression, scope)?),
         })
+    }
+
+    /// The parts of a filter, or what is wrong with all of them.
+    fn predicates(
+        &mut self,
+        parts: &[Filter],
+        scope: Scope,
+        depth: usize,
+    ) -> Result<Vec<Predicate>> {
+        let mut predicates = Vec::with_capacity(parts.len());
+        let mut checked = Ok(());
+        for part in parts {
+            let predicate = self.nested_predicate(part, scope, depth);
+            checked = self.both(checked, predicate.map(|predicate| predicates.push(predicate)));
+        }
+        checked.map(|()| predicates)
     }
 
     fn condition(&mut self, condition: &Condition, scope: Scope) -> Result<Predicate> {

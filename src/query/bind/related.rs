@@ -44,6 +44,13 @@ impl Binder<'_> {
     fn linked(&mut self, parent: usize, link: &Link, depth: usize) -> Result<Predicate> {
         let source = self.add_link(parent, link, true)?;
         let outside = std::mem::replace(&mut self.block, source);
+        let bound = self.bind_linked(source, link, depth);
+        self.block = outside;
+        bound.map(|()| Predicate::Exists(source))
+    }
+
+    /// What stands inside a link whose rows are tested.
+    fn bind_linked(&mut self, source: usize, link: &Link, depth: usize) -> Result<()> {
         self.add_links_under(source, &link.links)?;
         if let Some(filter) = &link.filter {
             let scope = Scope { here: source, last: usize::MAX };
@@ -51,9 +58,7 @@ impl Binder<'_> {
             self.joins[source - 1].filter = Some(filter);
         }
         let mut inner = source;
-        self.bind_filters_of(&link.links, &mut inner)?;
-        self.block = outside;
-        Ok(Predicate::Exists(source))
+        self.bind_filters_of(&link.links, &mut inner)
     }
 
     /// The filter inside a link, part of the join condition. A test for further
