@@ -107,8 +107,7 @@ fn ask(server: &Server, request: &str) -> Answer {
         address.push_str(more.trim_start());
     }
     let address = utf8_percent_encode(&address, READABLE).to_string();
-    let path =
-        if address.starts_with('/') { address } else { format!("/api/data/v9.2/{address}") };
+    let path = if address.starts_with('/') { address } else { format!("/api/data/v9.2/{address}") };
     let mut headers: Vec<(&str, &str)> =
         lines.map(|line| line.split_once(": ").expect("a header")).collect();
     let multipart = headers.iter().any(|(_, value)| value.starts_with("multipart/"));

@@ -28,7 +28,11 @@ fn collect(folder: &Path, into: &mut Vec<Record>) {
             let file = path.strip_prefix(self::folder()).expect("below it").to_string_lossy();
             into.extend(text.split_terminator("\n====\n").map(|record| {
                 let (question, answer) = record.split_once("\n----\n").unwrap_or((record, ""));
-                Record { file: file.clone().into(), question: question.into(), answer: answer.into() }
+                Record {
+                    file: file.clone().into(),
+                    question: question.into(),
+                    answer: answer.into(),
+                }
             }));
         }
     }
