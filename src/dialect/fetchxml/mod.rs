@@ -11,7 +11,7 @@ mod reader;
 mod vocabulary;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use self::paging::{Rows, positive};
 use self::reader::{Attribute, Element};

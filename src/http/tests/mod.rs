@@ -8,6 +8,7 @@ mod documents;
 mod expand;
 mod fetchxml;
 mod forms;
+mod golden;
 mod jobs;
 mod options;
 mod pages;
@@ -72,6 +73,11 @@ fn job_id(i: u32) -> [u8; 16] {
 
 /// One user, and jobs 0, 1, … of which the even ones are completed.
 fn server(jobs: u32) -> Server {
+    let (dir, store) = stored(jobs);
+    start(dir, store, false)
+}
+
+fn stored(jobs: u32) -> (tempfile::TempDir, Arc<Store>) {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let catalog = Arc::new(Catalog::built_in());
     let store = Arc::new(Store::open(dir.path(), catalog.clone()).expect("a new folder"));
@@ -104,11 +110,21 @@ fn server(jobs: u32) -> Server {
         )
     }));
     store.commit_blocking(changes).expect("durable");
-    start(dir, store, false)
+    (dir, store)
 }
 
 /// Serves a store; `live` runs its jobs too.
 fn start(dir: tempfile::TempDir, store: Arc<Store>, live: bool) -> Server {
+    start_as(dir, store, live, |_| {})
+}
+
+/// Serves a store from a service that is set up as the test wants it.
+fn start_as(
+    dir: tempfile::TempDir,
+    store: Arc<Store>,
+    live: bool,
+    set_up: impl FnOnce(&mut Service) + Send + 'static,
+) -> Server {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.set_nonblocking(true).expect("a socket option");
     let address = listener.local_addr().expect("bound");
@@ -118,6 +134,7 @@ fn start(dir: tempfile::TempDir, store: Arc<Store>, live: bool) -> Server {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         runtime.block_on(async move {
             let mut service = Service::new(store);
+            set_up(&mut service);
             let (ended, end) = tokio::sync::watch::channel(false);
             let scheduler = live.then(|| {
                 let (store, clock) = (service.store.clone(), service.clock.clone());

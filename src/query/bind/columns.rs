@@ -17,6 +17,27 @@ impl Binder<'_> {
         scope: Scope,
         unknown_alias: u32,
     ) -> Result<Column> {
+        let found = self.attribute(column, scope, unknown_alias)?;
+        let facts = &self.sources[found.source].table.columns[found.column];
+        if self.style == Style::OData && facts.is_lookup() && column.name.text == facts.logical_name
+        {
+            let message = format!(
+                "'{}' is a navigation property and has no value of its own; did you mean '{}'?",
+                facts.logical_name,
+                facts.property_name()
+            );
+            return Err(Error::invalid(codes::ODATA, message).at(column.name.at.clone()));
+        }
+        Ok(found)
+    }
+
+    /// A column that a query function names: a lookup goes by its logical name too.
+    pub(super) fn attribute(
+        &mut self,
+        column: &ColumnRef,
+        scope: Scope,
+        unknown_alias: u32,
+    ) -> Result<Column> {
         // A column that an earlier transformation brought along keeps its path.
         if let Path::Navigation(names) = &column.path {
             let path: String = names.iter().flat_map(|n| [n.text.as_str(), "/"]).collect();
@@ -30,16 +51,6 @@ impl Binder<'_> {
             .map_err(|error| error.at(column.name.at.clone()))?;
         let table = self.sources[source].table.clone();
         let index = self.column(&table, &column.name)?;
-        let found = &table.columns[index];
-        if self.style == Style::OData && found.is_lookup() && column.name.text == found.logical_name
-        {
-            let message = format!(
-                "'{}' is a navigation property and has no value of its own; did you mean '{}'?",
-                found.logical_name,
-                found.property_name()
-            );
-            return Err(Error::invalid(codes::ODATA, message).at(column.name.at.clone()));
-        }
         Ok(Column { source, column: index })
     }
 

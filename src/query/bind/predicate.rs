@@ -63,7 +63,10 @@ impl Binder<'_> {
             return self.operator_test(condition, scope);
         };
         let unknown = codes::CONDITION_ALIAS_UNKNOWN;
-        let left = self.reference(&condition.column, scope, unknown)?;
+        let left = match operator {
+            Operator::In | Operator::NotIn => self.attribute(&condition.column, scope, unknown)?,
+            _ => self.reference(&condition.column, scope, unknown)?,
+        };
         let table = self.sources[left.source].table.clone();
         let field = table.schema().field(left.column);
         let name = condition.column.name.text.as_str();

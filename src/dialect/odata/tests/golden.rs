@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use super::*;
+use crate::dialect::fetchxml::tests::in_oslo;
 use crate::query::bind::{BindOptions, bind};
 
 /// Several lines of a record are one request: each but the first goes on with `&`.
@@ -25,8 +26,17 @@ fn read_as(question: &str) -> String {
 
 /// The query with its names settled.
 fn bound(question: &str) -> String {
+    bound_as(question, &BindOptions::default())
+}
+
+/// The same for a caller in Oslo on a Friday morning.
+fn bound_in_oslo(question: &str) -> String {
+    bound_as(question, &in_oslo())
+}
+
+fn bound_as(question: &str, options: &BindOptions) -> String {
     let bound = match request(question) {
-        Ok(Query::Select(select)) => bind(&select, &CATALOG, &BindOptions::default()),
+        Ok(Query::Select(select)) => bind(&select, &CATALOG, options),
         Ok(other) => return format!("{other:?}"),
         Err(error) => Err(error),
     };
@@ -81,6 +91,16 @@ fn query_functions() {
 }
 
 #[test]
+fn every_query_function() {
+    check("odata/operators.txt", bound_in_oslo);
+}
+
+#[test]
+fn names_of_results() {
+    check("odata/names.txt", bound);
+}
+
+#[test]
 fn parameter_aliases() {
     check("odata/aliases.txt", read_as);
 }
@@ -108,4 +128,5 @@ fn queries_with_their_names_settled() {
 #[test]
 fn refusals() {
     check("errors/odata.txt", read_as);
+    check("errors/odata-names.txt", bound);
 }

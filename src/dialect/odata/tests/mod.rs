@@ -1,5 +1,6 @@
 //! Tests of the whole dialect, by queries in the notation of [`printed`].
 
+mod coverage;
 mod documents;
 mod filters;
 mod golden;
