@@ -17,6 +17,31 @@ impl Binder<'_> {
         scope: Scope,
         unknown_alias: u32,
     ) -> Result<Column> {
+        let found = self.named(column, scope, unknown_alias)?;
+        let table = &self.sources[found.source].table;
+        let Some(target) = table.columns.get(found.column) else { return Ok(found) };
+        if self.style == Style::OData
+            && target.is_lookup()
+            && column.name.text == target.logical_name
+        {
+            let message = format!(
+                "'{}' is a navigation property and has no value of its own; did you mean '{}'?",
+                target.logical_name,
+                target.property_name()
+            );
+            return Err(Error::invalid(codes::ODATA, message).at(column.name.at.clone()));
+        }
+        Ok(found)
+    }
+
+    /// As `reference`, but a lookup may go by its logical name in OData too: query
+    /// functions name columns so, `EqualUserId(PropertyName='ownerid')`.
+    pub(super) fn named(
+        &mut self,
+        column: &ColumnRef,
+        scope: Scope,
+        unknown_alias: u32,
+    ) -> Result<Column> {
         // A column that an earlier transformation brought along keeps its path.
         if let Path::Navigation(names) = &column.path {
             let path: String = names.iter().flat_map(|n| [n.text.as_str(), "/"]).collect();
@@ -30,16 +55,6 @@ impl Binder<'_> {
             .map_err(|error| error.at(column.name.at.clone()))?;
         let table = self.sources[source].table.clone();
         let index = self.column(&table, &column.name)?;
-        let found = &table.columns[index];
-        if self.style == Style::OData && found.is_lookup() && column.name.text == found.logical_name
-        {
-            let message = format!(
-                "'{}' is a navigation property and has no value of its own; did you mean '{}'?",
-                found.logical_name,
-                found.property_name()
-            );
-            return Err(Error::invalid(codes::ODATA, message).at(column.name.at.clone()));
-        }
         Ok(Column { source, column: index })
     }
 

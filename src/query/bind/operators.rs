@@ -61,7 +61,7 @@ impl Binder<'_> {
         condition: &Condition,
         scope: Scope,
     ) -> Result<Predicate> {
-        let column = self.reference(&condition.column, scope, codes::CONDITION_ALIAS_UNKNOWN)?;
+        let column = self.named(&condition.column, scope, codes::CONDITION_ALIAS_UNKNOWN)?;
         let table = self.sources[column.source].table.clone();
         let data_type = table.schema().field(column.column).data_type();
         let subject = Subject { condition, column, table: &table, data_type };
