@@ -150,7 +150,7 @@ async fn answer(
     let snapshot: Arc<Snapshot> = service.store.snapshot();
     let form = Form::of(service, &snapshot, call);
     let context = format!("#{}", context_fragment(&select, table));
-    let page_size = call.prefer.max_page_size;
+    let (page_size, turns_pages) = (call.prefer.max_page_size, select.turns_pages);
     let expand = option(&options, "$expand");
     let expansions = Expansions::take(&mut select, table, expand, page_size, catalog)?;
     let BoundAnswer { query, encoder } = form.bind(&select, catalog)?;
@@ -171,7 +171,7 @@ async fn answer(
         tail: Box::new(move |end| match (style, page) {
             (Style::OData, Some(page)) if end.more => next_link(&address, options, page, end),
             (Style::OData, _) => Vec::new(),
-            (Style::FetchXml, page) => fetchxml_tail(&annotations, page, end),
+            (Style::FetchXml, page) => fetchxml_tail(&annotations, page, turns_pages, end),
         }),
     })
 }
@@ -318,13 +318,20 @@ pub fn next_link(address: &str, mut options: Options, page: Page, end: End) -> V
 }
 
 /// Whether there is more, and the cookie to get it with: on the last page none,
-/// for clients read on as long as one comes.
-fn fetchxml_tail(annotations: &Annotations, page: Option<Page>, end: End) -> Vec<u8> {
+/// for clients read on as long as one comes. Clients that ask for pages by number
+/// expect it without saying so in a preference.
+fn fetchxml_tail(
+    annotations: &Annotations,
+    page: Option<Page>,
+    turns_pages: bool,
+    end: End,
+) -> Vec<u8> {
+    let wanted = turns_pages || annotations.wants(terms::PAGING_COOKIE);
     let mut tail = Vec::new();
     if annotations.wants(terms::MORE_RECORDS) {
         annotation(&mut tail, terms::MORE_RECORDS, if end.more { "true" } else { "false" });
     }
-    if let Some(page) = page.filter(|_| end.more && annotations.wants(terms::PAGING_COOKIE)) {
+    if let Some(page) = page.filter(|_| end.more && wanted) {
         let mut cookie = Vec::new();
         json_text(&paging::fetchxml_cookie(page, end.keys), &mut cookie);
         annotation(&mut tail, terms::PAGING_COOKIE, &String::from_utf8_lossy(&cookie));

@@ -70,6 +70,9 @@ pub struct Select {
     pub top: Option<u64>,
     /// Rows a page, and the page from 1.
     pub page: Option<Page>,
+    /// The client reads page after page: it named the number of this one, or handed
+    /// back a cookie.
+    pub turns_pages: bool,
     /// The page starts after the row that a cookie tells, as far as rows have
     /// keys; else it is found by its number.
     pub after: Option<After>,
@@ -98,6 +101,7 @@ impl Select {
             skip: 0,
             top: None,
             page: None,
+            turns_pages: false,
             after: None,
             count: false,
         }

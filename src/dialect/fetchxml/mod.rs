@@ -44,7 +44,7 @@ impl Parser {
             let message = format!("'mapping' is 'logical', not '{}'", mapping.value);
             return Err(Error::invalid(codes::BAD_MAPPING, message).at(mapping.at.clone()));
         }
-        let Rows { top, page, after, count } = paging::rows(fetch)?;
+        let Rows { top, page, turns_pages, after, count } = paging::rows(fetch)?;
         let retained = is_retained(fetch)?;
         let entity = only_entity(fetch)?;
         let mut order = Vec::new();
@@ -62,6 +62,7 @@ impl Parser {
             aggregate_limit: positive(fetch, "aggregatelimit")?,
             top,
             page,
+            turns_pages,
             after,
             count,
             ..Select::of(Style::FetchXml, entity.required("name")?)

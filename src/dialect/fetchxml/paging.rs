@@ -15,6 +15,8 @@ const PAGING: [&str; 4] = ["page", "count", "paging-cookie", "returntotalrecordc
 pub struct Rows {
     pub top: Option<u64>,
     pub page: Option<Page>,
+    /// The number of a page or a paging cookie stands there.
+    pub turns_pages: bool,
     pub after: Option<After>,
     /// The total is wanted too.
     pub count: bool,
@@ -36,7 +38,8 @@ pub fn rows(fetch: &Element) -> Result<Rows> {
         }
     }
     let after = after(fetch)?;
-    Ok(Rows { top, page: page(fetch, after.as_ref())?, after, count })
+    let turns_pages = after.is_some() || fetch.get("page").is_some();
+    Ok(Rows { top, page: page(fetch, after.as_ref())?, turns_pages, after, count })
 }
 
 /// The page asked for; after a cookie the one that follows, unless another is named.

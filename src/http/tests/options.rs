@@ -63,6 +63,11 @@ fn filters_find_rows() {
             "Microsoft.Dynamics.CRM.On(PropertyName='createdon',PropertyValue='1970-01-01') and statecode eq 0",
             vec![1, 3, 5],
         ),
+        ("Microsoft.Dynamics.CRM.EqualUserId(PropertyName='ownerid')", vec![]),
+        (
+            "Microsoft.Dynamics.CRM.In(PropertyName='ownerid',PropertyValues=['aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa']) and statecode eq 0",
+            vec![1, 3, 5],
+        ),
         (
             "Microsoft.Dynamics.CRM.OlderThanXDays(PropertyName='createdon',PropertyValue=9) and statecode eq 0",
             vec![1, 3, 5],

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::Value as Json;
+
 use super::{ALL, fetch, server};
 
 #[test]
@@ -71,6 +73,14 @@ fn fetchxml_pages_by_cookie() {
     assert_eq!(first["@Microsoft.Dynamics.CRM.totalrecordcount"], -1);
     let cookie = first["@Microsoft.Dynamics.CRM.fetchxmlpagingcookie"].as_str().expect("text");
     assert!(cookie.starts_with("<cookie pagenumber=\"2\" pagingcookie=\"%253C"), "{cookie}");
+    let asked = |attributes: &str| {
+        let xml = format!("<fetch {attributes}><entity name=\"asyncoperation\"/></fetch>");
+        server.get(&fetch(&xml), &[]).json()
+    };
+    let has_cookie =
+        |answer: Json| answer.get("@Microsoft.Dynamics.CRM.fetchxmlpagingcookie").is_some();
+    assert!(has_cookie(asked("count=\"2\" page=\"1\"")), "clients that name the page need it");
+    assert!(!has_cookie(asked("count=\"2\"")), "others ask for it by a preference");
     let last = page(3);
     assert_eq!(last["value"].as_array().expect("rows").len(), 1);
     assert_eq!(last["@Microsoft.Dynamics.CRM.morerecords"], false);

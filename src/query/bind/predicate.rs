@@ -8,7 +8,7 @@ use super::sources::Scope;
 use crate::catalog::{ColumnType, Table};
 use crate::error::{Error, ErrorKind, Result, codes};
 use crate::query::bound::{Column, Predicate};
-use crate::query::{Condition, Filter, Operand, Operator, Test};
+use crate::query::{Condition, Filter, Literal, LiteralKind, Operand, Operator, Test};
 
 /// Filters inside filters; parsers have bounds of their own, this one guards the stack.
 const DEPTH_MAX: usize = 256;
@@ -63,8 +63,11 @@ impl Binder<'_> {
             return self.operator_test(condition, scope);
         };
         let unknown = codes::CONDITION_ALIAS_UNKNOWN;
-        let left = match operator {
-            Operator::In | Operator::NotIn => self.attribute(&condition.column, scope, unknown)?,
+        // Of OData only query functions leave the type of a literal to the column.
+        let left = match operands.first() {
+            Some(Operand::Value(Literal { kind: LiteralKind::Untyped, .. })) => {
+                self.attribute(&condition.column, scope, unknown)?
+            }
             _ => self.reference(&condition.column, scope, unknown)?,
         };
         let table = self.sources[left.source].table.clone();

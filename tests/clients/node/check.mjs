@@ -109,7 +109,7 @@ check("fetch: pages by cookie", async () => {
   const first = await api.fetch({ collection: jobs, fetchXml: fetchXml("") });
   assert.equal(first.value.length, 40);
   assert.ok(first.value[0]["u.fullname"] ?? first.value[0].u?.fullname);
-  assert.ok(first.PagingInfo.cookie.startsWith('<cookie page="1"'), first.PagingInfo.cookie);
+  assert.match(first.PagingInfo.cookie, /^&lt;cookie page=&quot;1&quot;&gt;.*&lt;\/cookie&gt;$/);
   const second = await api.fetch({
     collection: jobs,
     fetchXml: fetchXml(""),
@@ -154,8 +154,8 @@ check("create, update, upsert, retrieve, delete", async () => {
   assert.equal(stale.name, "again");
   const changed = await api.update({
     collection: "accounts", key: made.accountid, data: { name: "x" }, ifmatch: 'W/"1"',
-  }).then(() => true, (error) => error.status);
-  assert.ok(changed === false || changed === 412, `If-Match: ${changed}`);
+  });
+  assert.equal(changed, false, "the row has another version");
   for (const key of [id, made.accountid]) await api.deleteRecord({ collection: "accounts", key });
   const missing = await api.update({ collection: "accounts", key: id, data: { name: "gone" } })
     .then(() => "made", (error) => error.status);
@@ -208,7 +208,9 @@ check("batch: a failing change set changes nothing", async () => {
   api.startBatch();
   api.create({ collection: "accounts", data: { name: "never there" } });
   api.create({ collection: "accounts", data: { nam: "wrong" } });
-  await assert.rejects(api.executeBatch());
+  const [error] = await api.executeBatch();
+  assert.equal(error.status, 400);
+  assert.match(error.error.message, /nam/);
   assert.equal(await api.count({ collection: "accounts", filter: "name eq 'never there'" }), 0);
 });
 
