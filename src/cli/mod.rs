@@ -172,9 +172,15 @@ fn complain(error: &Error) {
     }
 }
 
+/// Expressions are handled by recursion, a level for each condition in a row of
+/// them; with as many as `query::limits` lets through the usual 2 MiB overflow.
+/// Only what is used of it becomes memory.
+const STACK: usize = 64 << 20;
+
 /// A runtime for a command that waits for something.
 fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
+        .thread_stack_size(STACK)
         .enable_all()
         .build()
         .map_err(|e| Error::internal("the async runtime cannot start").caused_by(e))

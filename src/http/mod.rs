@@ -267,6 +267,9 @@ async fn handle(service: &Arc<Service>, request: Request) -> Result<Response> {
         {
             definitions::retrieve_metadata_changes(&call, catalog, parameters.as_deref())
         }
+        ref action if write::is_action(action) => {
+            Err(Failure::method(format!("'{}' takes POST", call.path), "POST"))
+        }
         Resource::Operation { name, .. } => {
             Err(Failure::not_implemented(format!("'{name}' is not offered")))
         }

@@ -25,7 +25,7 @@ use crate::encode::{Annotations, Format, json_text, terms};
 use crate::engine::failure;
 use crate::error::{Error, codes};
 use crate::query::limits::counted;
-use crate::query::{After, Columns, Filter, Page, Select, Style};
+use crate::query::{After, Columns, Expand, Filter, Page, Select, Style};
 use crate::service::Service;
 use crate::store::Snapshot;
 
@@ -278,19 +278,22 @@ pub fn context_fragment(select: &Select, table: &Table) -> String {
         }
         _ => {}
     }
-    for expand in &select.expand {
-        let columns = expand.select.iter().flatten().map(|name| name.text.clone());
-        let columns: Vec<String> = columns.collect();
-        let name = &expand.navigation.text;
-        match expand.reference {
-            true => parts.push(format!("{name}/$ref")),
-            false => parts.push(format!("{name}({})", columns.join(","))),
-        }
-    }
+    parts.extend(select.expand.iter().map(expanded));
     match parts.is_empty() {
         true => table.entity_set_name.clone(),
         false => format!("{}({})", table.entity_set_name, parts.join(",")),
     }
+}
+
+/// What an expanded property shows, down to what is expanded inside it.
+fn expanded(expand: &Expand) -> String {
+    let name = &expand.navigation.text;
+    if expand.reference {
+        return format!("{name}/$ref");
+    }
+    let columns = expand.select.iter().flatten().map(|column| column.text.clone());
+    let parts: Vec<String> = columns.chain(expand.expand.iter().map(expanded)).collect();
+    format!("{name}({})", parts.join(","))
 }
 
 /// The members before `value`.

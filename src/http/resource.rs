@@ -60,6 +60,11 @@ pub enum Tail {
     Rows,
     Count,
     Ref,
+    /// A column of the row that a lookup points to, perhaps `/$value`.
+    Column {
+        column: usize,
+        raw: bool,
+    },
 }
 
 /// `name` or `name(argument)`.
@@ -113,7 +118,7 @@ impl Resource {
             None => Self::of_set(table, rest),
             Some(argument) => {
                 let key = Key::read(argument, &table)?;
-                Self::of_row(table, key, rest)
+                Self::of_row(table, key, rest, catalog)
             }
         }
     }
@@ -128,14 +133,14 @@ impl Resource {
         }
     }
 
-    fn of_row(table: Arc<Table>, key: Key, rest: &[Segment]) -> Result<Self> {
+    fn of_row(table: Arc<Table>, key: Key, rest: &[Segment], catalog: &Catalog) -> Result<Self> {
         let [segment, after @ ..] = rest else { return Ok(Self::Row(table, key)) };
         let name = segment.name.as_str();
         if name.starts_with(NAMESPACE) && after.is_empty() {
             return Ok(Self::bound(segment, (table, Some(key))));
         }
         let tail: Vec<&str> = after.iter().map(|s| s.name.as_str()).collect();
-        let column = table.columns.iter().position(|c| c.read && c.property_name() == name);
+        let column = readable(&table, name);
         if let (Some(column), None) = (column, &segment.argument) {
             return match tail.as_slice() {
                 [] => Ok(Self::Property { table, key, column, raw: false }),
@@ -143,9 +148,10 @@ impl Resource {
                 [other, ..] => Err(no_segment(other, &table)),
             };
         }
-        let single = table.many_to_one.iter().any(|r| r.navigation_property == name);
+        let single = table.many_to_one.iter().find(|r| r.navigation_property == name);
+        let target = single.and_then(|r| catalog.table(&r.target));
         let many = table.one_to_many.iter().any(|r| r.navigation_property == name);
-        if !single && !many {
+        if single.is_none() && !many {
             return Err(no_segment(name, &table));
         }
         let member = match &segment.argument {
@@ -158,7 +164,14 @@ impl Resource {
             [] => Tail::Rows,
             ["$count"] if many => Tail::Count,
             ["$ref"] => Tail::Ref,
-            [other, ..] => return Err(no_segment(other, &table)),
+            [other, after @ ..] => {
+                let column = target.and_then(|target| readable(target, other));
+                match (column, after) {
+                    (Some(column), []) => Tail::Column { column, raw: false },
+                    (Some(column), ["$value"]) => Tail::Column { column, raw: true },
+                    _ => return Err(no_segment(other, target.unwrap_or(&table))),
+                }
+            }
         };
         Ok(Self::Related { key, navigation: name.to_owned(), member, tail, table })
     }
@@ -224,6 +237,11 @@ pub fn split(text: &str, separator: char) -> Vec<&str> {
         c == separator && !quoted && depth == 0
     })
     .collect()
+}
+
+/// The column that a property of a path names.
+fn readable(table: &Table, property: &str) -> Option<usize> {
+    table.columns.iter().position(|c| c.read && c.property_name() == property)
 }
 
 fn unknown(name: &str, catalog: &Catalog) -> Failure {

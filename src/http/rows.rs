@@ -187,6 +187,9 @@ async fn lookup(
         Failure::not_implemented(message)
     })?;
     let pointed = cell.guid.ok_or_else(unknown)?;
+    if let Tail::Column { column, raw } = path.tail {
+        return property(service, call, target, &Key::Id(pointed), column, raw).await;
+    }
     if path.tail == Tail::Ref {
         only(&options, &[], "a reference")?;
         let mut body = Object::of(call, "#$ref");
@@ -242,6 +245,7 @@ async fn members(
         Tail::Rows => query::collection(service, call, &target, options).await,
         Tail::Count => query::count(service, call, &target, options).await,
         Tail::Ref => references(service, call, snapshot, &target, options).await,
+        Tail::Column { .. } => Err(Error::internal("a column of a collection").into()),
     }
 }
 

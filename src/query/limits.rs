@@ -18,6 +18,25 @@ const CONDITIONS_MAX: usize = 500;
 /// Dataverse has such a limit and does not publish the number.
 const VALUES_MAX: usize = 2000;
 
+/// Conditions of a query, with Dataverse's limits or without them: planning goes as
+/// deep as there are conditions in a row, and the stack has an end.
+const CONDITIONS_MOST: usize = 5000;
+
+/// Refuses a query that is too large to be planned.
+pub fn check_size(select: &Select) -> Result<()> {
+    let mut counts = Counts::default();
+    counts.links(&select.links);
+    select.filter.iter().for_each(|f| counts.filter(f));
+    if counts.conditions > CONDITIONS_MOST {
+        let message = format!(
+            "the query has {} conditions; the limit is {CONDITIONS_MOST}, and a list of values for 'in' is one condition",
+            counts.conditions
+        );
+        return Err(limit(codes::TOO_MANY_CONDITIONS, message, select));
+    }
+    Ok(())
+}
+
 /// Refuses a query that Dataverse would not run.
 pub fn check(select: &Select) -> Result<()> {
     let mut counts = Counts::default();
@@ -165,6 +184,10 @@ mod tests {
         let query = Select { links: vec![link(nested)], ..select() };
         assert_eq!(code(&query), codes::TOO_MANY_LINKS);
         let filter = |conditions| Some(Filter::Or(vec![condition(1); conditions]));
+        for (conditions, fits) in [(CONDITIONS_MOST, true), (CONDITIONS_MOST + 1, false)] {
+            let query = Select { filter: filter(conditions), ..select() };
+            assert_eq!(check_size(&query).is_ok(), fits, "{conditions}");
+        }
         assert_eq!(code(&Select { filter: filter(CONDITIONS_MAX), ..select() }), 0);
         let links = vec![link(Vec::new())];
         let query = Select { filter: filter(CONDITIONS_MAX), links, ..select() };

@@ -25,6 +25,11 @@ impl Transaction {
             if let Some(column) = facts.column_index(name) {
                 asked[place] = Some(value::read(facts, column, json)?);
             }
+            // Only the time to wait for can be taken away.
+            if asked[place] == Some(Value::Null) && name != "postponeuntil" {
+                let message = format!("'{name}' of '{}' cannot be null", job::TABLE);
+                return Err(Error::invalid(codes::INVALID_ARGUMENT, message));
+            }
         }
         let code = |value: &Option<Value>| match value {
             Some(Value::Int32(code)) => Some(*code),

@@ -93,6 +93,10 @@ fn with_rows_inside_them_collections_have_pages() {
     let row = &answer.rows()[0];
     assert_eq!(texts(row), ["a", "b"]);
     assert_eq!(row[LOGS][0]["asyncoperationid_asyncoperation"]["name"], "job 1");
+    let context = answer.json()["@odata.context"].as_str().expect("text").to_owned();
+    let shown =
+        format!("#asyncoperations(name,{LOGS}(description,asyncoperationid_asyncoperation(name)))");
+    assert!(context.ends_with(&shown), "{context}");
     let link = row[format!("{LOGS}@odata.nextLink")].as_str().expect("one more").to_owned();
     let rest = server.send("GET", &link, &[], "");
     assert_eq!(rest.rows().len(), 1, "{}", rest.text);

@@ -101,6 +101,8 @@ fn every_state_takes_the_documented_actions() {
             (20, json!({"statecode": 3, "statuscode": 30}), "0x80044165"),
             (0, json!({"statecode": 2, "statuscode": 20}), "0x80044162"),
             (0, json!({"statecode": 0, "statuscode": 32}), "0x80048408"),
+            (0, json!({"statecode": null}), "0x80040203"),
+            (20, json!({"statuscode": null, "postponeuntil": null}), "0x80040203"),
             (0, json!({"statuscode": 99}), "0x8004431a"),
             (9, cancel(), "0x80044f00"),
             (9, pause(), "0x80044f01"),

@@ -53,6 +53,9 @@ fn other_methods_are_refused_by_name() {
         ("PUT", row.as_str(), 405, "PUT"),
         ("POST", row.as_str(), 405, "POST"),
         ("GET", "/api/data/v9.2/asyncoperations/$query", 405, "POST"),
+        ("POST", "/api/data/v9.2/WhoAmI", 405, "'WhoAmI' does not take POST"),
+        ("GET", "/api/data/v9.2/BulkDelete", 405, "POST"),
+        ("GET", "/api/data/v9.2/accounts/Microsoft.Dynamics.CRM.CreateMultiple", 405, "POST"),
         ("POST", "/healthz", 405, "/healthz"),
     ] {
         let answer = server.send(method, path, &[], "");

@@ -41,6 +41,35 @@ fn related() -> (Server, String) {
 }
 
 #[test]
+fn amounts_come_with_their_currency() {
+    let server = server(0);
+    let account = vec![("accountid", Value::Guid([1; 16])), ("revenue", Value::Decimal(50_000))];
+    server.insert("account", account);
+    for (path, there) in [("accounts?$select=revenue", true), ("accounts?$select=name", false)] {
+        let row = server.get(path, &[]).rows()[0].clone();
+        assert_eq!(row.get("_transactioncurrencyid_value").is_some(), there, "{path}: {row}");
+    }
+}
+
+#[test]
+fn a_path_leads_to_a_column_of_the_row_behind_a_lookup() {
+    let (server, row) = related();
+    let path = format!("{row}/owninguser/fullname");
+    let answer = server.get(&path, &[]);
+    assert_eq!((answer.status, &answer.json()["value"]), (200, &"Ann Example".into()));
+    let context = format!("$metadata#systemusers({})/fullname", guid_text(&USER));
+    assert!(answer.json()["@odata.context"].as_str().expect("text").ends_with(&context));
+    assert_eq!(server.get(&format!("{path}/$value"), &[]).text, "Ann Example");
+    // Nothing behind the lookup, no such column, nothing behind a column.
+    for (tail, status) in
+        [("owningteam/name", 204), ("owninguser/fullnam", 404), ("owninguser/fullname/x", 404)]
+    {
+        let answer = server.get(&format!("{row}/{tail}"), &[]);
+        assert_eq!(answer.status, status, "{tail}: {}", answer.text);
+    }
+}
+
+#[test]
 fn a_row_has_a_tag_that_changes_with_it() {
     let server = server(2);
     let path = format!("asyncoperations({})?$select=name", guid_text(&job_id(1)));

@@ -16,7 +16,7 @@ use axum::response::{IntoResponse, Response};
 
 use self::actions::Action;
 use self::stage::methods;
-pub use self::stage::stage;
+pub use self::stage::{is_action, stage};
 use super::answer::json;
 use super::error::{Failure, Result};
 use super::object::Object;

@@ -11,6 +11,7 @@ use crate::catalog::{Catalog, ColumnType, Table};
 use crate::error::{Error, Place, codes};
 use crate::http::body;
 use crate::http::error::{Failure, Result};
+use crate::http::functions;
 use crate::http::request::Call;
 use crate::http::resource::{Key, Resource, Tail};
 use crate::value::Guid;
@@ -45,12 +46,10 @@ pub fn methods(method: &Method, resource: &Resource, path: &str) -> Result<()> {
         Resource::Related { tail: Tail::Ref, .. } => {
             (&["POST", "PUT", "DELETE"], "GET, POST, PUT, DELETE")
         }
-        Resource::Operation { bound: Some((_, None)), name: action, .. }
-            if multiple::is_action(action) =>
-        {
-            (&["POST"], "POST")
+        operation if is_action(operation) => (&["POST"], "POST"),
+        Resource::Operation { name, bound: None, .. } if functions::is_function(name) => {
+            (&[], "GET")
         }
-        operation if Action::of(operation).is_some() => (&["POST"], "POST"),
         Resource::Operation { name: action, .. } => {
             return Err(Failure::not_implemented(format!("'{action}' is not offered")));
         }
@@ -61,6 +60,16 @@ pub fn methods(method: &Method, resource: &Resource, path: &str) -> Result<()> {
         return Ok(());
     }
     Err(Failure::method(format!("'{path}' does not take {method}"), allow))
+}
+
+/// Whether a path names an action, which only `POST` calls.
+pub fn is_action(resource: &Resource) -> bool {
+    match resource {
+        Resource::Operation { bound: Some((_, None)), name, .. } if multiple::is_action(name) => {
+            true
+        }
+        other => Action::of(other).is_some(),
+    }
 }
 
 /// Takes what a request asks for into a transaction. It is not done before the

@@ -42,6 +42,7 @@ pub struct BindOptions {
 /// Settles every name of a query, or says which one is wrong and where.
 pub fn bind(select: &Select, catalog: &Catalog, options: &BindOptions) -> Result<BoundQuery> {
     let limits = options.context.dataverse_limits;
+    limits::check_size(select)?;
     if limits {
         limits::check(select)?;
     }

@@ -18,6 +18,7 @@ impl Binder<'_> {
         self.add_columns(0, &select.columns, &select.table)?;
         if !self.aggregate && !self.distinct {
             self.add_primary_key(0, None);
+            self.add_currency();
         }
         let mut source = 0;
         self.add_link_columns(&select.links, &mut source)?;
@@ -247,8 +248,29 @@ impl Binder<'_> {
 
     fn add_primary_key(&mut self, source: usize, nested: Option<&str>) {
         let table = self.sources[source].table.clone();
-        let Some(key) = table.primary_key() else { return };
-        let column = Column { source, column: key };
+        if let Some(key) = table.primary_key() {
+            self.add_unasked(Column { source, column: key }, &table.primary_id, nested);
+        }
+    }
+
+    /// Amounts come with the currency they are in, as in all answers of the Web API.
+    fn add_currency(&mut self) {
+        let amount = |o: &Output| {
+            o.column.source == 0
+                && o.role == OutputRole::Plain
+                && o.facts().column_type == ColumnType::Money
+        };
+        if self.style != Style::OData || !self.outputs.iter().any(amount) {
+            return;
+        }
+        let table = self.sources[0].table.clone();
+        if let Some(column) = table.column_index("transactioncurrencyid") {
+            let name = table.columns[column].property_name();
+            self.add_unasked(Column { source: 0, column }, &name, None);
+        }
+    }
+
+    fn add_unasked(&mut self, column: Column, name: &str, nested: Option<&str>) {
         let is_there = self.outputs.iter().any(|o| {
             o.column == column
                 && o.role == OutputRole::Plain
@@ -256,11 +278,9 @@ impl Binder<'_> {
                 && !o.aliased
         });
         // Another column may have been given the key's name as its alias.
-        let name = &table.primary_id;
-        let is_taken =
-            self.outputs.iter().any(|o| o.name == *name && o.nested.as_deref() == nested);
+        let is_taken = self.outputs.iter().any(|o| o.name == name && o.nested.as_deref() == nested);
         if !is_there && !is_taken {
-            let mut output = self.output(name.clone(), OutputRole::Plain, column);
+            let mut output = self.output(name.to_owned(), OutputRole::Plain, column);
             output.nested = nested.map(str::to_owned);
             self.outputs.push(output);
         }
