@@ -44,11 +44,8 @@ impl Builder<'_> {
     }
 
     fn all(&self, parts: &[Predicate], join: fn(Expr, Expr) -> Expr, empty: bool) -> Result<Expr> {
-        let mut exprs = parts.iter().map(|part| self.predicate(part));
-        match exprs.next() {
-            None => Ok(lit(empty)),
-            Some(first) => exprs.try_fold(first?, |left, right| Ok(join(left, right?))),
-        }
+        let exprs: Result<Vec<Expr>> = parts.iter().map(|part| self.predicate(part)).collect();
+        Ok(joined(exprs?, join).unwrap_or_else(|| lit(empty)))
     }
 
     fn compare(&self, on: Column, operator: Operator, operands: &[Value]) -> Expr {
@@ -72,6 +69,19 @@ impl Builder<'_> {
             operator => comparison(subject, operator, value(0)),
         }
     }
+}
+
+/// So many conditions read from left to right, as in SQL.
+const FLAT_MAX: usize = 16;
+
+/// Longer lists are halved: whatever walks the plan goes down only as deep as
+/// the logarithm of their length.
+fn joined(mut exprs: Vec<Expr>, join: fn(Expr, Expr) -> Expr) -> Option<Expr> {
+    if exprs.len() <= FLAT_MAX {
+        return exprs.into_iter().reduce(join);
+    }
+    let right = exprs.split_off(exprs.len() / 2);
+    joined(exprs, join).zip(joined(right, join)).map(|(left, right)| join(left, right))
 }
 
 fn comparison(left: Expr, operator: Operator, right: Expr) -> Expr {
