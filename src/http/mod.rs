@@ -279,13 +279,14 @@ async fn handle(service: &Arc<Service>, request: Request) -> Result<Response> {
 /// The options in the body of `$query`.
 async fn query_body(request: Request, limit: usize) -> Result<String> {
     let kind = body::media_type(request.headers());
+    // A body that stays unread would cost the client its connection.
+    let bytes = body::bytes(request, limit).await?;
     // The second is what curl sends unasked; the text has the same form.
     if !matches!(kind.as_str(), "" | "text/plain" | "application/x-www-form-urlencoded") {
         let message = format!("$query takes its options as text/plain, not as '{kind}'");
         let error = Error::unsupported(message);
         return Err(Failure::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, error));
     }
-    let bytes = body::bytes(request, limit).await?;
     String::from_utf8(bytes.into()).map_err(|e| {
         Error::invalid(codes::INVALID_ARGUMENT, "the body is not UTF-8 text").caused_by(e).into()
     })

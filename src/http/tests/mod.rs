@@ -151,7 +151,12 @@ fn start_as(
             }
         });
     });
-    let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+    // A refusal may end its connection; the next request has one of its own.
+    let agent = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .max_idle_connections(0)
+        .build()
+        .new_agent();
     Server {
         address,
         agent,
