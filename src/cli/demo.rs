@@ -73,6 +73,7 @@ impl Demo {
                 .map_err(|e| Error::internal("loading the trace failed").caused_by(e))??;
             let mut running =
                 Running::start(store.clone(), sockets, Some(CAPACITY), self.timezone.zone())?;
+            let stopped = stop_signal()?;
             println!("ready");
             let scheduler = running.service.scheduler.clone();
             let feeder =
@@ -81,7 +82,7 @@ impl Demo {
             commands(&running);
             drop(store);
             let outcome = tokio::select! {
-                ended = stop_signal() => ended,
+                ended = stopped => ended,
                 ended = running.failed() => ended,
             };
             if let Some(feeder) = feeder {

@@ -69,9 +69,11 @@ impl Serve {
             sockets.secure(&self.listen, &self.data_dir)?;
             let capacity = (!self.no_scheduler).then_some(self.capacity);
             let mut running = Running::start(store, sockets, capacity, self.timezone.zone())?;
+            // Whoever reads `ready` may ask for the end at once.
+            let stopped = stop_signal()?;
             println!("ready");
             let outcome = tokio::select! {
-                ended = stop_signal() => ended,
+                ended = stopped => ended,
                 ended = running.failed() => ended,
             };
             running.stop().await?;
@@ -201,13 +203,17 @@ async fn when(mut stopped: watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
-/// Waits for Ctrl-C or SIGTERM.
-pub async fn stop_signal() -> Result<()> {
+/// Ends with Ctrl-C or SIGTERM. Signals count from this call on, not only from
+/// when it is waited for.
+pub fn stop_signal() -> Result<impl Future<Output = Result<()>>> {
     use tokio::signal::unix::{SignalKind, signal};
     let failed = |e: std::io::Error| Error::internal("signals cannot be received").caused_by(e);
     let mut term = signal(SignalKind::terminate()).map_err(failed)?;
-    tokio::select! {
-        pressed = tokio::signal::ctrl_c() => pressed.map_err(failed),
-        _ = term.recv() => Ok(()),
-    }
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    Ok(async move {
+        tokio::select! {
+            _ = term.recv() => Ok(()),
+            _ = interrupt.recv() => Ok(()),
+        }
+    })
 }
