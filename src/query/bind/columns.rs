@@ -4,7 +4,7 @@
 
 use super::Binder;
 use super::sources::Scope;
-use crate::catalog::{ColumnKind, ColumnType, Table, nearest};
+use crate::catalog::{ColumnKind, Table, nearest};
 use crate::error::{Error, Result, codes};
 use crate::query::bound::Column;
 use crate::query::{ColumnRef, Name, Path, Style};
@@ -140,13 +140,8 @@ fn text_column(table: &Table, of: usize, kind: ColumnKind) -> Option<usize> {
 
 /// The column that holds the table a lookup with several targets points to.
 pub(super) fn type_column(table: &Table, lookup: usize) -> Option<usize> {
-    let of = &table.columns[lookup];
-    if of.targets.len() == 1 {
+    if table.columns[lookup].targets.len() == 1 {
         return None;
     }
-    table.columns.iter().position(|c| {
-        c.read
-            && c.column_type == ColumnType::EntityName
-            && c.attribute_of.as_ref() == Some(&of.logical_name)
-    })
+    table.type_column(lookup).filter(|column| table.columns[*column].read)
 }
