@@ -96,3 +96,6 @@ pub fn shown(plan: LogicalPlan, bound: &BoundQuery) -> datafusion::common::Resul
     }
     builder.build()
 }
+
+#[cfg(test)]
+mod tests;
