@@ -9,6 +9,7 @@ pub mod functions;
 mod average;
 mod canonical;
 mod collation;
+mod decorrelate;
 mod derived;
 mod failure;
 mod limits;
@@ -111,6 +112,7 @@ impl Engine {
     /// A plan with its full meaning, optimized: what is run and explained.
     pub fn optimized(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
         let plan = semantics::apply(plan).map_err(failure)?;
+        let plan = decorrelate::decorrelate(plan).map_err(failure)?;
         // The current time is that of the statement's start, once for all of it.
         let mut session = self.session.clone();
         session.mark_start_execution();
