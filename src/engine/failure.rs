@@ -38,6 +38,8 @@ pub fn failure(e: Failure) -> Error {
             let state = match what {
                 w if w.contains("(Msg 208)") => "42P01",
                 w if w.contains("(Msg 8169)") => "22P02",
+                w if w.contains("(Msg 1060)") => "2201W",
+                w if w.contains("(Msg 10742)") => "2201X",
                 w if w.contains("(Msg 241)") => "22007",
                 w if w.contains("Invalid function") => "42883",
                 _ => "42601",
@@ -63,8 +65,15 @@ pub fn failure(e: Failure) -> Error {
         DataFusionError::Execution(what) if what.starts_with("Arithmetic overflow") => {
             overflow(what.clone())
         }
+        DataFusionError::Execution(what) if what == MORE_ROWS => {
+            Error::invalid(codes::INVALID_ARGUMENT, MORE_VALUES).sqlstate("21000")
+        }
         DataFusionError::Execution(what) => {
             let state = match what {
+                w if w.contains("Msg 512") => "21000",
+                w if w.contains("Msg 530") => "54000",
+                w if w.contains("Msg 10756") => "22003",
+                w if w.contains("Msg 214)") || w.contains("Msg 4199)") => "22023",
                 w if w.contains("Msg 241") => "22007",
                 w if w.contains("Msg 517") || w.contains("Msg 535") => "22003",
                 w if w.contains("Msg 8169") => "22P02",
@@ -77,6 +86,12 @@ pub fn failure(e: Failure) -> Error {
         _ => Error::internal(text).caused_by(e),
     }
 }
+
+/// DataFusion's words for a scalar subquery with several rows, and SQL Server's.
+const MORE_ROWS: &str = "Scalar subquery returned more than one row";
+const MORE_VALUES: &str = "Subquery returned more than 1 value. This is not permitted when the \
+                           subquery follows =, !=, <, <=, >, >= or is used as an expression \
+                           (Msg 512)";
 
 /// A number that its type cannot hold.
 fn overflow(message: String) -> Error {

@@ -12,6 +12,7 @@ mod conversions;
 mod dates;
 mod fiscal;
 mod isnull;
+mod lists;
 mod local;
 mod now;
 mod part;
@@ -65,9 +66,11 @@ pub(super) fn table_name(code: Expr) -> Expr {
 pub fn all() -> Vec<Arc<ScalarUDF>> {
     let mut functions = vec![
         ScalarUDF::new_from_impl(isnull::IsNull::new()),
+        ScalarUDF::new_from_impl(lists::RecursionLevel::new()),
         ScalarUDF::new_from_impl(now::GetDate::new()),
         ScalarUDF::new_from_impl(table_name::TableName::new()),
     ];
+    functions.extend(lists::all().map(ScalarUDF::new_from_impl));
     functions.extend(dates::all().map(ScalarUDF::new_from_impl));
     functions.extend(texts::all().map(ScalarUDF::new_from_impl));
     functions.extend(conversions::all().map(ScalarUDF::new_from_impl));

@@ -239,6 +239,7 @@ impl Resolver<'_> {
         single: bool,
     ) -> Result<()> {
         let location = self.location;
+        self.check_inner_order(query)?;
         let outputs = self.query(query)?;
         if single && outputs.len() != 1 {
             let message = format!(
