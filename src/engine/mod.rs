@@ -18,6 +18,7 @@ mod scan;
 mod semantics;
 mod sql;
 mod sum;
+mod views;
 
 use std::sync::Arc;
 
