@@ -10,6 +10,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DataFusionError, Result, ScalarValue};
 use datafusion::datasource::TableType;
 use datafusion::execution::{
@@ -26,7 +27,7 @@ use datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
 use datafusion_pg_catalog::pg_catalog::setup_pg_catalog;
 use datafusion_pg_catalog::sql::rules::{
     CurrentUserVariableToSessionUserFunctionCall, FixArrayLiteral, FixVersionColumnName,
-    RemoveSubqueryFromProjection, ResolveUnqualifiedIdentifier, RewriteArrayAnyAllOperation,
+    ResolveUnqualifiedIdentifier, RewriteArrayAnyAllOperation,
     RewritePgCatalogOperator, SqlStatementRewriteRule, StripCallableQualifier, StripCollate,
 };
 
@@ -104,7 +105,8 @@ impl Metadata {
             // Sub-queries for a value are details of a list, such as a column's
             // default; without those that cannot be planned the list is still one.
             Err(error) => {
-                let without = RemoveSubqueryFromProjection.rewrite(statement);
+                let mut without = statement;
+                rewrite::without_details(&mut without);
                 self.planned(&state, without).await.map_err(|_| error)
             }
         }
@@ -114,7 +116,7 @@ impl Metadata {
         let statement = DataFusionStatement::Statement(Box::new(statement));
         let plan = state.statement_to_plan(statement).await?;
         only_reads(&plan)?;
-        state.optimize(&plan)?;
+        executable(&state.optimize(&plan)?)?;
         Ok(plan)
     }
 
@@ -171,6 +173,21 @@ pub fn named_columns(schema: &Schema) -> SchemaRef {
         field.as_ref().clone().with_name(name)
     };
     Arc::new(Schema::new(schema.fields().iter().map(named).collect::<Vec<_>>()))
+}
+
+/// Refuses plans in which a sub-query still depends on the row outside.
+fn executable(plan: &LogicalPlan) -> Result<()> {
+    plan.apply(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|expr| match expr {
+                Expr::ScalarSubquery(inner) if !inner.outer_ref_columns.is_empty() => {
+                    Err(DataFusionError::NotImplemented("this kind of sub-query".into()))
+                }
+                _ => Ok(TreeNodeRecursion::Continue),
+            })
+        })
+    })
+    .map(|_| ())
 }
 
 /// Refuses plans that would change anything, whatever their text looked like.

@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::{
     ArrayElemTypeDef, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg,
     FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName, ObjectNamePart,
-    Query, Select, SelectItem, SetExpr, Statement, Value, VisitMut, VisitorMut, visit_expressions,
+    Query, Select, SelectItem, SetExpr, Statement, TableFactor, TableWithJoins, Value, VisitMut, VisitorMut, visit_expressions,
     visit_relations,
 };
 
@@ -20,14 +20,61 @@ pub const UNIQUE: char = '\u{1}';
 
 /// Rewrites a statement; `is_relation`: whether `pg_catalog` has a relation.
 pub fn rewrite(statement: &mut Statement, is_relation: impl Fn(&str) -> bool) {
-    let _ = statement.visit(&mut Rewrite { is_relation });
+    let _ = statement.visit(&mut Rewrite { is_relation, tables: Vec::new() });
     if let Statement::Query(query) = statement {
         shown(&mut query.body);
     }
 }
 
+/// Takes out of a statement the sub-queries for a value that depend on the row
+/// outside; null stands for them.
+pub fn without_details(statement: &mut Statement) {
+    struct Remove;
+    impl VisitorMut for Remove {
+        type Break = ();
+
+        fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+            if let Expr::Subquery(query) = expr
+                && is_correlated(query)
+            {
+                let list = query.to_string().starts_with("SELECT array_agg(");
+                *expr = Expr::Cast {
+                    kind: CastKind::Cast,
+                    expr: Box::new(Expr::Value(Value::Null.with_empty_span())),
+                    data_type: if list { list_of(DataType::Text) } else { DataType::Text },
+                    array: false,
+                    format: None,
+                };
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    let _ = statement.visit(&mut Remove);
+}
+
+fn list_of(element: DataType) -> DataType {
+    DataType::Array(ArrayElemTypeDef::SquareBracket(Box::new(element), None))
+}
+
 struct Rewrite<F> {
     is_relation: F,
+    /// For each query around, the relations of its `FROM` under their aliases.
+    tables: Vec<Vec<(String, String)>>,
+}
+
+impl<F> Rewrite<F> {
+    /// The relation whose number a column `tableoid` holds.
+    fn relation(&self, names: &[Ident]) -> Option<&str> {
+        let (last, table) = names.split_last()?;
+        if !last.value.eq_ignore_ascii_case("tableoid") {
+            return None;
+        }
+        let is_it = |(alias, _): &&(String, String)| {
+            table.last().is_none_or(|table| table.value.eq_ignore_ascii_case(alias))
+        };
+        let inner_first = self.tables.iter().rev();
+        inner_first.flat_map(|tables| tables.iter().find(is_it)).map(|(_, name)| name.as_str()).next()
+    }
 }
 
 impl<F: Fn(&str) -> bool> VisitorMut for Rewrite<F> {
@@ -42,7 +89,32 @@ impl<F: Fn(&str) -> bool> VisitorMut for Rewrite<F> {
         ControlFlow::Continue(())
     }
 
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        let mut tables = Vec::new();
+        if let SetExpr::Select(select) = query.body.as_ref() {
+            for factor in factors(select) {
+                if let TableFactor::Table { name, alias, .. } = factor {
+                    let relation = name.0.last().and_then(|n| n.as_ident()).map(|n| n.value.clone());
+                    let relation = relation.unwrap_or_default();
+                    let alias = alias.as_ref().map(|a| a.name.value.clone());
+                    tables.push((alias.unwrap_or_else(|| relation.clone()), relation));
+                }
+            }
+        }
+        self.tables.push(tables);
+        ControlFlow::Continue(())
+    }
+
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        let relation = match &*expr {
+            Expr::Identifier(name) => self.relation(std::slice::from_ref(name)),
+            Expr::CompoundIdentifier(names) => self.relation(names),
+            _ => None,
+        };
+        if let Some(relation) = relation {
+            let name = Value::SingleQuotedString(relation.to_owned()).with_empty_span();
+            *expr = call("regclassin", vec![Expr::Value(name)]);
+        }
         if let Some(new) = rewritten(expr) {
             *expr = new;
         }
@@ -50,6 +122,7 @@ impl<F: Fn(&str) -> bool> VisitorMut for Rewrite<F> {
     }
 
     fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        self.tables.pop();
         unique_columns(&mut query.body);
         ControlFlow::Continue(())
     }
@@ -61,6 +134,10 @@ fn rewritten(expr: &mut Expr) -> Option<Expr> {
         Expr::BinaryOp { left, op, right } => {
             compared(left, right);
             compared(right, left);
+            if matches!(op, BinaryOperator::Eq | BinaryOperator::NotEq) {
+                list_literal(left);
+                list_literal(right);
+            }
             operator(op);
             None
         }
@@ -112,13 +189,13 @@ fn cast(operand: &mut Box<Expr>, data_type: &mut DataType, kind: &CastKind) -> O
         }
         "cardinal_number" => DataType::Int(None),
         "int2vector" => {
-            DataType::Array(ArrayElemTypeDef::SquareBracket(Box::new(DataType::Int2(None)), None))
+            list_of(DataType::Int2(None))
         }
         "oidvector" => {
-            DataType::Array(ArrayElemTypeDef::SquareBracket(Box::new(DataType::Int4(None)), None))
+            list_of(DataType::Int4(None))
         }
         "name[]" | "char[]" | "aclitem[]" => {
-            DataType::Array(ArrayElemTypeDef::SquareBracket(Box::new(DataType::Text), None))
+            list_of(DataType::Text)
         }
         _ => return None,
     };
@@ -164,6 +241,20 @@ fn compared(column: &Expr, other: &mut Box<Expr>) {
     );
     if is_name && names_function(column) {
         **other = call("regprocin", vec![other.as_ref().clone()]);
+    }
+}
+
+/// `'{0}'`, compared with a list.
+fn list_literal(expr: &mut Expr) {
+    let Expr::Value(value) = &*expr else { return };
+    let Value::SingleQuotedString(text) = &value.value else { return };
+    let Some(inner) = text.strip_prefix('{').and_then(|t| t.strip_suffix('}')) else { return };
+    let number = |text: &str| {
+        let value = Value::Number(text.trim().to_owned(), false);
+        text.trim().parse::<i64>().is_ok().then(|| Expr::Value(value.with_empty_span()))
+    };
+    if let Some(elem) = inner.split(',').map(number).collect::<Option<Vec<_>>>() {
+        *expr = Expr::Array(datafusion::sql::sqlparser::ast::Array { elem, named: true });
     }
 }
 
@@ -263,6 +354,9 @@ fn is_correlated(query: &Query) -> bool {
         ControlFlow::<()>::Continue(())
     });
     if let SetExpr::Select(select) = query.body.as_ref() {
+        if reads_list(select) {
+            return true;
+        }
         aliases(select, &mut own);
     }
     let found = visit_expressions(query, |expr: &Expr| match expr {
@@ -275,22 +369,35 @@ fn is_correlated(query: &Query) -> bool {
     found.is_break()
 }
 
+fn factors(select: &Select) -> Vec<&TableFactor> {
+    let mut all = Vec::new();
+    for TableWithJoins { relation, joins } in &select.from {
+        all.push(relation);
+        all.extend(joins.iter().map(|join| &join.relation));
+    }
+    all
+}
+
 fn aliases(select: &Select, own: &mut HashSet<String>) {
-    use datafusion::sql::sqlparser::ast::TableFactor;
-    let mut add = |factor: &TableFactor| {
+    for factor in factors(select) {
         let alias = match factor {
             TableFactor::Table { alias, .. }
             | TableFactor::Derived { alias, .. }
             | TableFactor::Function { alias, .. }
             | TableFactor::UNNEST { alias, .. } => alias,
-            _ => return,
+            _ => continue,
         };
         own.extend(alias.as_ref().map(|a| a.name.value.to_lowercase()));
-    };
-    for item in &select.from {
-        add(&item.relation);
-        item.joins.iter().for_each(|join| add(&join.relation));
     }
+}
+
+/// Whether `FROM` has the elements of a list in a column.
+fn reads_list(select: &Select) -> bool {
+    factors(select).into_iter().any(|factor| match factor {
+        TableFactor::Table { args, .. } => args.is_some(),
+        TableFactor::Function { .. } | TableFactor::UNNEST { .. } => true,
+        _ => false,
+    })
 }
 
 /// PostgreSQL lets columns of one answer have the same name, DataFusion does not.
