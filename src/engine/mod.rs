@@ -21,6 +21,7 @@ mod scan;
 mod semantics;
 mod sql;
 mod sum;
+mod views;
 
 use std::sync::Arc;
 

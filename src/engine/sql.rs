@@ -9,6 +9,7 @@ mod typing;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::catalog::MemTable;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::{Result, TableReference, plan_err};
 use datafusion::datasource::cte_worktable::CteWorkTable;
@@ -24,6 +25,7 @@ use datafusion::sql::planner::{NullOrdering, ParserOptions, SqlToRel};
 use datafusion::sql::sqlparser::ast;
 
 use super::provider::SnapshotTable;
+use super::views;
 use crate::store::Snapshot;
 
 /// The plan of a query whose names are canonical.
@@ -57,6 +59,10 @@ struct Tables<'a> {
 
 impl ContextProvider for Tables<'_> {
     fn get_table_source(&self, name: TableReference) -> Result<Arc<dyn TableSource>> {
+        if let Some(view) = name.schema().and_then(|s| self.snapshot.catalog().view(s, name.table())) {
+            let rows = views::rows(view, self.snapshot)?;
+            return Ok(provider_as_source(Arc::new(MemTable::try_new(rows.schema(), vec![vec![rows]])?)));
+        }
         match self.snapshot.catalog().table_index(name.table()) {
             Some(index) => {
                 Ok(provider_as_source(Arc::new(SnapshotTable::new(self.snapshot.clone(), index))))

@@ -9,6 +9,7 @@ use datafusion::sql::sqlparser::tokenizer::Location;
 use super::Resolver;
 use super::scope::{self, Columns, Source};
 use super::tables::is_table_function;
+use crate::catalog::views::View;
 use crate::dialect::tsql::report;
 use crate::error::Result;
 
@@ -177,6 +178,16 @@ impl Resolver<'_> {
         }
     }
 
+    /// `sys.tables`, `INFORMATION_SCHEMA.COLUMNS`, `sysjob.sys.tables`.
+    fn system_view(&self, qualifiers: &[Ident], last: &Ident) -> Option<&View> {
+        let schema = match qualifiers {
+            [schema] => schema,
+            [database, schema] if scope::same(&database.value, DATABASE) => schema,
+            _ => return None,
+        };
+        self.catalog.view(&schema.value, &last.value)
+    }
+
     /// A name as a common table expression or a table of the catalog; the name
     /// becomes the exact one.
     fn named_table(&self, name: &mut ObjectName) -> Result<Source> {
@@ -190,10 +201,7 @@ impl Resolver<'_> {
             let what = format!("the temporary table '{}'", last.value);
             return Err(report::unsupported(what, location));
         }
-        let rename = |exact: &str| {
-            let ident = Ident { value: exact.to_owned(), quote_style: None, span: last.span };
-            ObjectName(vec![ObjectNamePart::Identifier(ident)])
-        };
+        let rename = |exact: &str| ObjectName(vec![part(exact, last)]);
         if qualifiers.is_empty()
             && let Some(cte) = self
                 .ctes
@@ -203,6 +211,14 @@ impl Resolver<'_> {
         {
             *name = rename(cte.name.as_deref().expect("found by its name"));
             return Ok(cte.clone());
+        }
+        if let Some(view) = self.system_view(qualifiers, last) {
+            *name = ObjectName(vec![part(view.schema, last), part(view.name(), last)]);
+            return Ok(Source {
+                name: Some(view.name().to_owned()),
+                columns: Columns::Table(view.table.clone()),
+                bare_table: true,
+            });
         }
         check_qualifiers(qualifiers, name, location)?;
         let Some(table) = self.catalog.table(&last.value.to_lowercase()) else {
@@ -219,6 +235,12 @@ impl Resolver<'_> {
         let columns = Columns::Table(table.clone());
         Ok(Source { bare_table: true, ..Source::new(Some(table.logical_name.clone()), columns) })
     }
+}
+
+/// A part of a name, at the place of `at`.
+fn part(exact: &str, at: &Ident) -> ObjectNamePart {
+    let ident = Ident { value: exact.to_owned(), quote_style: None, span: at.span };
+    ObjectNamePart::Identifier(ident)
 }
 
 /// `dbo.`, `public.`, `sysjob.dbo.`, `sysjob..`.
