@@ -83,15 +83,17 @@ async fn answered(text: &str) -> String {
 
 async fn rows(text: &str) -> Result<Vec<String>> {
     let world = &*WORLD;
-    let plans =
-        plans(&world.engine, &world.snapshot, Some(Dialect::Sql), text, Context::default())?;
+    let (dialect, context) = (Some(Dialect::Sql), Context::default());
+    let mut questions = Questions::new(&world.engine, &world.snapshot, dialect, text, context)?;
     let mut answers = Vec::new();
-    for plan in plans {
+    while let Some(plan) = questions.next().await? {
         let schema = world.engine.schema(plan.clone())?;
         let columns = schema.fields().iter().map(|f| format!("{} {}", f.name(), type_name(f)));
         let mut answer = columns.collect::<Vec<_>>().join(" | ");
         let mut writer = RowWriter::new(Format::Jsonl, &schema, Vec::new())?;
-        for batch in world.engine.collect(plan).await? {
+        let batches = world.engine.collect(plan).await?;
+        questions.answered(batches.iter().map(RecordBatch::num_rows).sum());
+        for batch in batches {
             writer.write(&batch)?;
         }
         let lines = String::from_utf8(writer.finish()?).expect("JSON is UTF-8");

@@ -17,20 +17,29 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::tokenizer::Location;
 
 use self::scope::{Columns, Holds, Output, Scope, Source};
-use super::report;
+use super::{Session, report};
 use crate::catalog::Catalog;
 use crate::error::Result;
 
 /// Resolves a whole query in place.
-pub(super) fn query(query: &mut Query, catalog: &Catalog, location: Location) -> Result<()> {
-    let mut resolver =
-        Resolver { catalog, scopes: Vec::new(), ctes: Vec::new(), open_ctes: Vec::new(), location };
+pub(super) fn query(
+    query: &mut Query,
+    catalog: &Catalog,
+    session: &Session,
+    location: Location,
+) -> Result<()> {
+    let (scopes, ctes, open_ctes) = (Vec::new(), Vec::new(), Vec::new());
+    // `OPTION (MAXRECURSION n)` is for recursive queries.
+    query.settings = None;
+    let mut resolver = Resolver { catalog, session, scopes, ctes, open_ctes, location };
     resolver.query(query).map(|_| ())
 }
 
 /// The state of the walk.
 struct Resolver<'a> {
     catalog: &'a Catalog,
+    /// Variables and settings, and who asks.
+    session: &'a Session,
     /// Enclosing `SELECT`s, innermost last.
     scopes: Vec<Scope>,
     /// Common table expressions in sight, innermost last.
