@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::tokenizer::Location;
 
 use super::{Resolver, window};
 use crate::dialect::tsql::functions::{self, Known, Rule, Scalar};
-use crate::dialect::tsql::report;
+use crate::dialect::tsql::{report, server};
 use crate::engine::functions::DatePart;
 use crate::error::Result;
 
@@ -20,6 +20,10 @@ impl Resolver<'_> {
         let Expr::Function(function) = expr else { return Ok(()) };
         let (written, location) = self.function_name(&function.name)?;
         let name = written.to_lowercase();
+        if let Some(value) = server::call(&name, function, self.catalog, self.session, location)? {
+            *expr = value;
+            return self.expr(expr);
+        }
         let known = functions::lookup(&name);
         match known {
             Some(known) => check_count(&known, &written, function, location)?,

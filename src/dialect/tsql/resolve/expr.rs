@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::tokenizer::Location;
 
 use super::Resolver;
 use super::scope::{self, Found, Holds, Scope, Source};
-use crate::dialect::tsql::{convert, functions, report};
+use crate::dialect::tsql::{convert, functions, report, server};
 use crate::engine::functions::SqlType;
 use crate::error::Result;
 
@@ -103,6 +103,12 @@ impl Resolver<'_> {
         match expr {
             Expr::Identifier(_) | Expr::CompoundIdentifier(_) => self.name(expr),
             Expr::Value(value) => {
+                if self.session.dollars
+                    && let Value::Placeholder(amount) = &mut value.value
+                    && amount.strip_prefix('$').is_some_and(|n| n.parse::<u64>().is_ok())
+                {
+                    amount.push_str(".0");
+                }
                 plain_literal(value);
                 if let Some(literal) = typed_number(&value.value) {
                     *expr = literal;
@@ -257,13 +263,9 @@ impl Resolver<'_> {
     fn column(&self, ident: &Ident) -> Result<Expr> {
         let bare = ident.quote_style.is_none();
         if bare && ident.value.starts_with('@') {
-            return Err(if ident.value.starts_with("@@") {
-                report::unsupported(&ident.value, report::start(ident))
-            } else {
-                let message =
-                    format!("Must declare the scalar variable '{}' (Msg 137)", ident.value);
-                report::invalid("42P02", message, report::start(ident))
-            });
+            let mut value = server::variable(ident, self.session)?;
+            convert::cast(&mut value).map_err(|e| report::at(e, report::start(ident)))?;
+            return Ok(value);
         }
         for (depth, scope) in self.scopes.iter().rev().enumerate() {
             let found = match scope.column(ident)? {
@@ -281,6 +283,9 @@ impl Resolver<'_> {
                 value: Value::Boolean(value),
                 span: ident.span,
             }));
+        }
+        if bare && let Some(value) = server::name(&ident.value, self.session) {
+            return Ok(value);
         }
         let empty = Scope::default();
         let scope = self.scopes.last().unwrap_or(&empty);

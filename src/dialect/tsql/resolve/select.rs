@@ -136,7 +136,10 @@ impl Resolver<'_> {
         while let Expr::Nested(inner) = expr {
             expr = *inner;
         }
-        let column = matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+        let column = match &expr {
+            Expr::Identifier(name) => !name.value.starts_with('@'),
+            other => matches!(other, Expr::CompoundIdentifier(_)),
+        };
         let text_as_written = if column { String::new() } else { heading(&expr) };
         let written_name = match &expr {
             Expr::Identifier(ident) => ident.value.clone(),
