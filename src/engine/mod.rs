@@ -12,6 +12,7 @@ mod collation;
 mod decorrelate;
 mod derived;
 mod failure;
+mod grouping_sets;
 mod limits;
 mod percentile;
 mod plan;
@@ -21,6 +22,7 @@ mod scan;
 mod semantics;
 mod sql;
 mod sum;
+mod windowed;
 
 use std::sync::Arc;
 
@@ -38,6 +40,7 @@ use futures::TryStreamExt;
 
 pub use self::collation::key as collation_key;
 pub use self::failure::failure;
+use self::decorrelate::MORE_VALUES;
 pub use self::limits::QueryLimits;
 pub use self::provider::SnapshotTable;
 

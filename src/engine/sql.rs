@@ -1,6 +1,11 @@
 //! Checked T-SQL statements as DataFusion plans: the tables are those of a
 //! snapshot, the functions those of the engine's session.
 
+mod aggregates;
+mod implicit;
+mod operators;
+mod typing;
+
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
@@ -27,19 +32,27 @@ pub fn plan(
     snapshot: &Arc<Snapshot>,
     session: &SessionState,
 ) -> Result<LogicalPlan> {
-    let provider = Tables { snapshot, session };
+    let planners: Vec<Arc<dyn ExprPlanner>> =
+        std::iter::once(Arc::new(operators::TsqlOperators) as Arc<dyn ExprPlanner>)
+            .chain(session.expr_planners().iter().cloned())
+            .collect();
+    let provider = Tables { snapshot, session, planners };
     let options = ParserOptions::new()
         .with_enable_ident_normalization(false)
+        .with_parse_float_as_decimal(true)
         .with_map_string_types_to_utf8view(true)
         .with_default_null_ordering(NullOrdering::NullsMin);
     let statement = ast::Statement::Query(Box::new(query));
-    SqlToRel::new_with_options(&provider, options)
-        .statement_to_plan(DfStatement::Statement(Box::new(statement)))
+    let plan = SqlToRel::new_with_options(&provider, options)
+        .statement_to_plan(DfStatement::Statement(Box::new(statement)))?;
+    typing::apply(plan)
 }
 
 struct Tables<'a> {
     snapshot: &'a Arc<Snapshot>,
     session: &'a SessionState,
+    /// Those of T-SQL, then the engine's.
+    planners: Vec<Arc<dyn ExprPlanner>>,
 }
 
 impl ContextProvider for Tables<'_> {
@@ -61,7 +74,7 @@ impl ContextProvider for Tables<'_> {
     }
 
     fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
-        self.session.expr_planners()
+        &self.planners
     }
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {

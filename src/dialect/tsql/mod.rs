@@ -8,6 +8,7 @@
 //! logical plan, for all dialects at once. Nothing that writes gets through.
 
 mod convert;
+mod fetch;
 mod functions;
 mod grammar;
 mod report;

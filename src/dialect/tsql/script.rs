@@ -35,6 +35,7 @@ pub(super) fn tokens(
     tokens.retain(|t| !matches!(t.token, Token::Whitespace(_)));
     end_batches(&mut tokens)?;
     let limits = drop_hints(&mut tokens);
+    super::fetch::as_limits(&mut tokens);
     check_size(&tokens)?;
     Ok((tokens, limits))
 }
@@ -47,7 +48,7 @@ pub(super) fn word(token: &Token) -> Option<&Word> {
     }
 }
 
-fn is_word(token: Option<&TokenWithSpan>, text: &str) -> bool {
+pub(super) fn is_word(token: Option<&TokenWithSpan>, text: &str) -> bool {
     token.and_then(|t| word(&t.token)).is_some_and(|w| w.value.eq_ignore_ascii_case(text))
 }
 
