@@ -43,9 +43,8 @@ pub fn group_text(aggregate: Aggregate, by_key: impl Fn(&Expr) -> bool) -> Resul
         let example = format!("text of {}", field.name());
         examples.push(example_of(group.clone(), &input).alias(&example));
         // A group of all texts has no key, and shows none.
-        let key = Expr::Column(Column::from_name(
-            collation_key(group.clone()).schema_name().to_string(),
-        ));
+        let key =
+            Expr::Column(Column::from_name(collation_key(group.clone()).schema_name().to_string()));
         let text = when(key.is_not_null(), Expr::Column(Column::from_name(example))).end()?;
         shown.push(text.alias_qualified(relation.cloned(), field.name()));
     }
@@ -57,9 +56,9 @@ pub fn group_text(aggregate: Aggregate, by_key: impl Fn(&Expr) -> bool) -> Resul
             Ok(matches!(e, Expr::AggregateFunction(f) if f.func.name() == "grouping"))
         })?;
         let value = match grouping {
-            true => keyed(value.clone())?
-                .unalias()
-                .alias_qualified(relation.cloned(), field.name()),
+            true => {
+                keyed(value.clone())?.unalias().alias_qualified(relation.cloned(), field.name())
+            }
             false => value.clone(),
         };
         values.push(value);

@@ -22,6 +22,7 @@ mod scan;
 mod semantics;
 mod sql;
 mod sum;
+mod views;
 mod windowed;
 
 use std::sync::Arc;
@@ -39,8 +40,8 @@ use datafusion::sql::sqlparser::ast;
 use futures::TryStreamExt;
 
 pub use self::collation::key as collation_key;
-pub use self::failure::failure;
 use self::decorrelate::MORE_VALUES;
+pub use self::failure::failure;
 pub use self::limits::QueryLimits;
 pub use self::provider::SnapshotTable;
 

@@ -4,11 +4,13 @@
 mod aggregates;
 mod implicit;
 mod operators;
+mod recursion;
 mod typing;
 
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::catalog::MemTable;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::{Result, TableReference, plan_err};
 use datafusion::datasource::cte_worktable::CteWorkTable;
@@ -24,6 +26,7 @@ use datafusion::sql::planner::{NullOrdering, ParserOptions, SqlToRel};
 use datafusion::sql::sqlparser::ast;
 
 use super::provider::SnapshotTable;
+use super::views;
 use crate::store::Snapshot;
 
 /// The plan of a query whose names are canonical.
@@ -45,7 +48,7 @@ pub fn plan(
     let statement = ast::Statement::Query(Box::new(query));
     let plan = SqlToRel::new_with_options(&provider, options)
         .statement_to_plan(DfStatement::Statement(Box::new(statement)))?;
-    typing::apply(plan)
+    typing::apply(recursion::apply(plan)?)
 }
 
 struct Tables<'a> {
@@ -57,6 +60,15 @@ struct Tables<'a> {
 
 impl ContextProvider for Tables<'_> {
     fn get_table_source(&self, name: TableReference) -> Result<Arc<dyn TableSource>> {
+        if let Some(view) =
+            name.schema().and_then(|s| self.snapshot.catalog().view(s, name.table()))
+        {
+            let rows = views::rows(view, self.snapshot)?;
+            return Ok(provider_as_source(Arc::new(MemTable::try_new(
+                rows.schema(),
+                vec![vec![rows]],
+            )?)));
+        }
         match self.snapshot.catalog().table_index(name.table()) {
             Some(index) => {
                 Ok(provider_as_source(Arc::new(SnapshotTable::new(self.snapshot.clone(), index))))
@@ -65,11 +77,7 @@ impl ContextProvider for Tables<'_> {
         }
     }
 
-    fn create_cte_work_table(
-        &self,
-        name: &str,
-        schema: SchemaRef,
-    ) -> Result<Arc<dyn TableSource>> {
+    fn create_cte_work_table(&self, name: &str, schema: SchemaRef) -> Result<Arc<dyn TableSource>> {
         Ok(provider_as_source(Arc::new(CteWorkTable::new(name, schema))))
     }
 

@@ -37,8 +37,7 @@ pub fn adapt(window: &mut WindowFunction, schema: &DFSchema) -> Result<()> {
     };
     let signature = Signature::any(1, Volatility::Immutable);
     let function = Windowed { moving, out, signature };
-    window.fun =
-        WindowFunctionDefinition::AggregateUDF(Arc::new(AggregateUDF::from(function)));
+    window.fun = WindowFunctionDefinition::AggregateUDF(Arc::new(AggregateUDF::from(function)));
     Ok(())
 }
 

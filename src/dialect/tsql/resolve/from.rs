@@ -9,6 +9,7 @@ use datafusion::sql::sqlparser::tokenizer::Location;
 use super::Resolver;
 use super::scope::{self, Columns, Source};
 use super::tables::is_table_function;
+use crate::catalog::views::View;
 use crate::dialect::tsql::report;
 use crate::error::Result;
 
@@ -98,7 +99,9 @@ impl Resolver<'_> {
                 *factor = table;
                 return Ok(vec![source]);
             }
-            TableFactor::UNNEST { alias, array_exprs, with_offset: false, with_ordinality, .. } => {
+            TableFactor::UNNEST {
+                alias, array_exprs, with_offset: false, with_ordinality, ..
+            } => {
                 let args: Vec<_> = array_exprs
                     .iter()
                     .map(|e| FunctionArg::Unnamed(FunctionArgExpr::Expr(e.clone())))
@@ -177,6 +180,16 @@ impl Resolver<'_> {
         }
     }
 
+    /// `sys.tables`, `INFORMATION_SCHEMA.COLUMNS`, `sysjob.sys.tables`.
+    fn system_view(&self, qualifiers: &[Ident], last: &Ident) -> Option<&View> {
+        let schema = match qualifiers {
+            [schema] => schema,
+            [database, schema] if scope::same(&database.value, DATABASE) => schema,
+            _ => return None,
+        };
+        self.catalog.view(&schema.value, &last.value)
+    }
+
     /// A name as a common table expression or a table of the catalog; the name
     /// becomes the exact one.
     fn named_table(&self, name: &mut ObjectName) -> Result<Source> {
@@ -190,10 +203,7 @@ impl Resolver<'_> {
             let what = format!("the temporary table '{}'", last.value);
             return Err(report::unsupported(what, location));
         }
-        let rename = |exact: &str| {
-            let ident = Ident { value: exact.to_owned(), quote_style: None, span: last.span };
-            ObjectName(vec![ObjectNamePart::Identifier(ident)])
-        };
+        let rename = |exact: &str| ObjectName(vec![part(exact, last)]);
         if qualifiers.is_empty()
             && let Some(cte) = self
                 .ctes
@@ -203,6 +213,12 @@ impl Resolver<'_> {
         {
             *name = rename(cte.name.as_deref().expect("found by its name"));
             return Ok(cte.clone());
+        }
+        if let Some(view) = self.system_view(qualifiers, last) {
+            *name = ObjectName(vec![part(view.schema, last), part(view.name(), last)]);
+            let columns = Columns::Table(view.table.clone());
+            let name = Some(view.name().to_owned());
+            return Ok(Source { bare_table: true, ..Source::new(name, columns) });
         }
         check_qualifiers(qualifiers, name, location)?;
         let Some(table) = self.catalog.table(&last.value.to_lowercase()) else {
@@ -219,6 +235,12 @@ impl Resolver<'_> {
         let columns = Columns::Table(table.clone());
         Ok(Source { bare_table: true, ..Source::new(Some(table.logical_name.clone()), columns) })
     }
+}
+
+/// A part of a name, at the place of `at`.
+fn part(exact: &str, at: &Ident) -> ObjectNamePart {
+    let ident = Ident { value: exact.to_owned(), quote_style: None, span: at.span };
+    ObjectNamePart::Identifier(ident)
 }
 
 /// `dbo.`, `public.`, `sysjob.dbo.`, `sysjob..`.
