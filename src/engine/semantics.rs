@@ -35,7 +35,9 @@ use datafusion::logical_expr::{
 use super::average::WholeAverage;
 use super::collation::{collation_key, like};
 use super::functions::table_name;
+use super::grouping_sets;
 use super::sum::WholeSum;
+use super::windowed;
 use crate::catalog::{entity_code_or_none, is_entity_name, is_label};
 use crate::value::{Value, parse_guid};
 
@@ -138,6 +140,7 @@ fn rewrite_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
                     *text = collation_key(text.clone());
                 }
             }
+            windowed::adapt(&mut window, schema)?;
             Transformed::yes(Expr::WindowFunction(window))
         }
         Expr::InSubquery(test) => Transformed::yes(in_subquery(test, schema)?),
@@ -322,9 +325,10 @@ fn group_text(aggregate: Aggregate) -> Result<LogicalPlan> {
     // Labels are equal only when they are the same.
     let label = |e: &Expr| e.to_field(&input).is_ok_and(|(_, field)| is_label(&field));
     let grouped = |e: &Expr| is_text(e, &input) && !label(e);
-    if !aggregate.group_expr.iter().any(grouped)
-        || aggregate.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_)))
-    {
+    if aggregate.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_))) {
+        return grouping_sets::group_text(aggregate, grouped);
+    }
+    if !aggregate.group_expr.iter().any(grouped) {
         return Ok(LogicalPlan::Aggregate(aggregate));
     }
     let mut groups = Vec::new();
@@ -356,7 +360,7 @@ fn group_text(aggregate: Aggregate) -> Result<LogicalPlan> {
 
 /// The text of a group: that of the row created first, where rows have such a
 /// time, and the least one by bytes otherwise.
-fn example_of(text: Expr, input: &DFSchema) -> Expr {
+pub(super) fn example_of(text: Expr, input: &DFSchema) -> Expr {
     let relation: Option<TableReference> = match &text {
         Expr::Column(column) => column.relation.clone(),
         _ => None,

@@ -12,6 +12,7 @@
 //! logical plan, for all dialects at once. Nothing that writes gets through.
 
 mod convert;
+mod fetch;
 mod flow;
 mod functions;
 mod grammar;

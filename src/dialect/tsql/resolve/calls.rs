@@ -46,12 +46,15 @@ impl Resolver<'_> {
             date_part(function, &written, location)?;
         }
         let aggregate = self.check_call(function, &name, location)?;
-        if aggregate {
-            self.scope().in_aggregate = true;
+        if let Some(scope) = self.scopes.last_mut() {
+            scope.in_aggregate |= aggregate;
+            scope.in_window |= function.over.is_some();
         }
+        let windowed = function.over.is_some();
         let resolved = self.arguments(function, location);
-        if aggregate {
-            self.scope().in_aggregate = false;
+        if let Some(scope) = self.scopes.last_mut() {
+            scope.in_aggregate &= !aggregate;
+            scope.in_window &= !windowed;
         }
         resolved?;
         rename(&mut function.name, &name);

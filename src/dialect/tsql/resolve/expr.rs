@@ -167,6 +167,7 @@ impl Resolver<'_> {
                 functions::substring(expr);
                 Ok(())
             }
+            Expr::Array(array) => array.elem.iter_mut().try_for_each(|e| self.text_of(e)),
             Expr::GroupingSets(sets) | Expr::Cube(sets) | Expr::Rollup(sets) => {
                 sets.iter_mut().flatten().try_for_each(|e| self.expr(e))
             }

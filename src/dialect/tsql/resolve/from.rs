@@ -217,8 +217,8 @@ impl Resolver<'_> {
         if let Some(view) = self.system_view(qualifiers, last) {
             *name = ObjectName(vec![part(view.schema, last), part(view.name(), last)]);
             let columns = Columns::Table(view.table.clone());
-            let source = Source::new(Some(view.name().to_owned()), columns);
-            return Ok(Source { bare_table: true, ..source });
+            let name = Some(view.name().to_owned());
+            return Ok(Source { bare_table: true, ..Source::new(name, columns) });
         }
         check_qualifiers(qualifiers, name, location)?;
         let Some(table) = self.catalog.table(&last.value.to_lowercase()) else {

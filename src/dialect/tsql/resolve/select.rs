@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::expr::holds;
-use super::scope::{Clause, Holds, Output, Scope, Source};
+use super::scope::{Clause, Holds, Output, Scope, Source, same};
 use super::{Resolver, foreign_clause};
 use crate::dialect::tsql::report;
 use crate::error::Result;
@@ -143,6 +143,9 @@ impl Resolver<'_> {
         let text_as_written = if column { String::new() } else { heading(&expr) };
         let written_name = match &expr {
             Expr::Identifier(ident) => ident.value.clone(),
+            Expr::CompoundIdentifier(parts) => {
+                parts.last().map(|name| name.value.clone()).unwrap_or_default()
+            }
             _ => String::new(),
         };
         self.expr(&mut expr)?;
@@ -153,9 +156,13 @@ impl Resolver<'_> {
                     return Err(report::unsupported(expr.to_string(), self.location));
                 };
                 let (source, name) = (source.value.clone(), name.clone());
-                // A column of an outer query is no column of this one.
-                if self.scope().source(&source, false).is_none() {
+                // A column of an outer query is no column of this one, and one
+                // that is found by another name is shown under that.
+                let outer = self.scope().source(&source, false).is_none();
+                if outer {
                     list.push_alias(expr, name, holds, false);
+                } else if !same(&name.value, &written_name) {
+                    list.push_alias(expr, Ident::new(written_name), holds, false);
                 } else {
                     list.push_column(expr, Some(&source), &name, holds);
                 }
