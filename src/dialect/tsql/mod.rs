@@ -9,6 +9,7 @@
 
 mod convert;
 mod functions;
+mod parse_call;
 mod report;
 mod resolve;
 mod script;

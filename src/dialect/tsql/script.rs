@@ -8,7 +8,7 @@ use datafusion::sql::sqlparser::dialect::Dialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Word};
 
-use super::report;
+use super::{parse_call, report};
 use crate::error::{Error, ErrorKind, Result, codes};
 
 /// Operators in one statement. Each may deepen the expression tree by one, and
@@ -26,6 +26,7 @@ pub(super) fn tokens(text: &str, dialect: &dyn Dialect) -> Result<Vec<TokenWithS
         report::syntax(message, e.location)
     })?;
     tokens.retain(|t| !matches!(t.token, Token::Whitespace(_)));
+    parse_call::rewrite(&mut tokens)?;
     end_batches(&mut tokens)?;
     drop_hints(&mut tokens);
     check_rollup(&tokens)?;
