@@ -100,7 +100,9 @@ impl Call {
             }
             _ => String::new(),
         };
-        let known = CULTURES.iter().find(|(_, names)| names.iter().any(|name| name.eq_ignore_ascii_case(&culture)));
+        let known = CULTURES
+            .iter()
+            .find(|(_, names)| names.iter().any(|name| name.eq_ignore_ascii_case(&culture)));
         let place = tokens[using].span;
         let Some((style, _)) = known else {
             let message = format!("The culture parameter '{culture}' is not supported (Msg 9818)");

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use datafusion::common::{DFSchema, Result, plan_err};
+use datafusion::common::{DFSchema, Result, ScalarValue, plan_err};
 use datafusion::functions_aggregate::count::count_udaf;
 use datafusion::functions_aggregate::first_last::first_value_udaf;
 use datafusion::logical_expr::expr::{AggregateFunction, NullTreatment};
+use datafusion::logical_expr::utils::COUNT_STAR_EXPANSION;
 use datafusion::logical_expr::{AggregateUDF, Cast, Expr, WindowFunctionDefinition};
 
 use super::implicit::{as_type, type_of};
@@ -67,6 +68,13 @@ fn numbers(
     schema: &DFSchema,
 ) -> Result<Option<Arc<AggregateUDF>>> {
     use SqlType as T;
+    if name == "count"
+        && let Some(Expr::Literal(one, _)) = args.first_mut()
+        && *one == ScalarValue::Int32(Some(1))
+    {
+        // `COUNT(*)` counts this, in all dialects.
+        *one = COUNT_STAR_EXPANSION;
+    }
     let Some(kind) = args.first().and_then(|arg| type_of(arg, schema)) else { return Ok(None) };
     let refused = |word: &str| {
         plan_err!("Operand data type {} is invalid for {word} operator (Msg 8117)", kind.name())
