@@ -52,7 +52,7 @@ pub fn typed(function: AggregateFunction, schema: &DFSchema) -> Result<Aggregate
 /// An aggregate over a window with T-SQL's types.
 pub fn typed_window(
     function: WindowFunctionDefinition,
-    args: &mut Vec<Expr>,
+    args: &mut [Expr],
     schema: &DFSchema,
 ) -> Result<WindowFunctionDefinition> {
     let WindowFunctionDefinition::AggregateUDF(func) = function else { return Ok(function) };
@@ -62,11 +62,7 @@ pub fn typed_window(
 
 /// Checks what an aggregate is given, and converts it where the engine would
 /// give another type; the function to take instead, if there is one.
-fn numbers(
-    name: &str,
-    args: &mut Vec<Expr>,
-    schema: &DFSchema,
-) -> Result<Option<Arc<AggregateUDF>>> {
+fn numbers(name: &str, args: &mut [Expr], schema: &DFSchema) -> Result<Option<Arc<AggregateUDF>>> {
     use SqlType as T;
     if name == "count"
         && let Some(Expr::Literal(one, _)) = args.first_mut()
