@@ -221,7 +221,20 @@ fn keys(array: &ArrayRef) -> Result<ArrayRef> {
         return Ok(array);
     }
     let mut keys = StringViewBuilder::with_capacity(texts.len());
-    texts.iter().for_each(|text| keys.append_option(text.map(key)));
+    // One buffer for all of them: a key of its own for each text costs most of the time.
+    let mut small = String::new();
+    for text in texts {
+        match text {
+            None => keys.append_null(),
+            Some(text) if text.is_ascii() => {
+                small.clear();
+                small.push_str(text.trim_end_matches(' '));
+                small.make_ascii_lowercase();
+                keys.append_value(&small);
+            }
+            Some(text) => keys.append_value(key(text)),
+        }
+    }
     Ok(Arc::new(keys.finish()))
 }
 

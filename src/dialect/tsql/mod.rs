@@ -16,6 +16,7 @@ mod fetch;
 mod flow;
 mod functions;
 mod grammar;
+mod parse_call;
 mod query;
 mod report;
 mod resolve;

@@ -56,6 +56,7 @@ pub(super) fn batches(text: &str, dialect: &dyn Dialect) -> Result<Vec<Batch>> {
         let mut tokens = tokens;
         compound_assignments(&mut tokens);
         end_statements(&mut tokens);
+        super::parse_call::rewrite(&mut tokens)?;
         super::fetch::as_limits(&mut tokens);
         let (tokens, options) = without_hints(tokens);
         check_size(&tokens)?;

@@ -8,9 +8,11 @@
 
 mod arguments;
 mod calendar;
+mod collate;
 mod convert;
 mod dates;
 mod decimals;
+mod extremes;
 mod fiscal;
 mod guid_order;
 mod isnull;
@@ -29,11 +31,14 @@ use std::sync::Arc;
 use chrono_tz::Tz;
 use datafusion::logical_expr::{Expr, ScalarUDF, lit};
 
+pub use self::collate::is_collation;
 pub use self::part::DatePart;
 pub use self::styles::is_style;
 pub use self::types::SqlType;
 
+pub(super) use self::collate::{collated_key, collated_pattern, collation_of};
 pub(super) use self::convert::{converted, literal_converted};
+pub(super) use self::extremes::extreme_text;
 pub(super) use self::guid_order::guid_order;
 pub(super) use self::operators::{Arithmetic, Operation};
 
@@ -74,6 +79,7 @@ pub(super) fn table_name(code: Expr) -> Expr {
 /// All functions, for registration in a session.
 pub fn all() -> Vec<Arc<ScalarUDF>> {
     let mut functions = vec![
+        ScalarUDF::new_from_impl(collate::Collate::new()),
         ScalarUDF::new_from_impl(convert::Convert::new()),
         ScalarUDF::new_from_impl(guid_order::GuidOrder::new()),
         ScalarUDF::new_from_impl(isnull::IsNull::new()),

@@ -11,7 +11,7 @@ use datafusion::sql::sqlparser::tokenizer::Location;
 use super::Resolver;
 use super::scope::{self, Found, Holds, Scope, Source};
 use crate::dialect::tsql::{convert, functions, report, server};
-use crate::engine::functions::SqlType;
+use crate::engine::functions::{SqlType, is_collation};
 use crate::error::Result;
 
 impl Resolver<'_> {
@@ -141,6 +141,7 @@ impl Resolver<'_> {
                 }
                 Ok(())
             }
+            Expr::Collate { .. } => self.collate(expr),
             Expr::Exists { subquery, .. } => self.subquery(subquery, false),
             Expr::Subquery(subquery) => self.subquery(subquery, true),
             Expr::AnyOp { left, right, .. } | Expr::AllOp { left, right, .. } => {
@@ -173,7 +174,6 @@ impl Resolver<'_> {
             }
             other => {
                 let what = match &*other {
-                    Expr::Collate { collation, .. } => format!("COLLATE {collation}"),
                     Expr::AtTimeZone { .. } => "AT TIME ZONE".to_owned(),
                     Expr::Tuple(_) => "a row of values".to_owned(),
                     other => format!("'{other}'"),
@@ -181,6 +181,24 @@ impl Resolver<'_> {
                 Err(report::unsupported(what, self.place_of(other)))
             }
         }
+    }
+
+    /// `text COLLATE name`.
+    fn collate(&mut self, expr: &mut Expr) -> Result<()> {
+        let Expr::Collate { expr: text, collation } = expr else { return Ok(()) };
+        self.text_of(text)?;
+        let name = collation.0.last().and_then(|part| part.as_ident());
+        let (name, place) = match name {
+            Some(name) => (name.value.clone(), report::start(name)),
+            None => (collation.to_string(), self.location),
+        };
+        if !is_collation(&name) {
+            let message = format!("Invalid collation '{name}' (Msg 448)");
+            return Err(report::invalid("42704", message, place));
+        }
+        let text = std::mem::replace(&mut **text, nothing());
+        *expr = functions::call("sql_collate", vec![text, functions::text(&name)]);
+        Ok(())
     }
 
     /// Resolves an expression of which a table's name is wanted, not its code.
