@@ -20,6 +20,7 @@ use datafusion::prelude::SessionContext;
 
 use super::lists;
 use super::metadata::{DATABASE, SCHEMA};
+use super::texts;
 use super::settings::{SERVER_VERSION, Settings};
 
 /// Registers what is the same for every session.
@@ -64,7 +65,7 @@ pub fn register(context: &SessionContext) {
     for name in PRIVILEGES {
         context.register_udf(constant(name, ScalarValue::Boolean(Some(true))));
     }
-    for function in lists::functions() {
+    for function in lists::functions().into_iter().chain(texts::functions()) {
         context.register_udf(function);
     }
 }
@@ -142,7 +143,8 @@ struct CurrentSetting {
 impl CurrentSetting {
     fn new(settings: &Settings) -> Self {
         let either = vec![TypeSignature::Any(1), TypeSignature::Any(2)];
-        let signature = Signature::one_of(either, Volatility::Stable);
+        // Of one statement: arguments of table functions have to be constant.
+        let signature = Signature::one_of(either, Volatility::Immutable);
         Self { values: settings.all().clone(), signature }
     }
 }

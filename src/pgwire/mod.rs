@@ -23,6 +23,7 @@ mod scan;
 mod session;
 mod settings;
 mod startup;
+mod texts;
 #[cfg(test)]
 mod tests;
 

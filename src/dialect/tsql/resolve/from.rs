@@ -226,6 +226,10 @@ impl Resolver<'_> {
                 bare_table: true,
             });
         }
+        if qualifiers.last().is_some_and(|schema| is_view_schema(schema)) {
+            let message = format!("Invalid object name '{name}' (Msg 208)");
+            return Err(report::unknown_table(message, location));
+        }
         check_qualifiers(qualifiers, name, location)?;
         let Some(table) = self.catalog.table(&last.value.to_lowercase()) else {
             if self.open_ctes.iter().any(|open| scope::same(open, &last.value)) {
@@ -248,6 +252,11 @@ impl Resolver<'_> {
             bare_table: true,
         })
     }
+}
+
+/// Schemas of catalog views, which hold nothing else.
+fn is_view_schema(schema: &Ident) -> bool {
+    ["sys", "INFORMATION_SCHEMA"].iter().any(|name| scope::same(name, &schema.value))
 }
 
 /// A part of a name, at the place of `at`.
@@ -283,7 +292,7 @@ pub(super) fn check_qualifiers(
             location,
         ));
     }
-    if schema.value.is_empty() || SCHEMAS.iter().any(|s| scope::same(s, &schema.value)) {
+    if schema.value.is_empty() || is_view_schema(schema) || SCHEMAS.iter().any(|s| scope::same(s, &schema.value)) {
         return Ok(());
     }
     let message = format!(
