@@ -53,6 +53,13 @@ pub fn register(context: &SessionContext) {
         ("pg_size_pretty", null()),
         ("pg_database_size", ScalarValue::Int64(None)),
         ("pg_table_size", ScalarValue::Int64(None)),
+        ("pg_relation_size", ScalarValue::Int64(None)),
+        ("pg_total_relation_size", ScalarValue::Int64(None)),
+        ("pg_stat_get_numscans", ScalarValue::Int64(Some(0))),
+        ("pg_relation_is_publishable", ScalarValue::Boolean(Some(false))),
+        ("pg_get_statisticsobjdef_columns", null()),
+        ("pg_get_partkeydef", null()),
+        ("pg_encoding_to_char", text("UTF8")),
         ("pg_indexes_size", ScalarValue::Int64(None)),
         ("inet_server_addr", null()),
         ("inet_client_addr", null()),
@@ -84,7 +91,6 @@ const PRIVILEGES: &[&str] = &[
     "has_tablespace_privilege",
     "has_type_privilege",
     "pg_has_role",
-    "pg_table_is_visible",
 ];
 
 /// Registers what depends on the session.

@@ -130,6 +130,7 @@ impl<F: Fn(&str) -> bool> VisitorMut for Rewrite<F> {
             select.projection.iter_mut().for_each(subqueries::counted);
         }
         columns::unique_columns(&mut query.body);
+        columns::sorted(query);
         ControlFlow::Continue(())
     }
 }

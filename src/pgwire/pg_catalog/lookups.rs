@@ -1,12 +1,12 @@
 //! Functions that answer from the catalogs: names behind numbers, numbers behind
 //! names, definitions and comments.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, Int32Array, Int64Array, ListBuilder, RecordBatch, StringArray,
+    Array, ArrayRef, AsArray, BooleanArray, Int32Array, Int64Array, ListBuilder, RecordBatch, StringArray,
     StringBuilder,
 };
 use datafusion::arrow::compute::cast;
@@ -68,6 +68,11 @@ impl Lookups {
         ] {
             functions.push(texts_of(name, texts, second));
         }
+        let hidden = relations.system.iter().filter(|r| r.schema == "information_schema");
+        functions.push(ScalarUDF::from(Visible {
+            hidden: Shared(Arc::new(hidden.map(|r| r.oid.into()).collect())),
+            signature: any(),
+        }));
         functions.push(ScalarUDF::from(KeyColumns {
             names: Shared(Arc::new(relations.column_names())),
             signature: any(),
@@ -406,5 +411,35 @@ impl ScalarUDFImpl for KeyColumns {
             }
         }
         Ok(ColumnarValue::Array(Arc::new(names.finish())))
+    }
+}
+
+/// `pg_table_is_visible(oid)`: whether a relation is found without its schema.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Visible {
+    hidden: Shared<HashSet<i64>>,
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for Visible {
+    fn name(&self) -> &str {
+        "pg_table_is_visible"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Boolean)
+    }
+
+    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let arrays = ColumnarValue::values_to_arrays(&arguments.args)?;
+        let Some(numbers) = whole(&arrays, 0)? else {
+            return Ok(ColumnarValue::Scalar(ScalarValue::Boolean(None)));
+        };
+        let visible = numbers.iter().map(|n| n.map(|n| !self.hidden.0.contains(&n)));
+        Ok(ColumnarValue::Array(Arc::new(visible.collect::<BooleanArray>())))
     }
 }

@@ -1,9 +1,13 @@
 //! The columns of an answer: their names, and numbers of objects as names.
 
 use std::collections::HashSet;
+use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{Expr, Ident, SelectItem, SetExpr};
+use datafusion::sql::sqlparser::ast::{
+    Expr, Ident, OrderByKind, Query, SelectItem, SetExpr, visit_expressions,
+};
 
+use super::from;
 use super::{UNIQUE, as_text, names_function, numbered, type_name};
 
 /// PostgreSQL lets columns of one answer have the same name, DataFusion does not.
@@ -63,6 +67,51 @@ fn shown_name(expr: &Expr) -> String {
         Expr::Exists { .. } => "exists".to_owned(),
         _ => "?column?".to_owned(),
     }
+}
+
+/// Sorts by sub-queries as by further columns, which the query around leaves out:
+/// DataFusion has sub-queries in select lists, but not in sorts.
+pub fn sorted(query: &mut Query) {
+    let SetExpr::Select(select) = query.body.as_mut() else { return };
+    let Some(order_by) = &mut query.order_by else { return };
+    let OrderByKind::Expressions(keys) = &mut order_by.kind else { return };
+    let visible: Option<Vec<String>> = select.projection.iter().map(output_name).collect();
+    let Some(visible) = visible else { return };
+    let mut further = Vec::new();
+    for (at, key) in keys.iter_mut().enumerate().filter(|(_, key)| has_query(&key.expr)) {
+        let alias = Ident::with_quote('"', format!("sort{UNIQUE}{at}"));
+        let expr = std::mem::replace(&mut key.expr, Expr::Identifier(alias.clone()));
+        further.push(SelectItem::ExprWithAlias { expr, alias });
+    }
+    if further.is_empty() {
+        return;
+    }
+    select.projection.extend(further);
+    let names: Vec<String> =
+        visible.iter().map(|name| Ident::with_quote('"', name.clone()).to_string()).collect();
+    let outer = from::query(&format!("SELECT {} FROM ({}) AS ordered", names.join(", "), query.body));
+    if let Some(outer) = outer {
+        query.body = outer.body;
+    }
+}
+
+fn output_name(item: &SelectItem) -> Option<String> {
+    match item {
+        SelectItem::ExprWithAlias { alias, .. } => Some(alias.value.clone()),
+        SelectItem::UnnamedExpr(Expr::Identifier(name)) => Some(name.value.clone()),
+        SelectItem::UnnamedExpr(Expr::CompoundIdentifier(names)) => {
+            names.last().map(|name| name.value.clone())
+        }
+        _ => None,
+    }
+}
+
+fn has_query(expr: &Expr) -> bool {
+    visit_expressions(expr, |expr: &Expr| match expr {
+        Expr::InSubquery { .. } | Expr::Subquery(_) | Expr::Exists { .. } => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    })
+    .is_break()
 }
 
 /// Numbers of objects that are shown are shown as names.

@@ -64,7 +64,7 @@ fn unnested(table: &TableFactor, list: &TableFactor) -> Option<TableFactor> {
 }
 
 /// The query of a text made of parts of a parsed one.
-fn query(text: &str) -> Option<Box<Query>> {
+pub fn query(text: &str) -> Option<Box<Query>> {
     match Parser::parse_sql(&PostgreSqlDialect {}, text).ok()?.pop()? {
         Statement::Query(query) if matches!(*query.body, SetExpr::Select(_)) => Some(query),
         _ => None,
