@@ -23,9 +23,9 @@ mod scan;
 mod session;
 mod settings;
 mod startup;
-mod texts;
 #[cfg(test)]
 mod tests;
+mod texts;
 
 use std::future::Future;
 use std::io;

@@ -75,7 +75,10 @@ impl<F> Rewrite<F> {
             table.last().is_none_or(|table| table.value.eq_ignore_ascii_case(alias))
         };
         let inner_first = self.tables.iter().rev();
-        inner_first.flat_map(|tables| tables.iter().find(is_it)).map(|(_, name)| name.as_str()).next()
+        inner_first
+            .flat_map(|tables| tables.iter().find(is_it))
+            .map(|(_, name)| name.as_str())
+            .next()
     }
 }
 
@@ -97,7 +100,8 @@ impl<F: Fn(&str) -> bool> VisitorMut for Rewrite<F> {
             from::functions(select);
             for factor in factors(select) {
                 if let TableFactor::Table { name, alias, .. } = factor {
-                    let relation = name.0.last().and_then(|n| n.as_ident()).map(|n| n.value.clone());
+                    let relation =
+                        name.0.last().and_then(|n| n.as_ident()).map(|n| n.value.clone());
                     let relation = relation.unwrap_or_default();
                     let alias = alias.as_ref().map(|a| a.name.value.clone());
                     tables.push((alias.unwrap_or_else(|| relation.clone()), relation));
@@ -207,15 +211,9 @@ fn cast(operand: &mut Box<Expr>, data_type: &mut DataType, kind: &CastKind) -> O
             DataType::Text
         }
         "cardinal_number" => DataType::Int(None),
-        "int2vector" => {
-            list_of(DataType::Int2(None))
-        }
-        "oidvector" => {
-            list_of(DataType::Int4(None))
-        }
-        "name[]" | "char[]" | "aclitem[]" => {
-            list_of(DataType::Text)
-        }
+        "int2vector" => list_of(DataType::Int2(None)),
+        "oidvector" => list_of(DataType::Int4(None)),
+        "name[]" | "char[]" | "aclitem[]" => list_of(DataType::Text),
         _ => return None,
     };
     *data_type = known;

@@ -59,7 +59,8 @@ async fn every_panel_has_an_answer() {
             // Each hour's failed jobs, and so on: the first one begins at ten.
             assert!((rows[0].get::<_, f64>(0) - 1_777_629_600.0).abs() < 1e-6, "{title}");
         }
-        let filled = ["Jobs created by status", "Jobs by state and status", "Suspended jobs by name"];
+        let filled =
+            ["Jobs created by status", "Jobs by state and status", "Suspended jobs by name"];
         assert!(!rows.is_empty() || !filled.contains(&title), "{title}");
     }
     drop(client);

@@ -103,7 +103,10 @@ const TYPED: &[(&[&str], &str)] = &[
     (&["-c", "\\d"], "public|asyncoperation|table|"),
     (&["-c", "\\d team"], "\"team_pkey\" PRIMARY KEY, btree (teamid)"),
     (&["-c", "\\d team"], "Foreign-key constraints:"),
-    (&["-c", "\\d+ asyncoperation"], "asyncoperationid|uuid||not null||plain|||Primary key of the job row"),
+    (
+        &["-c", "\\d+ asyncoperation"],
+        "asyncoperationid|uuid||not null||plain|||Primary key of the job row",
+    ),
     (&["-c", "\\d asyncoperation"], "name|character varying(256)|||"),
     (&["-c", "\\dt+ asyncoperation"], "|System Job"),
     (&["-c", "\\di team_pkey"], "public|team_pkey|index|"),
@@ -119,7 +122,10 @@ const TYPED: &[(&[&str], &str)] = &[
     (&["-c", "\\dm"], ""),
     (&["-c", "\\ds"], ""),
     (&["-c", "SELECT asyncoperationid, name FROM asyncoperation \\gdesc"], ""),
-    (&["-c", "\\copy (SELECT name FROM asyncoperation ORDER BY createdon LIMIT 2) TO STDOUT"], "job 0\njob 1"),
+    (
+        &["-c", "\\copy (SELECT name FROM asyncoperation ORDER BY createdon LIMIT 2) TO STDOUT"],
+        "job 0\njob 1",
+    ),
     (&["-v", "FETCH_COUNT=1000", "-c", "SELECT name FROM asyncoperation"], "\njob 99999\n"),
 ];
 
@@ -206,7 +212,9 @@ async fn tokio_postgres() {
     let error = client.query("SELECT * FROM nosuch", &[]).await.expect_err("no such table");
     assert_eq!(error.code().map(|code| code.code()), Some("42P01"));
     let one = client.simple_query("SELECT 1").await.expect("goes on");
-    assert!(one.iter().any(|m| matches!(m, SimpleQueryMessage::Row(row) if row.get(0) == Some("1"))));
+    assert!(
+        one.iter().any(|m| matches!(m, SimpleQueryMessage::Row(row) if row.get(0) == Some("1")))
+    );
     drop(client);
     assert_eq!(service.terminate(), Some(0));
 }

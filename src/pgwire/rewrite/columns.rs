@@ -53,7 +53,9 @@ pub fn unique_columns(body: &mut SetExpr) {
 fn shown_name(expr: &Expr) -> String {
     match expr {
         Expr::Identifier(name) => name.value.clone(),
-        Expr::CompoundIdentifier(names) => names.last().map(|n| n.value.clone()).unwrap_or_default(),
+        Expr::CompoundIdentifier(names) => {
+            names.last().map(|n| n.value.clone()).unwrap_or_default()
+        }
         Expr::Function(function) => match function.name.0.last().and_then(|n| n.as_ident()) {
             Some(name) => name.value.to_lowercase(),
             None => "?column?".to_owned(),
@@ -89,7 +91,8 @@ pub fn sorted(query: &mut Query) {
     select.projection.extend(further);
     let names: Vec<String> =
         visible.iter().map(|name| Ident::with_quote('"', name.clone()).to_string()).collect();
-    let outer = from::query(&format!("SELECT {} FROM ({}) AS ordered", names.join(", "), query.body));
+    let outer =
+        from::query(&format!("SELECT {} FROM ({}) AS ordered", names.join(", "), query.body));
     if let Some(outer) = outer {
         query.body = outer.body;
     }
@@ -144,4 +147,3 @@ pub fn shown(body: &mut SetExpr) {
         _ => {}
     }
 }
-

@@ -42,8 +42,7 @@ fn function(factor: &mut TableFactor) {
         let text = format!("SELECT {last}({}) AS {column}", arguments.join(", "));
         if let Some(query) = query(&text) {
             let alias = Some(alias.clone());
-            *factor =
-                TableFactor::Derived { lateral: false, subquery: query, alias, sample: None };
+            *factor = TableFactor::Derived { lateral: false, subquery: query, alias, sample: None };
         }
     }
 }

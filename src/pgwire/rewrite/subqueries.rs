@@ -73,8 +73,20 @@ pub fn counted(item: &mut SelectItem) {
 }
 
 const AGGREGATES: &[&str] = &[
-    "count", "min", "max", "sum", "avg", "array_agg", "string_agg", "bool_and", "bool_or", "every",
-    "json_agg", "jsonb_agg", "json_object_agg", "first_value",
+    "count",
+    "min",
+    "max",
+    "sum",
+    "avg",
+    "array_agg",
+    "string_agg",
+    "bool_and",
+    "bool_or",
+    "every",
+    "json_agg",
+    "jsonb_agg",
+    "json_object_agg",
+    "first_value",
 ];
 
 /// A sub-query for one value that depends on the row outside: DataFusion plans it
@@ -172,4 +184,3 @@ fn reads_list(select: &Select) -> bool {
         _ => false,
     })
 }
-

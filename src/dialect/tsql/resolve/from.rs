@@ -99,7 +99,9 @@ impl Resolver<'_> {
                 *factor = table;
                 return Ok(vec![source]);
             }
-            TableFactor::UNNEST { alias, array_exprs, with_offset: false, with_ordinality, .. } => {
+            TableFactor::UNNEST {
+                alias, array_exprs, with_offset: false, with_ordinality, ..
+            } => {
                 let args: Vec<_> = array_exprs
                     .iter()
                     .map(|e| FunctionArg::Unnamed(FunctionArgExpr::Expr(e.clone())))
@@ -214,11 +216,9 @@ impl Resolver<'_> {
         }
         if let Some(view) = self.system_view(qualifiers, last) {
             *name = ObjectName(vec![part(view.schema, last), part(view.name(), last)]);
-            return Ok(Source {
-                name: Some(view.name().to_owned()),
-                columns: Columns::Table(view.table.clone()),
-                bare_table: true,
-            });
+            let columns = Columns::Table(view.table.clone());
+            let name = Some(view.name().to_owned());
+            return Ok(Source { bare_table: true, ..Source::new(name, columns) });
         }
         if qualifiers.last().is_some_and(|schema| is_view_schema(schema)) {
             let message = format!("Invalid object name '{name}' (Msg 208)");
@@ -279,7 +279,10 @@ pub(super) fn check_qualifiers(
             location,
         ));
     }
-    if schema.value.is_empty() || is_view_schema(schema) || SCHEMAS.iter().any(|s| scope::same(s, &schema.value)) {
+    if schema.value.is_empty()
+        || is_view_schema(schema)
+        || SCHEMAS.iter().any(|s| scope::same(s, &schema.value))
+    {
         return Ok(());
     }
     let message = format!(
