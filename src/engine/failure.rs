@@ -26,7 +26,11 @@ pub fn failure(e: Failure) -> Error {
             _ => invalid("42601"),
         },
         DataFusionError::External(own) if own.is::<Error>() => match own.downcast_ref::<Error>() {
-            Some(own) => Error::new(own.kind, own.code, own.message.clone()),
+            Some(own) => {
+                let mut error = Error::new(own.kind, own.code, own.message.clone());
+                error.sqlstate = own.sqlstate;
+                error
+            }
             None => Error::internal(text),
         },
         DataFusionError::NotImplemented(what) => Error::unsupported(what.clone()).sqlstate("0A000"),

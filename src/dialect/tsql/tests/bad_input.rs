@@ -146,8 +146,8 @@ fn wrong_types_are_named_as_sql_calls_them() {
         ("SUM(name)", "The function 'sum' does not take the type nvarchar (Msg 8116)"),
         ("AVG(createdon)", "The function 'avg' does not take the type datetime (Msg 8116)"),
         (
-            "UPPER(ownerid)",
-            "The function 'upper' does not take the type uniqueidentifier (Msg 8116)",
+            "initcap(ownerid)",
+            "The function 'initcap' does not take the type uniqueidentifier (Msg 8116)",
         ),
         (
             "CAST(createdon AS uniqueidentifier)",
