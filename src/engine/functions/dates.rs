@@ -139,7 +139,6 @@ fn unsupported(part: DatePart, function: &str) -> DataFusionError {
 }
 
 /// Boundaries between two times; `None` where that is beyond a `bigint`.
-#[expect(clippy::type_complexity, reason = "a function of the row")]
 fn difference(call: &Call) -> Result<impl Fn(usize) -> Option<Option<i64>> + use<>> {
     let part = call.part()?;
     if matches!(part, DatePart::IsoWeek | DatePart::TzOffset) {

@@ -66,7 +66,7 @@ fn grouped(number: &Decimals, decimals: usize, culture: &Culture) -> String {
     let mut text = String::new();
     for (i, digit) in whole.chars().enumerate() {
         let left = whole.len() - i;
-        if i > 0 && left % 3 == 0 {
+        if i > 0 && left.is_multiple_of(3) {
             text.push_str(culture.group);
         }
         text.push(digit);

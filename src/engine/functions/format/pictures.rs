@@ -153,7 +153,7 @@ impl<'p> Picture<'p> {
             for (i, digit) in whole.iter().enumerate().take(to).skip(from) {
                 text.push(*digit);
                 let left = whole.len() - i - 1;
-                if self.groups && left > 0 && left % 3 == 0 {
+                if self.groups && left > 0 && left.is_multiple_of(3) {
                     text.push_str(culture.group);
                 }
             }
