@@ -147,18 +147,38 @@ impl Resolver<'_> {
             Expr::AnyOp { left, right, .. } | Expr::AllOp { left, right, .. } => {
                 self.boxed(&mut [left, right])
             }
-            Expr::Extract { expr, .. } => self.expr(expr),
-            Expr::Ceil { expr, field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime) }
-            | Expr::Floor {
-                expr,
+            Expr::Extract { expr: inner, .. }
+            | Expr::Ceil {
+                expr: inner,
                 field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime),
-            } => self.expr(expr),
+            }
+            | Expr::Floor {
+                expr: inner,
+                field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime),
+            } => {
+                self.expr(inner)?;
+                functions::spelled_out(expr);
+                Ok(())
+            }
+            Expr::AtTimeZone { timestamp, time_zone } => {
+                self.boxed(&mut [timestamp, time_zone])?;
+                functions::spelled_out(expr);
+                Ok(())
+            }
+            Expr::Overlay { expr: inner, overlay_what, overlay_from, overlay_for } => {
+                self.boxed(&mut [inner, overlay_what, overlay_from])?;
+                overlay_for.iter_mut().try_for_each(|e| self.expr(e))?;
+                functions::spelled_out(expr);
+                Ok(())
+            }
             Expr::Position { expr, r#in } => self.boxed(&mut [expr, r#in]),
-            Expr::Trim { trim_what, expr, trim_characters: None, .. } => {
+            Expr::Trim { trim_what, expr: inner, trim_characters: None, .. } => {
                 if let Some(what) = trim_what {
                     self.text_of(what)?;
                 }
-                self.text_of(expr)
+                self.text_of(inner)?;
+                functions::trim(expr);
+                Ok(())
             }
             Expr::Substring { expr: inner, substring_from, substring_for, .. } => {
                 self.text_of(inner)?;
@@ -174,7 +194,6 @@ impl Resolver<'_> {
             }
             other => {
                 let what = match &*other {
-                    Expr::AtTimeZone { .. } => "AT TIME ZONE".to_owned(),
                     Expr::Tuple(_) => "a row of values".to_owned(),
                     other => format!("'{other}'"),
                 };
@@ -403,7 +422,6 @@ pub(super) fn holds(expr: &Expr, scopes: &[Scope]) -> Holds {
         Expr::Value(value) => text(matches!(value.value, Value::SingleQuotedString(_))),
         Expr::BinaryOp { op, .. } => text(*op == BinaryOperator::StringConcat),
         Expr::Cast { data_type, .. } => text(convert::is_text_type(data_type)),
-        Expr::Trim { .. } => Holds::Text,
         Expr::Function(function) => text(functions::returns_text(function)),
         Expr::Case { conditions, .. } => {
             conditions.first().map_or(Holds::Other, |when| holds(&when.result, scopes))
