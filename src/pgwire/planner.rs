@@ -15,21 +15,50 @@ use datafusion::sql::sqlparser::ast;
 use pgwire::api::Type;
 use pgwire::error::{PgWireError, PgWireResult};
 
+use super::arrays::as_lists;
 use super::command::Command;
-use super::error::{from_datafusion, plain, state, to_wire};
+use super::copy::{self, Copy, Source};
+use super::cursor::{Declaration, Fetch};
+use super::encode::Batches;
+use super::error::{from_datafusion, plain, state, to_wire, without_position};
+use super::interrupt::{apart, aside};
 use super::metadata::{Metadata, named_columns, only_reads};
+use super::outer::Outer;
 use super::params::Parameters;
 use super::route::{Route, route};
 use super::scan;
 use super::session::Session;
+use super::settings::Settings;
 use crate::dialect::tsql;
 use crate::error::{Error, Result};
 use crate::service::Service;
+use crate::store::Snapshot;
 
 /// A statement that was understood.
 pub enum Work {
     Session(Command),
-    Query(Query),
+    Query(Arc<Query>),
+    /// The rows of a query as `COPY` sends them.
+    Copy {
+        query: Arc<Query>,
+        options: copy::Options,
+    },
+    Declare {
+        declaration: Declaration,
+        query: Arc<Query>,
+    },
+    Fetch(Fetch),
+    /// `PREPARE`; the text of the statement stands where it stood in the request.
+    Prepare {
+        name: String,
+        types: Vec<Option<Type>>,
+        text: String,
+    },
+    /// `EXECUTE`; a query for the arguments.
+    Execute {
+        name: String,
+        arguments: Option<Arc<Query>>,
+    },
     /// Refused when its turn comes; what stands before it is done first.
     Refused(PgWireError),
 }
@@ -62,7 +91,7 @@ impl Query {
 /// A query in progress.
 pub struct Running {
     pub schema: SchemaRef,
-    pub batches: SendableRecordBatchStream,
+    pub batches: Batches,
 }
 
 /// Parses and plans for all connections of a server.
@@ -95,10 +124,11 @@ impl Planner {
             }
             match route {
                 Ok(Route::Session(command)) => work.push(Work::Session(command)),
+                Ok(Route::Outer(outer)) => work.push(self.outer(outer, text)?),
                 Ok(Route::Catalog | Route::Tsql) => {
                     let parsed = self.metadata.parse(&text[start..end]);
                     let parsed = parsed.map_err(|e| to_wire(&from_datafusion(e), text))?;
-                    work.extend(parsed.map(|s| Work::Query(Query::Catalog(Box::new(s)))));
+                    work.extend(parsed.map(|s| Work::Query(Arc::new(Query::Catalog(Box::new(s))))));
                 }
                 Err(refused) => work.push(Work::Refused(refused)),
             }
@@ -116,90 +146,139 @@ impl Planner {
         end: usize,
         work: &mut Vec<Work>,
     ) -> PgWireResult<()> {
-        // What stands before is blanked, so that places are those of the whole text.
-        let blank = |c: char| if c == '\n' { '\n' } else { ' ' };
-        let padded: String =
-            text[..start].chars().map(blank).chain(text[start..end].chars()).collect();
+        let padded = scan::only(text, start, end);
         let parsed = tsql::parse(&padded, self.service.store.catalog());
         for statement in parsed.map_err(|e| to_wire(&e, text))? {
             work.push(match statement {
                 tsql::Statement::Begin => Work::Session(Command::Begin),
-                tsql::Statement::Commit => Work::Session(Command::Commit),
-                tsql::Statement::Rollback => Work::Session(Command::Rollback),
+                tsql::Statement::Commit => Work::Session(Command::Commit { chain: false }),
+                tsql::Statement::Rollback => Work::Session(Command::Rollback { chain: false }),
                 tsql::Statement::Set { .. } | tsql::Statement::Use => {
                     Work::Session(Command::Accepted("SET"))
                 }
                 tsql::Statement::Reset { command } => Work::Session(Command::Accepted(command)),
                 tsql::Statement::Show { name } => Work::Session(Command::Show(name)),
-                tsql::Statement::Query(query) => Work::Query(Query::Sql(query)),
+                tsql::Statement::Query(query) => Work::Query(Arc::new(Query::Sql(query))),
                 tsql::Statement::Explain { query, analyze, .. } => {
-                    Work::Query(Query::Explain { query, analyze })
+                    Work::Query(Arc::new(Query::Explain { query, analyze }))
                 }
             });
         }
         Ok(())
     }
 
+    /// A statement around another one.
+    fn outer(&self, outer: Outer, text: &str) -> PgWireResult<Work> {
+        Ok(match outer {
+            Outer::Copy(Copy { source: Source::Query(start, end), options }) => {
+                Work::Copy { query: self.query(&scan::only(text, start, end))?, options }
+            }
+            Outer::Copy(Copy { source: Source::Table(query), options }) => {
+                Work::Copy { query: self.query(&query).map_err(without_position)?, options }
+            }
+            Outer::Declare(declaration, start, end) => {
+                let query = self.query(&scan::only(text, start, end))?;
+                Work::Declare { declaration, query }
+            }
+            Outer::Fetch(fetch) => Work::Fetch(fetch),
+            Outer::Prepare { name, types, start, end } => {
+                Work::Prepare { name, types, text: scan::only(text, start, end) }
+            }
+            Outer::Execute { name, arguments: None } => Work::Execute { name, arguments: None },
+            Outer::Execute { name, arguments: Some((start, end)) } => {
+                let query = self.query(&format!("SELECT {}", &text[start..end]));
+                Work::Execute { name, arguments: Some(query.map_err(without_position)?) }
+            }
+        })
+    }
+
+    /// The query that another statement stands around.
+    fn query(&self, text: &str) -> PgWireResult<Arc<Query>> {
+        match single(self.parse(text)?)? {
+            Some(Work::Query(query)) => Ok(query),
+            _ => Err(plain(state::SYNTAX, "syntax error: a query is expected")),
+        }
+    }
+
     /// What a query answers with and what it asks for, without running it;
     /// `named` are the parameter types the client gave.
     pub async fn describe(
-        &self,
-        query: &Query,
+        self: &Arc<Self>,
+        query: &Arc<Query>,
         named: &[Option<Type>],
         session: &Session,
-        text: &str,
+        text: &Arc<str>,
     ) -> PgWireResult<(SchemaRef, Parameters)> {
-        let plan = self.plan(query, session, text).await?;
-        let parameters = Parameters::of(&plan, named)?;
-        Ok((self.columns(query, &plan).map_err(|e| to_wire(&e, text))?, parameters))
+        let (planner, query, text) = (self.clone(), query.clone(), text.clone());
+        let snapshot = session.view(&self.service.store);
+        let settings = session.settings.lock().clone();
+        let named = named.to_vec();
+        aside(move || async move {
+            let plan = planner.plan(&query, &snapshot, &settings, &text).await?;
+            let parameters = Parameters::of(&plan, &named)?;
+            Ok((planner.columns(&query, &plan).map_err(|e| to_wire(&e, &text))?, parameters))
+        })
+        .await
     }
 
-    /// Runs a query.
+    /// Runs a query; `columns` are those the client was told, if it was.
     pub async fn run(
-        &self,
-        query: &Query,
-        parameters: Option<&ParamValues>,
+        self: &Arc<Self>,
+        query: &Arc<Query>,
+        parameters: Option<ParamValues>,
+        columns: Option<SchemaRef>,
         session: &Session,
-        text: &str,
+        text: &Arc<str>,
     ) -> PgWireResult<Running> {
-        let mut plan = self.plan(query, session, text).await?;
-        if let Some(values) = parameters {
-            let bound = plan.replace_params_with_values(values);
-            plan = bound.map_err(|e| to_wire(&from_datafusion(e), text))?;
-        } else if let Some(name) =
-            plan.get_parameter_names().ok().and_then(|n| n.into_iter().next())
-        {
-            return Err(plain("42P02", format!("there is no parameter {name}")));
-        }
-        let schema = self.columns(query, &plan).map_err(|e| to_wire(&e, text))?;
-        let batches = match query {
-            Query::Sql(_) => self.service.engine.run(plan).await,
-            Query::Explain { analyze, .. } => self.explain(plan, *analyze).await,
-            Query::Catalog(_) => {
-                let settings = session.settings.lock().clone();
-                self.metadata.run(plan, &settings).await.map_err(from_datafusion)
+        let (planner, query, text) = (self.clone(), query.clone(), text.clone());
+        let snapshot = session.snapshot(&self.service.store);
+        let settings = session.settings.lock().clone();
+        aside(move || async move {
+            let mut plan = planner.plan(&query, &snapshot, &settings, &text).await?;
+            if let Some(values) = parameters {
+                let bound = plan.replace_params_with_values(&values);
+                plan = bound.map_err(|e| to_wire(&from_datafusion(e), &text))?;
+            } else if let Some(name) =
+                plan.get_parameter_names().ok().and_then(|n| n.into_iter().next())
+            {
+                let message = format!("there is no parameter {name}");
+                return Err(plain(state::UNKNOWN_PARAMETER, message));
             }
-        };
-        Ok(Running { schema, batches: batches.map_err(|e| to_wire(&e, text))? })
+            if !matches!(query.as_ref(), Query::Catalog(_)) {
+                plan = as_lists(plan).map_err(|e| to_wire(&from_datafusion(e), &text))?;
+            }
+            let schema = match columns {
+                Some(columns) => columns,
+                None => planner.columns(&query, &plan).map_err(|e| to_wire(&e, &text))?,
+            };
+            let batches = match query.as_ref() {
+                Query::Sql(_) => planner.service.engine.run(plan).await,
+                Query::Explain { analyze, .. } => planner.explain(plan, *analyze).await,
+                Query::Catalog(_) => {
+                    planner.metadata.run(plan, &settings).await.map_err(from_datafusion)
+                }
+            };
+            Ok(Running { schema, batches: apart(batches.map_err(|e| to_wire(&e, &text))?) })
+        })
+        .await
     }
 
     async fn plan(
         &self,
         query: &Query,
-        session: &Session,
+        snapshot: &Arc<Snapshot>,
+        settings: &Settings,
         text: &str,
     ) -> PgWireResult<LogicalPlan> {
         let plan = match query {
             Query::Sql(query) | Query::Explain { query, .. } => {
-                let snapshot = session.snapshot(&self.service.store);
-                self.service.engine.plan_sql(query, &snapshot).and_then(|plan| {
+                self.service.engine.plan_sql(query, snapshot).and_then(|plan| {
                     only_reads(&plan).map_err(from_datafusion)?;
                     Ok(plan)
                 })
             }
             Query::Catalog(statement) => {
-                let settings = session.settings.lock().clone();
-                let plan = self.metadata.plan(statement.as_ref().clone(), &settings).await;
+                let plan = self.metadata.plan(statement.as_ref().clone(), settings).await;
                 plan.map_err(from_datafusion)
             }
         };

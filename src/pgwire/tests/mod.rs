@@ -1,8 +1,14 @@
 //! The protocol end to end: real sockets, `tokio-postgres` and psql.
 
+mod copy;
+mod cursors;
 mod extended;
+mod messages;
 mod psql;
+mod raw;
+mod sessions;
 mod simple;
+mod streaming;
 
 use std::future::Future;
 use std::sync::Arc;
