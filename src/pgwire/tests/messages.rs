@@ -274,3 +274,68 @@ async fn a_cancel_request_is_closed_by_the_server() {
     assert_eq!(raw.answers(&[], 'Z').await, "E(57014) Z(I)");
     assert_eq!(raw.answers(&query("SELECT 1"), 'Z').await, "T D C(SELECT 1) Z(I)");
 }
+
+/// The types of values, their text and their binary form.
+#[tokio::test(flavor = "multi_thread")]
+async fn values_in_both_formats() {
+    let server = Server::start().await;
+    let mut raw = Raw::connect(&server, &[]).await;
+    let numeric = |words: &[u16]| words.iter().flat_map(|w| w.to_be_bytes()).collect::<Vec<u8>>();
+    let cases: Vec<(&str, u32, &str, Vec<u8>)> = vec![
+        ("CAST(1 AS bit)", 16, "t", vec![1]),
+        ("CAST(-2 AS smallint)", 21, "-2", vec![255, 254]),
+        ("31", 23, "31", vec![0, 0, 0, 31]),
+        ("CAST(-1 AS bigint)", 20, "-1", vec![255; 8]),
+        ("CAST(1.5 AS real)", 700, "1.5", 1.5_f32.to_be_bytes().to_vec()),
+        ("CAST(0.1 AS float)", 701, "0.1", 0.1_f64.to_be_bytes().to_vec()),
+        ("CAST(1e20 AS float)", 701, "1e+20", 1e20_f64.to_be_bytes().to_vec()),
+        (
+            "CAST(-12345.678 AS decimal(10, 3))",
+            1700,
+            "-12345.678",
+            numeric(&[3, 1, 0x4000, 3, 1, 2345, 6780]),
+        ),
+        ("'a\u{e9}'", 25, "a\u{e9}", "a\u{e9}".as_bytes().to_vec()),
+        ("CAST('2024-05-01' AS date)", 1082, "2024-05-01", 8887_i32.to_be_bytes().to_vec()),
+        (
+            "CAST('10:00:00.5' AS time)",
+            1083,
+            "10:00:00.5",
+            36_000_500_000_i64.to_be_bytes().to_vec(),
+        ),
+        (
+            "CAST('2024-05-01T10:00:00.25' AS datetime2)",
+            1114,
+            "2024-05-01 10:00:00.25",
+            767_872_800_250_000_i64.to_be_bytes().to_vec(),
+        ),
+        (
+            "CAST('6F9619FF-8B86-D011-B42D-00C04FC964FF' AS uniqueidentifier)",
+            2950,
+            "6f9619ff-8b86-d011-b42d-00c04fc964ff",
+            0x6f96_19ff_8b86_d011_b42d_00c0_4fc9_64ff_u128.to_be_bytes().to_vec(),
+        ),
+    ];
+    for (sql, oid, text, binary) in cases {
+        for (format, expected) in [(0, text.as_bytes()), (1, binary.as_slice())] {
+            let all = [
+                parse("", &format!("SELECT {sql} AS x"), &[]),
+                bind("", "", 0, &[], &[format]),
+                describe(b'P', ""),
+                execute("", 0),
+                sync(),
+            ];
+            raw.send(&all.concat()).await;
+            let messages = raw.until('Z').await;
+            let body = |wanted| messages.iter().find(|m| m.0 == wanted).map(|m| m.1.clone());
+            if let Some(body) = body('E') {
+                panic!("{sql}: {:?}", error(&body));
+            }
+            let described = body('T').expect("described");
+            let found = u32::from_be_bytes(described[10..14].try_into().expect("four bytes"));
+            assert_eq!(found, oid, "{sql}");
+            let row = values(&body('D').expect("a row"));
+            assert_eq!(row, [Some(expected.to_vec())], "{sql} in format {format}");
+        }
+    }
+}

@@ -1,8 +1,11 @@
 //! Transactions, settings and limits of a session.
 
+use std::sync::Arc;
+
 use super::raw::{Raw, error, parse, query, sync};
 use super::simple::value;
 use super::{Server, add_jobs, fails_with};
+use crate::credentials::Credentials;
 
 const COUNT: &str = "SELECT count(*) FROM asyncoperation";
 
@@ -131,4 +134,34 @@ async fn planning_is_interrupted() {
     fails_with("57014", "at Parse", client.prepare(&text)).await;
     client.simple_query("SET statement_timeout = 0").await.expect("known");
     assert_eq!(value(&client, COUNT).await, "3");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_is_proved_by_scram() {
+    let users = "[[users]]\nname = \"someone\"\nrole = \"reader\"\npassword = \"s\u{e9}cret\"\n\
+                 [[users]]\nname = \"token\"\nrole = \"reader\"\ntokens = [\"0123456789abcdef\"]\n";
+    let users = Credentials::parse(users, "users.toml").expect("valid");
+    let server = Server::with(|service| service.credentials = Some(Arc::new(users))).await;
+    let connect = async |user: &str, password: &str| {
+        let mut config = tokio_postgres::Config::new();
+        config.host("127.0.0.1").port(server.port).dbname("sysjob").user(user).password(password);
+        let (client, connection) = config.connect(tokio_postgres::NoTls).await?;
+        tokio::spawn(connection);
+        Ok(client)
+    };
+    let client = connect("someone", "s\u{e9}cret").await.expect("the right password");
+    assert_eq!(value(&client, COUNT).await, "3");
+    for (user, password) in [("someone", "secret"), ("nobody", "s\u{e9}cret"), ("token", "")] {
+        fails_with("28P01", user, connect(user, password)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn there_are_only_so_many_connections() {
+    let server = Server::with(|service| service.settings.limits.connections = 1).await;
+    let first = server.connect().await;
+    let config = format!("host=127.0.0.1 port={} user=someone dbname=sysjob", server.port);
+    let second = async || tokio_postgres::connect(&config, tokio_postgres::NoTls).await;
+    fails_with("53300", "one too many", second()).await;
+    assert_eq!(value(&first, COUNT).await, "3");
 }
