@@ -99,9 +99,7 @@ impl Resolver<'_> {
                 *factor = table;
                 return Ok(vec![source]);
             }
-            TableFactor::UNNEST {
-                alias, array_exprs, with_offset: false, with_ordinality, ..
-            } => {
+            TableFactor::UNNEST { alias, array_exprs, with_offset: false, with_ordinality, .. } => {
                 let args: Vec<_> = array_exprs
                     .iter()
                     .map(|e| FunctionArg::Unnamed(FunctionArgExpr::Expr(e.clone())))
