@@ -77,6 +77,12 @@ pub fn statements(text: &str) -> Vec<Vec<Token<'_>>> {
     all
 }
 
+/// A part of the text where it stands in the whole: what is before is blank.
+pub fn only(text: &str, start: usize, end: usize) -> String {
+    let blank = |c: char| if c == '\n' { '\n' } else { ' ' };
+    text[..start].chars().map(blank).chain(text[start..end].chars()).collect()
+}
+
 fn tokens(text: &str) -> Vec<Token<'_>> {
     let mut out: Vec<Token<'_>> = Vec::new();
     let mut at = 0;
