@@ -254,6 +254,7 @@ impl TableProvider for Columns {
 
 #[cfg(test)]
 mod tests {
+    use datafusion::arrow::array::RecordBatch;
     use datafusion::physical_plan::common::collect;
 
     use super::*;
