@@ -260,7 +260,7 @@ mod tests {
 
     use super::*;
 
-    async fn ask(text: &str) -> Result<Vec<datafusion::arrow::array::RecordBatch>> {
+    async fn ask(text: &str) -> Result<Vec<RecordBatch>> {
         let metadata = Metadata::new(&Catalog::built_in()).expect("set up");
         let settings = Settings::new("me", std::iter::empty());
         let statement = metadata.parse(text)?.expect("a statement");
