@@ -347,6 +347,8 @@ const STARTS: &[&str] = &[
 fn end_statements(tokens: &mut Vec<TokenWithSpan>) {
     let mut kept: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
     let (mut depth, mut cases) = (0_usize, 0_usize);
+    // `UPDATE … SET` and its like are one statement, refused as a whole.
+    let mut writes = false;
     for token in tokens.drain(..) {
         let own = match &token.token {
             Token::LParen => {
@@ -360,12 +362,17 @@ fn end_statements(tokens: &mut Vec<TokenWithSpan>) {
             Token::Word(w) if w.quote_style.is_none() => {
                 let is = |text: &str| w.value.eq_ignore_ascii_case(text);
                 let of_case = cases > 0 && (is("else") || is("end"));
+                writes |= depth == 0 && ["update", "merge", "delete"].iter().any(|w| is(w));
                 if is("case") {
                     cases += 1;
                 } else if of_case && is("end") {
                     cases -= 1;
                 }
-                depth == 0 && !of_case && STARTS.iter().any(|start| is(start))
+                depth == 0 && !of_case && !writes && STARTS.iter().any(|start| is(start))
+            }
+            Token::SemiColon => {
+                writes = false;
+                false
             }
             _ => false,
         };
