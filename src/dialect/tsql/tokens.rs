@@ -109,7 +109,7 @@ fn adjacent(before: &TokenWithSpan, after: &TokenWithSpan) -> bool {
 fn spell(tokens: &mut Vec<TokenWithSpan>) {
     let mut kept: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
     for token in tokens.drain(..) {
-        let before = kept.last_mut();
+        let before = kept.last();
         let joined = before.as_ref().is_some_and(|before| adjacent(before, &token));
         let becomes = match (before.as_ref().map(|b| &b.token), &token.token) {
             (Some(Token::ExclamationMark), Token::Lt) if joined => Some(Token::GtEq),
@@ -120,7 +120,18 @@ fn spell(tokens: &mut Vec<TokenWithSpan>) {
             (Some(before), Token::Period) if names_follow(before) => continue,
             _ => None,
         };
-        match (before, becomes) {
+        // The parser takes a value there, but no name.
+        if is_variable(&token.token)
+            && ["next", "first"].iter().any(|w| is_word(kept.last(), w))
+            && let Token::Word(word) = &token.token
+        {
+            kept.push(TokenWithSpan {
+                token: Token::Placeholder(word.value.clone()),
+                span: token.span,
+            });
+            continue;
+        }
+        match (kept.last_mut(), becomes) {
             (Some(before), Some(becomes)) => {
                 before.token = becomes;
                 before.span.end = token.span.end;
