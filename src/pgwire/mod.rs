@@ -11,10 +11,13 @@ mod error;
 mod functions;
 mod handler;
 mod information_schema;
+mod lists;
 mod metadata;
 mod params;
+mod pg_catalog;
 mod planner;
 mod protocol;
+mod rewrite;
 mod route;
 mod scan;
 mod session;
@@ -22,6 +25,7 @@ mod settings;
 mod startup;
 #[cfg(test)]
 mod tests;
+mod texts;
 
 use std::future::Future;
 use std::io;

@@ -12,8 +12,11 @@
 //! logical plan, for all dialects at once. Nothing that writes gets through.
 
 mod convert;
+mod fetch;
 mod flow;
 mod functions;
+mod grammar;
+mod parse_call;
 mod query;
 mod report;
 mod resolve;

@@ -13,6 +13,7 @@ use datafusion::sql::sqlparser::dialect::{Dialect, MsSqlDialect, PostgreSqlDiale
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{Location, TokenWithSpan};
 
+use super::grammar::TSql;
 use super::{Session, report, resolve, statements};
 use crate::catalog::Catalog;
 use crate::error::Result;
@@ -27,7 +28,7 @@ pub(super) enum Grammar {
 impl Grammar {
     pub fn dialect(self) -> &'static dyn Dialect {
         match self {
-            Self::TSql => &MsSqlDialect {},
+            Self::TSql => &TSql,
             Self::Postgres => &PostgreSqlDialect {},
         }
     }

@@ -86,7 +86,8 @@ const REFUSED: &[(&str, &str)] = &[
 /// Words a statement may start with, where one follows another without `;`.
 const STARTS: &[&str] = &[
     "BEGIN", "BREAK", "COMMIT", "CONTINUE", "DECLARE", "DISCARD", "EXPLAIN", "IF", "PRINT",
-    "RESET", "RETURN", "ROLLBACK", "SELECT", "SET", "SHOW", "START", "USE", "WHILE", "WITH",
+    "RESET", "RETURN", "ROLLBACK", "SELECT", "SET", "SHOW", "START", "USE", "VALUES", "WHILE",
+    "WITH",
 ];
 
 /// Reads one batch, statement by statement.

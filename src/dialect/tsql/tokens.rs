@@ -56,8 +56,9 @@ pub(super) fn batches(text: &str, dialect: &dyn Dialect) -> Result<Vec<Batch>> {
         let mut tokens = tokens;
         compound_assignments(&mut tokens);
         end_statements(&mut tokens);
+        super::parse_call::rewrite(&mut tokens)?;
+        super::fetch::as_limits(&mut tokens);
         let (tokens, options) = without_hints(tokens);
-        check_rollup(&tokens)?;
         check_size(&tokens)?;
         batches.push(Batch { tokens, options, runs });
     }
@@ -439,19 +440,6 @@ fn closing(tokens: &[TokenWithSpan], open: usize) -> Option<usize> {
         }
     }
     None
-}
-
-/// `GROUP BY … WITH ROLLUP`, which the grammar cannot name.
-fn check_rollup(tokens: &[TokenWithSpan]) -> Result<()> {
-    for pair in tokens.windows(2) {
-        for kind in ["ROLLUP", "CUBE"] {
-            if is_word(pair.first(), "with") && is_word(pair.get(1), kind) {
-                let what = format!("GROUP BY … WITH {kind}");
-                return Err(report::unsupported(what, pair[0].span.start));
-            }
-        }
-    }
-    Ok(())
 }
 
 fn check_size(tokens: &[TokenWithSpan]) -> Result<()> {

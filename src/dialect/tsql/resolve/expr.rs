@@ -11,6 +11,7 @@ use datafusion::sql::sqlparser::tokenizer::Location;
 use super::Resolver;
 use super::scope::{self, Found, Holds, Scope, Source};
 use crate::dialect::tsql::{convert, functions, report, server};
+use crate::engine::functions::{SqlType, is_collation};
 use crate::error::Result;
 
 impl Resolver<'_> {
@@ -30,14 +31,12 @@ impl Resolver<'_> {
 
     /// Resolves all but the leftmost operand, which it returns.
     fn step<'e>(&mut self, expr: &'e mut Expr) -> Result<Option<&'e mut Expr>> {
-        if matches!(expr, Expr::BinaryOp { op: BinaryOperator::Plus, .. }) {
-            return self.plus(expr).map(|()| None);
-        }
         match expr {
             Expr::BinaryOp { left, op, right } => {
                 self.check_operator(op)?;
                 self.expr(right)?;
-                if *op == BinaryOperator::StringConcat {
+                // What may join text takes a table's name, not its code.
+                if matches!(op, BinaryOperator::StringConcat | BinaryOperator::Plus) {
                     self.named(right);
                     if is_name(left) {
                         self.text_of(left)?;
@@ -59,6 +58,17 @@ impl Resolver<'_> {
             | Expr::IsUnknown(inner)
             | Expr::IsNotUnknown(inner)
             | Expr::Nested(inner) => Ok(Some(inner)),
+            Expr::UnaryOp { op: UnaryOperator::BitwiseNot, expr: operand } => {
+                // All bits of minus one are set.
+                let operand = std::mem::replace(operand, Box::new(nothing()));
+                let ones = Expr::value(Value::Number("-1".into(), false));
+                *expr = Expr::BinaryOp {
+                    left: operand,
+                    op: BinaryOperator::BitwiseXor,
+                    right: Box::new(ones),
+                };
+                Ok(Some(expr))
+            }
             Expr::UnaryOp { op, expr } => match op {
                 UnaryOperator::Plus | UnaryOperator::Minus | UnaryOperator::Not => Ok(Some(expr)),
                 _ => Err(report::unsupported(format!("the operator {op}"), self.location)),
@@ -107,20 +117,24 @@ impl Resolver<'_> {
                     amount.push_str(".0");
                 }
                 plain_literal(value);
+                if let Some(literal) = typed_number(&value.value) {
+                    *expr = literal;
+                }
                 Ok(())
             }
             Expr::TypedString(typed) => {
                 plain_literal(&mut typed.value);
-                convert::typed_literal(&mut typed.data_type)
-                    .map_err(|e| report::at(e, typed.value.span.start))
+                let start = typed.value.span.start;
+                convert::typed_literal(expr).map_err(|e| report::at(e, start))
             }
             Expr::Interval(interval) => self.expr(&mut interval.value),
             Expr::Cast { expr: inner, .. } => {
                 self.text_of(inner)?;
                 convert::cast(expr).map_err(|e| report::at(e, self.place_of(expr)))
             }
-            Expr::Convert { expr: inner, .. } => {
+            Expr::Convert { expr: inner, styles, .. } => {
                 self.text_of(inner)?;
+                styles.iter_mut().try_for_each(|style| self.expr(style))?;
                 convert::convert(expr).map_err(|e| report::at(e, self.place_of(expr)))
             }
             Expr::Function(_) => self.function(expr),
@@ -134,23 +148,44 @@ impl Resolver<'_> {
                 }
                 Ok(())
             }
+            Expr::Collate { .. } => self.collate(expr),
             Expr::Exists { subquery, .. } => self.subquery(subquery, false),
             Expr::Subquery(subquery) => self.subquery(subquery, true),
             Expr::AnyOp { left, right, .. } | Expr::AllOp { left, right, .. } => {
                 self.boxed(&mut [left, right])
             }
-            Expr::Extract { expr, .. } => self.expr(expr),
-            Expr::Ceil { expr, field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime) }
-            | Expr::Floor {
-                expr,
+            Expr::Extract { expr: inner, .. }
+            | Expr::Ceil {
+                expr: inner,
                 field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime),
-            } => self.expr(expr),
+            }
+            | Expr::Floor {
+                expr: inner,
+                field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime),
+            } => {
+                self.expr(inner)?;
+                functions::spelled_out(expr);
+                Ok(())
+            }
+            Expr::AtTimeZone { timestamp, time_zone } => {
+                self.boxed(&mut [timestamp, time_zone])?;
+                functions::spelled_out(expr);
+                Ok(())
+            }
+            Expr::Overlay { expr: inner, overlay_what, overlay_from, overlay_for } => {
+                self.boxed(&mut [inner, overlay_what, overlay_from])?;
+                overlay_for.iter_mut().try_for_each(|e| self.expr(e))?;
+                functions::spelled_out(expr);
+                Ok(())
+            }
             Expr::Position { expr, r#in } => self.boxed(&mut [expr, r#in]),
-            Expr::Trim { trim_what, expr, trim_characters: None, .. } => {
+            Expr::Trim { trim_what, expr: inner, trim_characters: None, .. } => {
                 if let Some(what) = trim_what {
                     self.text_of(what)?;
                 }
-                self.text_of(expr)
+                self.text_of(inner)?;
+                functions::trim(expr);
+                Ok(())
             }
             Expr::Substring { expr: inner, substring_from, substring_for, .. } => {
                 self.text_of(inner)?;
@@ -160,19 +195,36 @@ impl Resolver<'_> {
                 functions::substring(expr);
                 Ok(())
             }
+            Expr::Array(array) => array.elem.iter_mut().try_for_each(|e| self.text_of(e)),
             Expr::GroupingSets(sets) | Expr::Cube(sets) | Expr::Rollup(sets) => {
                 sets.iter_mut().flatten().try_for_each(|e| self.expr(e))
             }
             other => {
                 let what = match &*other {
-                    Expr::Collate { collation, .. } => format!("COLLATE {collation}"),
-                    Expr::AtTimeZone { .. } => "AT TIME ZONE".to_owned(),
                     Expr::Tuple(_) => "a row of values".to_owned(),
                     other => format!("'{other}'"),
                 };
                 Err(report::unsupported(what, self.place_of(other)))
             }
         }
+    }
+
+    /// `text COLLATE name`.
+    fn collate(&mut self, expr: &mut Expr) -> Result<()> {
+        let Expr::Collate { expr: text, collation } = expr else { return Ok(()) };
+        self.text_of(text)?;
+        let name = collation.0.last().and_then(|part| part.as_ident());
+        let (name, place) = match name {
+            Some(name) => (name.value.clone(), report::start(name)),
+            None => (collation.to_string(), self.location),
+        };
+        if !is_collation(&name) {
+            let message = format!("Invalid collation '{name}' (Msg 448)");
+            return Err(report::invalid("42704", message, place));
+        }
+        let text = std::mem::replace(&mut **text, nothing());
+        *expr = functions::call("sql_collate", vec![text, functions::text(&name)]);
+        Ok(())
     }
 
     /// Resolves an expression of which a table's name is wanted, not its code.
@@ -199,7 +251,8 @@ impl Resolver<'_> {
     fn check_operator(&self, op: &BinaryOperator) -> Result<()> {
         use BinaryOperator as Op;
         match op {
-            Op::Minus
+            Op::Plus
+            | Op::Minus
             | Op::Multiply
             | Op::Divide
             | Op::Modulo
@@ -223,28 +276,6 @@ impl Resolver<'_> {
         }
     }
 
-    /// A chain of `+`: text next to text is joined, all else is added.
-    fn plus(&mut self, expr: &mut Expr) -> Result<()> {
-        let mut operands = Vec::new();
-        let mut rest = std::mem::replace(expr, nothing());
-        while let Expr::BinaryOp { left, op: BinaryOperator::Plus, right } = rest {
-            operands.push(*right);
-            rest = *left;
-        }
-        self.text_of(&mut rest)?;
-        let (mut text, mut null) = (is_text(&rest, &self.scopes), is_null(&rest));
-        for mut right in operands.into_iter().rev() {
-            self.text_of(&mut right)?;
-            let (right_text, right_null) = (is_text(&right, &self.scopes), is_null(&right));
-            text = text && (right_text || right_null) || null && right_text;
-            null = null && right_null;
-            let op = if text { BinaryOperator::StringConcat } else { BinaryOperator::Plus };
-            rest = Expr::BinaryOp { left: Box::new(rest), op, right: Box::new(right) };
-        }
-        *expr = rest;
-        Ok(())
-    }
-
     /// A query used as a value or a list of values: one column.
     fn subquery(
         &mut self,
@@ -252,6 +283,7 @@ impl Resolver<'_> {
         single: bool,
     ) -> Result<()> {
         let location = self.location;
+        self.check_inner_order(query)?;
         let outputs = self.query(query)?;
         if single && outputs.len() != 1 {
             let message = format!(
@@ -354,17 +386,27 @@ impl Resolver<'_> {
     }
 }
 
-/// A literal without a dialect's decoration: `N'…'`, `E'…'`, `$1.50`.
+/// Numbers whose type is told by how they are written: `1e0` is a float and
+/// `$1.50` money.
+fn typed_number(value: &Value) -> Option<Expr> {
+    match value {
+        Value::Number(number, _) if number.contains(['e', 'E']) => {
+            Some(convert::literal(number, SqlType::Float))
+        }
+        Value::Placeholder(text) if text.starts_with('$') && text.contains('.') => {
+            Some(convert::literal(&text[1..], SqlType::Money))
+        }
+        _ => None,
+    }
+}
+
+/// A literal without a dialect's decoration: `N'…'`, `E'…'`.
 fn plain_literal(literal: &mut ValueWithSpan) {
     let text = match &mut literal.value {
         Value::NationalStringLiteral(text)
         | Value::EscapedStringLiteral(text)
         | Value::UnicodeStringLiteral(text) => std::mem::take(text),
         Value::DollarQuotedString(text) => std::mem::take(&mut text.value),
-        Value::Placeholder(text) if text.starts_with('$') && text.contains('.') => {
-            literal.value = Value::Number(text[1..].to_owned(), false);
-            return;
-        }
         _ => return,
     };
     literal.value = Value::SingleQuotedString(text);
@@ -375,16 +417,8 @@ fn nothing() -> Expr {
     Expr::value(Value::Null)
 }
 
-fn is_null(expr: &Expr) -> bool {
-    matches!(expr, Expr::Value(value) if value.value == Value::Null)
-}
-
 fn is_name(expr: &Expr) -> bool {
     matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_))
-}
-
-fn is_text(expr: &Expr, scopes: &[Scope]) -> bool {
-    holds(expr, scopes) == Holds::Text
 }
 
 /// What a resolved expression is known to hold.
@@ -395,7 +429,6 @@ pub(super) fn holds(expr: &Expr, scopes: &[Scope]) -> Holds {
         Expr::Value(value) => text(matches!(value.value, Value::SingleQuotedString(_))),
         Expr::BinaryOp { op, .. } => text(*op == BinaryOperator::StringConcat),
         Expr::Cast { data_type, .. } => text(convert::is_text_type(data_type)),
-        Expr::Trim { .. } => Holds::Text,
         Expr::Function(function) => text(functions::returns_text(function)),
         Expr::Case { conditions, .. } => {
             conditions.first().map_or(Holds::Other, |when| holds(&when.result, scopes))
