@@ -97,6 +97,10 @@ pub fn route(tokens: &[Token<'_>], catalog: &Catalog, text: &str) -> Result<Rout
         let name = first.text.to_uppercase();
         return Err(plain(state::NOT_SUPPORTED, format!("{name} is not supported")));
     }
+    let scripts = ["begin", "declare", "else", "if", "print", "while"];
+    if scripts.iter().any(|word| first.is(word)) {
+        return Ok(Route::Tsql);
+    }
     Ok(if asks_catalog(inner, catalog) { Route::Catalog } else { Route::Tsql })
 }
 
@@ -172,6 +176,10 @@ fn asks_catalog(tokens: &[Token<'_>], catalog: &Catalog) -> bool {
     }
     if tokens.windows(2).any(|p| p[0].is_symbol("::") && CATALOG_TYPES.iter().any(|t| p[1].is(t))) {
         return true;
+    }
+    // So is what SQL Server's variables and functions tell.
+    if tokens.iter().any(|t| t.text.starts_with('@')) {
+        return false;
     }
     // These may also be columns or T-SQL functions where job tables are read.
     if tokens.iter().any(|t| named(t) && catalog.table(&t.value().to_lowercase()).is_some()) {

@@ -61,15 +61,44 @@ impl Token<'_> {
     }
 }
 
-/// The statements of a text: its tokens split at semicolons, empty ones left out.
+/// Words behind `BEGIN` that begin a transaction, not a block of statements.
+const TRANSACTION: [&str; 8] =
+    ["tran", "transaction", "work", "isolation", "read", "not", "deferrable", "distributed"];
+
+/// The statements of a text: its tokens split at semicolons outside of blocks and
+/// at `GO` lines, which are statements of their own; empty ones are left out.
 pub fn statements(text: &str) -> Vec<Vec<Token<'_>>> {
     let mut all = Vec::new();
-    let mut current = Vec::new();
-    for token in tokens(text) {
-        if token.is_symbol(";") {
+    let mut current: Vec<Token<'_>> = Vec::new();
+    let (mut blocks, mut cases) = (0_usize, 0_usize);
+    let tokens = tokens(text);
+    let mut at = 0;
+    while let Some(token) = tokens.get(at) {
+        let go = go_line(text, &tokens, at);
+        if go > 0 {
+            all.push(std::mem::take(&mut current));
+            all.push(tokens[at..at + go].to_vec());
+            (blocks, cases) = (0, 0);
+            at += go;
+            continue;
+        }
+        at += 1;
+        if token.is("begin") {
+            let opens = tokens.get(at).is_some_and(|next| {
+                !next.is_symbol(";") && !TRANSACTION.iter().any(|word| next.is(word))
+            });
+            blocks += usize::from(opens);
+        } else if token.is("case") {
+            cases += 1;
+        } else if token.is("end") && cases > 0 {
+            cases -= 1;
+        } else if token.is("end") {
+            blocks = blocks.saturating_sub(1);
+        }
+        if token.is_symbol(";") && blocks == 0 {
             all.push(std::mem::take(&mut current));
         } else {
-            current.push(token);
+            current.push(*token);
         }
     }
     all.push(current);
@@ -81,6 +110,23 @@ pub fn statements(text: &str) -> Vec<Vec<Token<'_>>> {
 pub fn only(text: &str, start: usize, end: usize) -> String {
     let blank = |c: char| if c == '\n' { '\n' } else { ' ' };
     text[..start].chars().map(blank).chain(text[start..end].chars()).collect()
+}
+
+/// How many tokens from one on are a `GO` line: none, `GO`, or `GO n`.
+fn go_line(text: &str, tokens: &[Token<'_>], at: usize) -> usize {
+    if !tokens[at].is("go") {
+        return 0;
+    }
+    let parted = |before: usize| match (tokens.get(before), tokens.get(before + 1)) {
+        (Some(before), Some(after)) => text[before.end()..after.start].contains('\n'),
+        _ => true,
+    };
+    let counted = tokens.get(at + 1).is_some_and(|t| t.kind == Kind::Number);
+    match at == 0 || parted(at - 1) {
+        true if parted(at) => 1,
+        true if counted && parted(at + 1) => 2,
+        _ => 0,
+    }
 }
 
 fn tokens(text: &str) -> Vec<Token<'_>> {

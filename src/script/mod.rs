@@ -94,8 +94,7 @@ impl Run {
                 }
                 Step::Unless { condition, to } => {
                     let query = condition.resolve(snapshot.catalog(), session)?;
-                    let holds = evaluated(&query, engine, snapshot).await?.last_row;
-                    if !matches!(holds.as_deref(), Some([Some(one)]) if one == "1") {
+                    if evaluated(&query, engine, snapshot).await?.rows == 0 {
                         self.at = *to;
                     }
                 }

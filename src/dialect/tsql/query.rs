@@ -5,10 +5,9 @@
 
 use std::sync::Arc;
 
-use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    self, BinaryOperator, CaseWhen, CastKind, CharacterLength, DataType, Expr, Ident, SelectItem,
-    SetExpr, Setting, Value,
+    self, BinaryOperator, CastKind, CharacterLength, DataType, Expr, Ident, SelectItem, SetExpr,
+    Setting, Value,
 };
 use datafusion::sql::sqlparser::dialect::{Dialect, MsSqlDialect, PostgreSqlDialect};
 use datafusion::sql::sqlparser::parser::Parser;
@@ -46,7 +45,7 @@ pub(super) enum Part {
     Value,
     /// An expression as text.
     Text,
-    /// Whether an expression holds, as 1 or 0.
+    /// A row if an expression holds, else none.
     Condition,
     /// The right side of `@a += …`.
     Compound { variable: Ident, op: BinaryOperator },
@@ -117,7 +116,13 @@ impl Query {
             }
             part => {
                 let expr = parser.parse_expr().map_err(again)?;
-                Ok(select(part.of(expr)))
+                let Part::Condition = part else { return Ok(select(part.of(expr))) };
+                // Only in WHERE may a condition be any: EXISTS, IN (SELECT …).
+                let mut tree = select(Expr::value(Value::Number("1".into(), false)));
+                if let SetExpr::Select(select) = tree.body.as_mut() {
+                    select.selection = Some(expr);
+                }
+                Ok(tree)
             }
         }
     }
@@ -126,7 +131,6 @@ impl Query {
 impl Part {
     /// The value that is asked of an expression.
     fn of(&self, expr: Expr) -> Expr {
-        let number = |n: &str| Expr::value(Value::Number(n.into(), false));
         match self {
             Self::Text => Expr::Cast {
                 kind: CastKind::Cast,
@@ -135,19 +139,12 @@ impl Part {
                 array: false,
                 format: None,
             },
-            Self::Condition => Expr::Case {
-                case_token: AttachedToken::empty(),
-                end_token: AttachedToken::empty(),
-                operand: None,
-                conditions: vec![CaseWhen { condition: expr, result: number("1") }],
-                else_result: Some(Box::new(number("0"))),
-            },
             Self::Compound { variable, op } => Expr::BinaryOp {
                 left: Box::new(Expr::Identifier(variable.clone())),
                 op: op.clone(),
                 right: Box::new(Expr::Nested(Box::new(expr))),
             },
-            Self::Whole | Self::Item(_) | Self::Value => expr,
+            Self::Whole | Self::Item(_) | Self::Value | Self::Condition => expr,
         }
     }
 }

@@ -23,7 +23,7 @@ pub enum Step {
     /// A batch begins: its variables are there from the start, as nulls.
     StartBatch(Vec<(String, DataType)>),
     Do(Statement),
-    /// Goes on elsewhere unless a query gives 1.
+    /// Goes on elsewhere unless a query gives a row.
     Unless {
         condition: Query,
         to: usize,
@@ -51,9 +51,13 @@ impl Script {
             // Nothing can be said of batches when not even the tokens are clear.
             Err(error) if error.sqlstate == Some("42601") => {
                 let Ok(batches) = read(Grammar::Postgres) else { return Err(error) };
-                return compiled(&batches, &mut known, |batch, known| {
+                let postgres = compiled(&batches, &mut known, |batch, known| {
                     steps(batch, Grammar::Postgres, known)
                 });
+                return match postgres {
+                    Err(other) if other.sqlstate == Some("42601") => Err(error),
+                    read => read,
+                };
             }
             Err(error) => return Err(error),
         };

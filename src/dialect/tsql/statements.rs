@@ -2,7 +2,7 @@
 //! tools send around them.
 
 use datafusion::sql::sqlparser::ast::{
-    self, DescribeAlias, ObjectName, SelectItem, SetExpr, Use, UtilityOption,
+    self, BinaryOperator, DescribeAlias, Expr, ObjectName, SelectItem, SetExpr, Use, UtilityOption,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 
@@ -61,6 +61,7 @@ pub(super) fn statement(parsed: Parsed) -> Result<Statement> {
 /// `SELECT` assigns with all its columns, and is no part of another query.
 pub(super) fn assigned(tree: &mut ast::Query, location: Location) -> Result<Option<Vec<String>>> {
     let SetExpr::Select(select) = tree.body.as_mut() else { return Ok(None) };
+    select.projection.iter_mut().for_each(name_assignment);
     let variable = |item: &SelectItem| match item {
         SelectItem::ExprWithAlias { alias, .. }
             if alias.quote_style.is_none() && alias.value.starts_with('@') =>
@@ -76,7 +77,7 @@ pub(super) fn assigned(tree: &mut ast::Query, location: Location) -> Result<Opti
     if variables.len() < select.projection.len() || select.into.is_some() {
         let message = "A SELECT statement that assigns a value to a variable must not be \
                        combined with data-retrieval operations (Msg 141)";
-        return Err(report::syntax(message, location));
+        return Err(report::invalid("42000", message.to_owned(), location));
     }
     for (at, item) in select.projection.iter_mut().enumerate() {
         if let SelectItem::ExprWithAlias { alias, .. } = item {
@@ -84,6 +85,19 @@ pub(super) fn assigned(tree: &mut ast::Query, location: Location) -> Result<Opti
         }
     }
     Ok(Some(variables))
+}
+
+/// `@a = x` is an assignment in PostgreSQL's grammar too, where it reads as a
+/// comparison.
+fn name_assignment(item: &mut SelectItem) {
+    if let SelectItem::UnnamedExpr(Expr::BinaryOp { left, op: BinaryOperator::Eq, right }) = item
+        && let Expr::Identifier(alias) = left.as_ref()
+        && alias.quote_style.is_none()
+        && alias.value.starts_with('@')
+    {
+        let expr = std::mem::replace(right.as_mut(), Expr::value(ast::Value::Null));
+        *item = SelectItem::ExprWithAlias { expr, alias: alias.clone() };
+    }
 }
 
 /// `EXPLAIN (ANALYZE, VERBOSE) …` as PostgreSQL's clients write it.

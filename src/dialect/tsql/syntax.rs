@@ -200,10 +200,13 @@ impl<'a> Reader<'a> {
     /// An undeclared variable among the tokens from one index on.
     pub fn undeclared(&self, from: usize, known: impl Fn(&str) -> bool) -> Result<()> {
         for token in self.range(from) {
-            let Some(word) = tokens::word(&token.token) else { continue };
-            if tokens::is_variable(&token.token) && !known(&word.value.to_lowercase()) {
-                let message =
-                    format!("Must declare the scalar variable '{}' (Msg 137)", word.value);
+            let name = match &token.token {
+                Token::Placeholder(name) if name.starts_with('@') => name,
+                Token::Word(word) if tokens::is_variable(&token.token) => &word.value,
+                _ => continue,
+            };
+            if !known(&name.to_lowercase()) {
+                let message = format!("Must declare the scalar variable '{name}' (Msg 137)");
                 return Err(report::invalid("42P02", message, token.span.start));
             }
         }

@@ -110,7 +110,7 @@ fn adjacent(before: &TokenWithSpan, after: &TokenWithSpan) -> bool {
 fn spell(tokens: &mut Vec<TokenWithSpan>) {
     let mut kept: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
     for token in tokens.drain(..) {
-        let before = kept.last_mut();
+        let before = kept.last();
         let joined = before.as_ref().is_some_and(|before| adjacent(before, &token));
         let becomes = match (before.as_ref().map(|b| &b.token), &token.token) {
             (Some(Token::ExclamationMark), Token::Lt) if joined => Some(Token::GtEq),
@@ -121,7 +121,18 @@ fn spell(tokens: &mut Vec<TokenWithSpan>) {
             (Some(before), Token::Period) if names_follow(before) => continue,
             _ => None,
         };
-        match (before, becomes) {
+        // The parser takes a value there, but no name.
+        if is_variable(&token.token)
+            && ["next", "first"].iter().any(|w| is_word(kept.last(), w))
+            && let Token::Word(word) = &token.token
+        {
+            kept.push(TokenWithSpan {
+                token: Token::Placeholder(word.value.clone()),
+                span: token.span,
+            });
+            continue;
+        }
+        match (kept.last_mut(), becomes) {
             (Some(before), Some(becomes)) => {
                 before.token = becomes;
                 before.span.end = token.span.end;
@@ -348,6 +359,8 @@ const STARTS: &[&str] = &[
 fn end_statements(tokens: &mut Vec<TokenWithSpan>) {
     let mut kept: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
     let (mut depth, mut cases) = (0_usize, 0_usize);
+    // `UPDATE … SET` and its like are one statement, refused as a whole.
+    let mut writes = false;
     for token in tokens.drain(..) {
         let own = match &token.token {
             Token::LParen => {
@@ -361,12 +374,17 @@ fn end_statements(tokens: &mut Vec<TokenWithSpan>) {
             Token::Word(w) if w.quote_style.is_none() => {
                 let is = |text: &str| w.value.eq_ignore_ascii_case(text);
                 let of_case = cases > 0 && (is("else") || is("end"));
+                writes |= depth == 0 && ["update", "merge", "delete"].iter().any(|w| is(w));
                 if is("case") {
                     cases += 1;
                 } else if of_case && is("end") {
                     cases -= 1;
                 }
-                depth == 0 && !of_case && STARTS.iter().any(|start| is(start))
+                depth == 0 && !of_case && !writes && STARTS.iter().any(|start| is(start))
+            }
+            Token::SemiColon => {
+                writes = false;
+                false
             }
             _ => false,
         };

@@ -14,7 +14,7 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::tokenizer::Location;
 
 use self::check::Check;
-use super::{Script, Session, Statement as Parsed, report, resolve};
+use super::{Script, Session, Statement as Parsed, Step, report, resolve};
 use crate::catalog::{Catalog, Table};
 use crate::error::Result;
 use crate::query::Aggregate;
@@ -50,9 +50,17 @@ const AGGREGATES: [&str; 5] = ["count", "sum", "avg", "min", "max"];
 pub fn parse_web_api(text: &str, catalog: &Catalog) -> Result<WebApiSelect> {
     let start = Location { line: 1, column: 1 };
     let script = Script::parse(text, std::iter::empty())?;
-    let parsed = match script.plain().as_deref() {
-        Some([Parsed::Query(parsed)]) => parsed.clone(),
-        Some([other]) => {
+    let statements: Vec<&Parsed> = script
+        .steps()
+        .iter()
+        .filter_map(|step| match step {
+            Step::Do(statement) => Some(statement),
+            _ => None,
+        })
+        .collect();
+    let parsed = match statements.as_slice() {
+        [Parsed::Query(parsed)] if script.plain().is_some() => parsed.clone(),
+        [other] => {
             return Err(report::unsupported(format!("{} in a sql query", other.tag()), start));
         }
         _ => return Err(report::unsupported("anything but one SELECT", start)),

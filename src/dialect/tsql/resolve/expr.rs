@@ -102,6 +102,13 @@ impl Resolver<'_> {
     fn leaf(&mut self, expr: &mut Expr) -> Result<()> {
         match expr {
             Expr::Identifier(_) | Expr::CompoundIdentifier(_) => self.name(expr),
+            Expr::Value(ValueWithSpan { value: Value::Placeholder(name), span })
+                if name.starts_with('@') =>
+            {
+                let ident = Ident::with_span(*span, name.clone());
+                *expr = self.column(&ident)?;
+                Ok(())
+            }
             Expr::Value(value) => {
                 if self.session.dollars
                     && let Value::Placeholder(amount) = &mut value.value
