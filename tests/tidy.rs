@@ -30,7 +30,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("scheduler", &["catalog", "clock", "error", "job", "store", "value"]),
     ("write", &["catalog", "error", "identity", "job", "scheduler", "store", "value"]),
     ("diagnose", &["error"]),
-    ("ask", &["dialect", "engine", "error", "query", "store"]),
+    ("script", &["dialect", "engine", "error", "store", "value"]),
+    ("ask", &["dialect", "engine", "error", "query", "script", "store"]),
     (
         "service",
         &["clock", "credentials", "engine", "identity", "query", "relations", "scheduler", "store"],
@@ -81,6 +82,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "dialect",
             "engine",
             "error",
+            "script",
             "service",
             "store",
             "tls",
@@ -128,12 +130,12 @@ const CONFINED: &[(&[&str], &[&str], &str)] = &[
             "datafusion::physical_plan",
             "datafusion::prelude",
         ],
-        &["src/engine/", "src/pgwire/", "src/ask.rs"],
+        &["src/engine/", "src/pgwire/", "src/ask.rs", "src/script/"],
         "plans are made and read in few places",
     ),
     (
         &["datafusion::sql::"],
-        &["src/engine/", "src/dialect/tsql/", "src/pgwire/"],
+        &["src/engine/", "src/dialect/tsql/", "src/pgwire/", "src/script/"],
         "only T-SQL is carried as a syntax tree of DataFusion's parser",
     ),
     (

@@ -3,10 +3,12 @@
 
 pub mod action;
 pub mod columns;
+pub mod dimensions;
 pub mod handler;
 
 pub use self::action::{Action, ActionRequest, Refusal, Transition};
 pub use self::columns::{JobColumns, LIFECYCLE_COLUMNS, TABLE};
+pub use self::dimensions::{COUNTED_BY, Dimension};
 pub use self::handler::{Handler, Outcome};
 
 /// A state with its status reason; only these pairs exist. The source is the

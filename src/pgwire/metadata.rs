@@ -261,7 +261,7 @@ mod tests {
 
     use super::*;
 
-    async fn ask(text: &str) -> Result<Vec<RecordBatch>> {
+    async fn ask(text: &str) -> Result<Vec<datafusion::arrow::array::RecordBatch>> {
         let metadata = Metadata::new(&Catalog::built_in()).expect("set up");
         let settings = Settings::new("me", std::iter::empty());
         let statement = metadata.parse(text)?.expect("a statement");
