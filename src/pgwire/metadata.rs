@@ -256,7 +256,6 @@ impl TableProvider for Columns {
 
 #[cfg(test)]
 mod tests {
-    use datafusion::arrow::array::RecordBatch;
     use datafusion::physical_plan::common::collect;
 
     use super::*;

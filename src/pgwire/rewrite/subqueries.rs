@@ -130,7 +130,7 @@ pub fn aggregate(query: &mut Box<Query>, name: &str, ordered: bool) -> bool {
     let SetExpr::Select(select) = query.body.as_mut() else { return false };
     let grouped = !matches!(&select.group_by,
         GroupByExpr::Expressions(by, _) if by.is_empty());
-    if !plain || grouped || select.distinct.is_some() || select.from.is_empty() {
+    if !plain || grouped || select.distinct.is_some() {
         return false;
     }
     let [SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }] =
