@@ -258,6 +258,8 @@ impl TableProvider for Columns {
 mod tests {
     use datafusion::physical_plan::common::collect;
 
+    use datafusion::arrow::array::RecordBatch;
+
     use super::*;
 
     async fn ask(text: &str) -> Result<Vec<RecordBatch>> {
