@@ -62,7 +62,8 @@ pub struct Listen {
 
 impl Serve {
     pub fn run(self) -> Result<ExitCode> {
-        runtime()?.block_on(async {
+        let runtime = runtime()?;
+        let outcome = runtime.block_on(async {
             let mut sockets = Sockets::bind(&self.listen).await?;
             let store = Arc::new(Store::open(&self.data_dir, self.catalog.load()?)?);
             messages::register(&store)?;
@@ -78,7 +79,10 @@ impl Serve {
             };
             running.stop().await?;
             outcome.map(|()| ExitCode::SUCCESS)
-        })
+        });
+        // A query whose client has given it up may still be planned.
+        runtime.shutdown_background();
+        outcome
     }
 }
 

@@ -7,13 +7,19 @@ use pgwire::error::PgWireError;
 
 use super::error::{plain, state};
 use super::scan::{Kind, Token};
+use super::settings::canonical;
 
 /// A statement about the session, answered without a query.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
     Begin,
-    Commit,
-    Rollback,
+    /// With `chain` the next transaction begins at once.
+    Commit {
+        chain: bool,
+    },
+    Rollback {
+        chain: bool,
+    },
     Savepoint(String),
     Release(String),
     RollbackTo(String),
@@ -21,6 +27,8 @@ pub enum Command {
     Set(String, Option<String>),
     /// An option of SQL Server.
     Option(String, String),
+    /// Until the end of the transaction.
+    SetLocal(String, Option<String>),
     /// Accepted, because nothing depends on it; the command tag.
     Accepted(&'static str),
     Show(String),
@@ -45,13 +53,18 @@ pub enum Discard {
 impl Command {
     /// Whether it is allowed when a transaction has failed.
     pub fn ends_failure(&self) -> bool {
-        matches!(self, Self::Commit | Self::Rollback | Self::RollbackTo(_))
+        matches!(self, Self::Commit { .. } | Self::Rollback { .. } | Self::RollbackTo(_))
+    }
+
+    /// Whether it goes back to a savepoint, so that the transaction goes on.
+    pub fn goes_back(&self) -> bool {
+        matches!(self, Self::RollbackTo(_))
     }
 
     /// Whether it answers with rows, and how their columns are called.
     pub fn columns(&self) -> Option<Vec<String>> {
         match self {
-            Self::Show(name) => Some(vec![name.clone()]),
+            Self::Show(name) => Some(vec![canonical(name).to_owned()]),
             Self::ShowAll => Some(["name", "setting", "description"].map(String::from).into()),
             _ => None,
         }
@@ -71,9 +84,11 @@ pub fn read(tokens: &[Token<'_>]) -> Result<Option<Command>, PgWireError> {
         | ["begin", "transaction" | "tran" | "work" | "isolation" | "read", ..]
         | ["begin", "not" | "deferrable", ..]
         | ["start", "transaction", ..] => Command::Begin,
-        ["commit" | "end"] | ["commit" | "end", "transaction" | "tran" | "work"] => Command::Commit,
-        ["rollback" | "abort"] | ["rollback" | "abort", "transaction" | "tran" | "work"] => {
-            Command::Rollback
+        ["commit" | "end", rest @ ..] if let Some(chain) = ending(rest) => {
+            Command::Commit { chain }
+        }
+        ["rollback" | "abort", rest @ ..] if let Some(chain) = ending(rest) => {
+            Command::Rollback { chain }
         }
         ["rollback", "to", name]
         | ["rollback", "to", "savepoint", name]
@@ -111,6 +126,18 @@ pub fn read(tokens: &[Token<'_>]) -> Result<Option<Command>, PgWireError> {
     Ok(Some(command))
 }
 
+/// What may stand behind `COMMIT`: whether the next transaction begins.
+fn ending(words: &[&str]) -> Option<bool> {
+    match words {
+        [] => Some(false),
+        ["transaction" | "tran" | "work", rest @ ..] if rest.len() != 1 => ending(rest),
+        ["and", "chain"] => Some(true),
+        ["and", "no", "chain"] => Some(false),
+        ["transaction" | "tran" | "work"] => Some(false),
+        _ => None,
+    }
+}
+
 fn syntax(near: &str) -> PgWireError {
     plain(state::SYNTAX, format!("syntax error at or near \"{near}\""))
 }
@@ -126,7 +153,11 @@ fn read_set(tokens: &[Token<'_>], words: &[&str]) -> Option<Command> {
         _ => {}
     }
     let mut rest = &tokens[1..];
+    let mut set: fn(String, Option<String>) -> Command = Command::Set;
     if rest.len() > 2 && (rest[0].is("session") || rest[0].is("local")) {
+        if rest[0].is("local") {
+            set = Command::SetLocal;
+        }
         rest = &rest[1..];
     }
     if let [time, zone, value @ ..] = rest
@@ -134,12 +165,12 @@ fn read_set(tokens: &[Token<'_>], words: &[&str]) -> Option<Command> {
         && zone.is("zone")
         && !value.is_empty()
     {
-        return Some(Command::Set("timezone".into(), value_of(value)));
+        return Some(set("timezone".into(), value_of(value)));
     }
     if let [names, value] = rest
         && names.is("names")
     {
-        return Some(Command::Set("client_encoding".into(), value_of(&[*value])));
+        return Some(set("client_encoding".into(), value_of(&[*value])));
     }
     let at = rest.iter().position(|t| t.is_symbol("=") || t.is("to"))?;
     let (name, value) = (&rest[..at], &rest[at + 1..]);
@@ -148,7 +179,7 @@ fn read_set(tokens: &[Token<'_>], words: &[&str]) -> Option<Command> {
         return None;
     }
     let name: String = name.iter().map(Token::value).collect();
-    Some(Command::Set(name.to_lowercase(), value_of(value)))
+    Some(set(name.to_lowercase(), value_of(value)))
 }
 
 /// A list is kept as PostgreSQL shows it: `a, b`. `None` stands for `DEFAULT`.
@@ -203,7 +234,13 @@ mod tests {
         }
         assert_eq!(command("BEGIN SELECT 1 END"), None);
         assert_eq!(command("BEGIN TRY"), None);
-        assert_eq!(command("END"), Some(Command::Commit));
+        assert_eq!(command("END"), Some(Command::Commit { chain: false }));
+        assert_eq!(command("COMMIT WORK AND CHAIN"), Some(Command::Commit { chain: true }));
+        assert_eq!(command("ROLLBACK AND NO CHAIN"), Some(Command::Rollback { chain: false }));
+        assert_eq!(
+            command("SET LOCAL jit = on"),
+            Some(Command::SetLocal("jit".into(), Some("on".into())))
+        );
         assert_eq!(
             command("ROLLBACK TO SAVEPOINT \"A b\""),
             Some(Command::RollbackTo("A b".into()))

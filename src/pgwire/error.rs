@@ -20,9 +20,13 @@ pub mod state {
     pub const INVALID_TEXT: &str = "22P02";
     pub const NO_TRANSACTION: &str = "25P01";
     pub const READ_ONLY: &str = "25006";
+    pub const IDLE_IN_TRANSACTION: &str = "25P03";
     pub const FAILED_TRANSACTION: &str = "25P02";
     pub const UNKNOWN_STATEMENT: &str = "26000";
     pub const UNKNOWN_CURSOR: &str = "34000";
+    pub const DUPLICATE_CURSOR: &str = "42P03";
+    pub const DUPLICATE_STATEMENT: &str = "42P05";
+    pub const UNKNOWN_PARAMETER: &str = "42P02";
     pub const UNKNOWN_SAVEPOINT: &str = "3B001";
     pub const UNKNOWN_DATABASE: &str = "3D000";
     pub const WRONG_PASSWORD: &str = "28P01";
@@ -30,6 +34,7 @@ pub mod state {
     pub const UNKNOWN_OBJECT: &str = "42704";
     pub const TOO_MANY_CONNECTIONS: &str = "53300";
     pub const CANCELED: &str = "57014";
+    pub const IDLE_SESSION: &str = "57P05";
     pub const SHUTDOWN: &str = "57P01";
 }
 
@@ -50,6 +55,13 @@ pub fn fatal(sqlstate: &str, message: impl Into<String>) -> PgWireError {
     user(ErrorInfo::new("FATAL".into(), sqlstate.into(), message.into()))
 }
 
+/// The error as one that ends the connection.
+pub fn as_fatal(error: PgWireError) -> PgWireError {
+    let mut info = ErrorInfo::from(error);
+    info.severity = "FATAL".into();
+    user(info)
+}
+
 fn user(info: ErrorInfo) -> PgWireError {
     PgWireError::UserError(Box::new(info))
 }
@@ -62,6 +74,13 @@ pub fn to_wire(error: &Error, text: &str) -> PgWireError {
     let mut info = ErrorInfo::new("ERROR".into(), sqlstate(error).into(), message);
     info.position = position.map(|p| p.to_string());
     info.hint = hint;
+    user(info)
+}
+
+/// The error without its position, where the text was not the client's own.
+pub fn without_position(error: PgWireError) -> PgWireError {
+    let mut info = ErrorInfo::from(error);
+    info.position = None;
     user(info)
 }
 

@@ -8,13 +8,16 @@ use std::sync::Arc;
 
 use arrow_pg::datatypes::df::deserialize_parameters_with_server_types;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::{ParamValues, ScalarValue};
 use futures::{Sink, SinkExt, StreamExt};
 use pgwire::api::portal::{Format, Portal, PortalExecutionState};
 use pgwire::api::results::{DataRowEncoder, FieldInfo, QueryResponse, SendableRowStream, Tag};
+use pgwire::api::stmt::StoredStatement;
 use pgwire::api::store::{Entry, PortalStore};
 use pgwire::api::{ClientInfo, ClientPortalStore, DEFAULT_NAME, Type};
 use pgwire::error::{ErrorInfo, PgWireError, PgWireResult};
 use pgwire::messages::PgWireBackendMessage;
+use pgwire::messages::copy::CopyDone;
 use pgwire::messages::data::RowDescription;
 use pgwire::messages::extendedquery::{Execute, PortalSuspended};
 use pgwire::messages::response::{
@@ -23,11 +26,14 @@ use pgwire::messages::response::{
 use pgwire::messages::startup::ParameterStatus;
 
 use super::command::Command;
-use super::encode;
-use super::error::{plain, state};
+use super::copy_out::CopyOut;
+use super::cursor::Open;
+use super::encode::{self, Rows};
+use super::error::{from_datafusion, plain, state, to_wire};
+use super::interrupt::timed;
 use super::params::Parameters;
 use super::planner::{Planner, Progress, Query, Running, Work, single};
-use super::session::{Effect, Session};
+use super::session::{Effect, Session, unknown_statement};
 use crate::dialect::tsql::Script;
 use crate::script::Run;
 
@@ -48,7 +54,17 @@ pub struct Prepared {
 /// What a statement came to.
 pub enum Answer {
     Rows { fields: Arc<Vec<FieldInfo>>, rows: SendableRowStream, tag: String },
+    Copy(Box<CopyOut>),
     Done { tag: String },
+}
+
+/// What a statement is run with, beside its text.
+struct Given<'a> {
+    values: Option<ParamValues>,
+    /// The columns the client was told, if it was.
+    columns: Option<SchemaRef>,
+    format: &'a Format,
+    text: &'a Arc<str>,
 }
 
 /// The bounds that the protocol's traits put on a connection.
@@ -82,41 +98,58 @@ impl Handler {
                 .feed(PgWireBackendMessage::EmptyQueryResponse(EmptyQueryResponse::new()))
                 .await?;
         }
+        let script = work.iter().any(|work| matches!(work, Work::Script(_)));
+        session.begin_request(script || work.len() > 1);
         let text: Arc<str> = text.into();
         for work in work {
+            // A limit that was just set holds for the statements behind it.
+            let limit = session.settings.lock().statement_timeout();
             match work {
                 Work::Script(script) => {
-                    allowed(client, None)?;
-                    let mut run = Run::new(script);
-                    let mut sql = session.sql();
-                    sql.dollars = true;
-                    while let Some(progress) =
-                        self.planner.progress(&mut run, &mut sql, &session, &text).await?
-                    {
-                        session.keep_sql(sql);
-                        match progress {
-                            Progress::Work(work) => {
-                                self.perform(client, &session, work, &text).await?;
-                            }
-                            Progress::Notice(text) => {
-                                notice(client, "INFO", "00000", text).await?;
-                                complete(client, "PRINT", None).await?;
-                            }
-                            Progress::Done(tag) => complete(client, tag, None).await?,
-                        }
-                        sql = session.sql();
-                    }
-                    session.keep_sql(sql);
+                    timed(limit, self.script(client, &session, script, &text)).await?;
                 }
-                work => self.perform(client, &session, work, &text).await?,
+                work => timed(limit, self.one(client, &session, work, &text)).await?,
             }
         }
         session.forget_variables();
         Ok(())
     }
 
-    /// Runs one statement and sends what it answers.
-    async fn perform<C>(
+    /// Runs a script and sends what its statements answer.
+    async fn script<C>(
+        &self,
+        client: &mut C,
+        session: &Session,
+        script: Arc<Script>,
+        text: &Arc<str>,
+    ) -> PgWireResult<()>
+    where
+        C: Client,
+        C::PortalStore: PortalStore,
+        C::Error: Debug,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        allowed(client, None)?;
+        let mut run = Run::new(script);
+        loop {
+            let mut sql = session.sql();
+            sql.dollars = true;
+            let snapshot = session.snapshot(&self.planner.service.store);
+            let progress = self.planner.progress(&mut run, &mut sql, &snapshot, text).await;
+            session.keep_sql(sql);
+            match progress? {
+                Some(Progress::Work(work)) => self.one(client, session, work, text).await?,
+                Some(Progress::Notice(text)) => {
+                    notice(client, "INFO", "00000", text).await?;
+                    complete(client, "PRINT", None).await?;
+                }
+                Some(Progress::Done(tag)) => complete(client, tag, None).await?,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn one<C>(
         &self,
         client: &mut C,
         session: &Session,
@@ -126,28 +159,17 @@ impl Handler {
     where
         C: Client,
         C::PortalStore: PortalStore,
+        C::Error: Debug,
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
-        let answer = match work {
-            Work::Refused(error) => {
-                allowed(client, None)?;
-                return Err(error);
-            }
-            Work::Session(command) => {
-                self.command(client, session, &command, &Format::UnifiedText).await?
-            }
-            Work::Query(query) => {
-                allowed(client, None)?;
-                let running = self.planner.run(&query, None, session, text).await?;
-                let fields = Arc::new(encode::fields(&running.schema, &Format::UnifiedText)?);
-                let schema = running.schema;
-                let rows = encode::rows(running.batches, schema, fields.clone(), text.clone());
-                Answer::Rows { fields, rows: Box::pin(rows), tag: query.tag().to_owned() }
-            }
-            Work::Script(_) => return Err(plain(state::SYNTAX, "a script within a script")),
-        };
-        match answer {
+        if let Work::Refused(error) = work {
+            allowed(client, None)?;
+            return Err(error);
+        }
+        let given = Given { values: None, columns: None, format: &Format::UnifiedText, text };
+        match self.start(client, session, &work, given).await? {
             Answer::Done { tag } => complete(client, &tag, None).await,
+            Answer::Copy(copy) => send_copy(client, *copy).await,
             Answer::Rows { fields, mut rows, tag } => {
                 let description = RowDescription::new(fields.iter().map(Into::into).collect());
                 client.feed(PgWireBackendMessage::RowDescription(description)).await?;
@@ -156,6 +178,158 @@ impl Handler {
                 complete(client, &tag, Some(count)).await
             }
         }
+    }
+
+    /// Runs all of a prepared script; its one query is only started.
+    async fn started<C>(
+        &self,
+        client: &mut C,
+        session: &Session,
+        script: &Arc<Script>,
+        given: Given<'_>,
+    ) -> PgWireResult<Answer>
+    where
+        C: Client,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        let Given { values, columns, format, text } = given;
+        let mut run = Run::new(script.clone());
+        let (mut running, mut tag) = (None, "SELECT");
+        loop {
+            let mut sql = session.sql();
+            let snapshot = session.snapshot(&self.planner.service.store);
+            let progress = self.planner.progress(&mut run, &mut sql, &snapshot, text).await;
+            session.keep_sql(sql);
+            match progress? {
+                Some(Progress::Work(Work::Query(query))) => {
+                    let (values, columns) = (values.clone(), columns.clone());
+                    running = Some(self.planner.run(&query, values, columns, session, text).await?);
+                }
+                Some(Progress::Notice(text)) => notice(client, "INFO", "00000", text).await?,
+                Some(Progress::Done(done)) => tag = done,
+                // Told apart when it was prepared.
+                Some(Progress::Work(_)) => {}
+                None => break,
+            }
+        }
+        match running {
+            Some(running) => rows(running, format, text, "SELECT"),
+            None => Ok(Answer::Done { tag: tag.to_owned() }),
+        }
+    }
+
+    /// Starts a statement.
+    async fn start<C>(
+        &self,
+        client: &mut C,
+        session: &Session,
+        work: &Work,
+        given: Given<'_>,
+    ) -> PgWireResult<Answer>
+    where
+        C: Client,
+        C::PortalStore: PortalStore,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        if let Work::Session(command) = work {
+            return self.command(client, session, command, given.format).await;
+        }
+        allowed(client, None)?;
+        if let Work::Script(script) = work {
+            return self.started(client, session, script, given).await;
+        }
+        let Given { values, columns, format, text } = given;
+        let status = client.transaction_status();
+        let planner = &self.planner;
+        Ok(match work {
+            // Handled where they can be given away.
+            Work::Session(_) | Work::Script(_) | Work::Refused(_) => {
+                Answer::Done { tag: String::new() }
+            }
+            Work::Query(query) => {
+                let running = planner.run(query, values, columns, session, text).await?;
+                rows(running, format, text, query.tag())?
+            }
+            Work::Copy { query, options } => {
+                let Running { schema, batches } =
+                    planner.run(query, None, None, session, text).await?;
+                let format = match options.binary() {
+                    true => Format::UnifiedBinary,
+                    false => Format::UnifiedText,
+                };
+                let fields = encode::fields(&schema, &format)?;
+                let copy = CopyOut::new(batches, schema, fields, text.clone(), options.clone())?;
+                Answer::Copy(Box::new(copy))
+            }
+            Work::Declare { declaration, query } => {
+                session.may_open(&declaration.name, declaration.hold, status)?;
+                let running = planner.run(query, values, None, session, text).await?;
+                let Running { schema, batches } = running;
+                let cursor = Open::new(declaration.clone(), schema, batches, text.clone());
+                session.open(cursor, status)?;
+                Answer::Done { tag: "DECLARE CURSOR".to_owned() }
+            }
+            Work::Fetch(fetch) => {
+                let cursor = session.cursor(&fetch.name)?;
+                if fetch.passes {
+                    let passed = cursor.pass(fetch.direction).await?;
+                    return Ok(Answer::Done { tag: format!("MOVE {passed}") });
+                }
+                let batches = cursor.fetch(fetch.direction).await?;
+                let binary = Format::UnifiedBinary;
+                let format = if cursor.declaration.binary { &binary } else { format };
+                rows(Running { schema: cursor.schema, batches }, format, &cursor.text, "FETCH")?
+            }
+            Work::Prepare { name, types, text } => {
+                let prepared = self.prepare(client, text, types).await?.map(Arc::new);
+                keep(session, name, prepared)?;
+                Answer::Done { tag: "PREPARE".to_owned() }
+            }
+            Work::Execute { name, arguments } => {
+                let prepared = stored(session, name)?;
+                let values = match arguments {
+                    Some(query) => self.arguments(query, session).await?,
+                    None => Vec::new(),
+                };
+                let Some(prepared) = prepared else {
+                    return Ok(Answer::Done { tag: "EXECUTE".to_owned() });
+                };
+                let expected = prepared.parameters.types.len();
+                if values.len() != expected {
+                    let message = format!(
+                        "wrong number of parameters for prepared statement \"{name}\": \
+                         expected {expected} but got {}",
+                        values.len()
+                    );
+                    return Err(plain(state::SYNTAX, message));
+                }
+                let values = Some(prepared.parameters.given(values)?);
+                let (columns, text) = (prepared.columns.clone(), &prepared.text);
+                let given = Given { values, columns, format, text };
+                Box::pin(self.start(client, session, &prepared.work, given)).await?
+            }
+        })
+    }
+
+    /// The values of the arguments of an `EXECUTE`.
+    async fn arguments(
+        &self,
+        query: &Arc<Query>,
+        session: &Session,
+    ) -> PgWireResult<Vec<ScalarValue>> {
+        let text = "".into();
+        let mut running = self.planner.run(query, None, None, session, &text).await?;
+        let failed = |error| to_wire(&from_datafusion(error), &text);
+        let mut values = Vec::new();
+        while let Some(batch) = running.batches.next().await {
+            let batch = batch.map_err(failed)?;
+            if batch.num_rows() > 0 {
+                for column in batch.columns() {
+                    values.push(ScalarValue::try_from_array(column, 0).map_err(failed)?);
+                }
+            }
+        }
+        Ok(values)
     }
 
     async fn command<C>(
@@ -178,23 +352,20 @@ impl Handler {
                 notice(client, "WARNING", code, message.into()).await?;
                 tag
             }
-            Effect::Status(tag, status) => {
+            Effect::Status(tag, status, changes) => {
                 client.set_transaction_status(status);
-                if status == TransactionStatus::Idle {
+                // With a chained transaction, too, those of the one before end.
+                if matches!(tag, "COMMIT" | "ROLLBACK") && !command.goes_back() {
                     client.portal_store().clear_portals();
                 }
+                report(client, changes).await?;
                 tag
             }
             Effect::Report(tag, changes) => {
                 report(client, changes).await?;
                 tag
             }
-            Effect::Forget(tag, name) => {
-                forget(client, session, name);
-                tag
-            }
             Effect::Clear(changes) => {
-                forget(client, session, None);
                 client.portal_store().clear_portals();
                 report(client, changes).await?;
                 "DISCARD ALL"
@@ -221,23 +392,38 @@ impl Handler {
     {
         let session = Session::of(client)?;
         let Some(work) = single(self.planner.parse(text, &session)?)? else { return Ok(None) };
+        let text: Arc<str> = text.into();
+        let command = match &work {
+            Work::Session(command) => Some(command),
+            _ => None,
+        };
+        allowed(client, command)?;
         let (columns, parameters) = match &work {
-            Work::Session(command) => {
-                allowed(client, Some(command))?;
-                (text_schema(command), Parameters::default())
-            }
+            Work::Session(command) => (text_schema(command), Parameters::default()),
             Work::Query(query) => {
-                allowed(client, None)?;
-                let described = self.planner.describe(query, named, &session, text).await?;
+                let described = self.planner.describe(query, named, &session, &text).await?;
                 (Some(described.0), described.1)
             }
             Work::Script(script) => {
-                allowed(client, None)?;
-                self.planner.describe_script(script, named, &session, text).await?
+                self.planner.describe_script(script, named, &session, &text).await?
             }
-            Work::Refused(_) => return Ok(None),
+            Work::Declare { query, .. } => {
+                let described = self.planner.describe(query, named, &session, &text).await?;
+                (None, described.1)
+            }
+            // What they answer with is what they go back to.
+            Work::Fetch(fetch) if !fetch.passes => {
+                (session.cursor(&fetch.name).ok().map(|c| c.schema), Parameters::default())
+            }
+            Work::Execute { name, .. } => {
+                let prepared = stored(&session, name).ok().flatten();
+                (prepared.and_then(|p| p.columns.clone()), Parameters::default())
+            }
+            Work::Fetch(_) | Work::Copy { .. } | Work::Prepare { .. } | Work::Refused(_) => {
+                (None, Parameters::default())
+            }
         };
-        Ok(Some(Prepared { work, text: text.into(), columns, parameters }))
+        Ok(Some(Prepared { work, text, columns, parameters }))
     }
 
     /// Starts the statement of a portal.
@@ -253,86 +439,27 @@ impl Handler {
     {
         let prepared = &portal.statement.statement;
         let session = Session::of(client)?;
-        let format = &portal.result_column_format;
-        let (running, tag) = match &prepared.work {
-            Work::Session(command) => {
-                return self.command(client, &session, command, format).await;
-            }
-            Work::Query(query) => {
-                allowed(client, None)?;
-                (self.bound(query, portal, &session).await?, query.tag().to_owned())
-            }
-            Work::Script(script) => {
-                allowed(client, None)?;
-                match self.script(client, script, portal, &session).await? {
-                    (Some(running), tag) => (running, tag),
-                    (None, tag) => return Ok(Answer::Done { tag }),
-                }
-            }
-            Work::Refused(_) => return Err(plain(state::UNKNOWN_STATEMENT, "refused before")),
+        let query = match &prepared.work {
+            Work::Query(query) | Work::Declare { query, .. } => Some(query.as_ref()),
+            _ => None,
         };
-        // The client was told the columns of the description, so it gets those.
-        let schema = prepared.columns.clone().unwrap_or(running.schema);
-        let fields = Arc::new(encode::fields(&schema, format)?);
-        let text = prepared.text.clone();
-        let rows = encode::rows(running.batches, schema, fields.clone(), text);
-        Ok(Answer::Rows { fields, rows: Box::pin(rows), tag })
-    }
-
-    /// Starts a query with a portal's parameters.
-    async fn bound(
-        &self,
-        query: &Query,
-        portal: &Portal<Arc<Prepared>>,
-        session: &Session,
-    ) -> PgWireResult<Running> {
-        let prepared = &portal.statement.statement;
-        let values = match query {
-            Query::Sql(_) | Query::Explain { .. } => prepared.parameters.values(|at| {
-                (portal.parameters[at].as_deref(), portal.parameter_format.is_binary(at))
-            })?,
-            // Catalog queries also take arrays, which job tables have no use for.
-            Query::Catalog(_) => {
+        let values = match (&prepared.work, query) {
+            (Work::Script(_), _) | (_, Some(Query::Sql(_) | Query::Explain { .. })) => {
+                Some(prepared.parameters.values(|at| {
+                    (portal.parameters[at].as_deref(), portal.parameter_format.is_binary(at))
+                })?)
+            }
+            (_, Some(Query::Catalog(_))) => {
                 let types: Vec<_> = prepared.parameters.types.iter().map(Some).collect();
                 let targets = prepared.parameters.targets();
-                deserialize_parameters_with_server_types(portal, &targets, &types)?
+                Some(deserialize_parameters_with_server_types(portal, &targets, &types)?)
             }
+            (_, None) => None,
         };
-        self.planner.run(query, Some(&values), session, &prepared.text).await
-    }
-
-    /// Runs all of a prepared script; its one query is only started.
-    async fn script<C>(
-        &self,
-        client: &mut C,
-        script: &Arc<Script>,
-        portal: &Portal<Arc<Prepared>>,
-        session: &Session,
-    ) -> PgWireResult<(Option<Running>, String)>
-    where
-        C: Client,
-        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
-    {
-        let text = &portal.statement.statement.text;
-        let mut run = Run::new(script.clone());
-        let mut sql = session.sql();
-        let (mut running, mut tag) = (None, "SELECT");
-        while let Some(progress) = self.planner.progress(&mut run, &mut sql, session, text).await? {
-            session.keep_sql(sql);
-            match progress {
-                Progress::Work(Work::Query(query)) => {
-                    running = Some(self.bound(&query, portal, session).await?);
-                }
-                Progress::Notice(text) => notice(client, "INFO", "00000", text).await?,
-                Progress::Done(done) => tag = done,
-                // Told apart when it was prepared.
-                Progress::Work(_) => {}
-            }
-            sql = session.sql();
-        }
-        session.keep_sql(sql);
-        let tag = if running.is_some() { "SELECT" } else { tag };
-        Ok((running, tag.to_owned()))
+        // The client was told the columns of the description, so it gets those.
+        let columns = prepared.columns.clone();
+        let (format, text) = (&portal.result_column_format, &prepared.text);
+        self.start(client, &session, &prepared.work, Given { values, columns, format, text }).await
     }
 
     /// Runs or goes on with a portal and sends the next rows of it.
@@ -351,7 +478,7 @@ impl Handler {
                     .await?;
                 return Ok(());
             }
-            None => return Err(PgWireError::PortalNotFound(name.to_owned())),
+            None => return Err(unknown_portal(name)),
         };
         let limit = usize::try_from(message.max_rows).unwrap_or(0);
         let portal_state = portal.state();
@@ -362,6 +489,10 @@ impl Handler {
                     *state = PortalExecutionState::Finished;
                     return complete(client, &tag, None).await;
                 }
+                Answer::Copy(copy) => {
+                    *state = PortalExecutionState::Finished;
+                    return send_copy(client, *copy).await;
+                }
                 Answer::Rows { fields, rows, tag } => {
                     let mut response = QueryResponse::new(fields, rows);
                     response.set_command_tag(&tag);
@@ -370,6 +501,10 @@ impl Handler {
             }
         }
         let PortalExecutionState::Suspended(response) = &mut *state else {
+            if portal.statement.statement.columns.is_none() {
+                let message = format!("portal \"{}\" cannot be run", shown(name));
+                return Err(plain("55000", message));
+            }
             return complete(client, "SELECT", Some(0)).await;
         };
         let tag = response.command_tag().to_owned();
@@ -382,6 +517,48 @@ impl Handler {
         *state = PortalExecutionState::Finished;
         complete(client, &tag, Some(count)).await
     }
+}
+
+/// The rows of a running query for a client.
+fn rows(running: Running, format: &Format, text: &Arc<str>, tag: &str) -> PgWireResult<Answer> {
+    let Running { schema, batches } = running;
+    let fields = Arc::new(encode::fields(&schema, format)?);
+    let rows = Rows::new(batches, schema, fields.clone(), text.clone());
+    Ok(Answer::Rows { fields, rows: Box::pin(rows), tag: tag.to_owned() })
+}
+
+/// The name of a statement or portal as its client knows it.
+pub fn shown(name: &str) -> &str {
+    if name == DEFAULT_NAME { "" } else { name }
+}
+
+pub fn unknown_portal(name: &str) -> PgWireError {
+    plain(state::UNKNOWN_CURSOR, format!("portal \"{}\" does not exist", shown(name)))
+}
+
+/// Keeps a prepared statement; only the unnamed one is replaced.
+pub fn keep(session: &Session, name: &str, prepared: Option<Arc<Prepared>>) -> PgWireResult<()> {
+    let entry = match prepared {
+        Some(prepared) => {
+            let types = prepared.parameters.types.iter().cloned().map(Some).collect();
+            Entry::Value(Arc::new(StoredStatement::new(name.to_owned(), prepared, types)))
+        }
+        None => Entry::Empty,
+    };
+    let mut statements = session.statements.lock();
+    if name != DEFAULT_NAME && statements.contains_key(name) {
+        let message = format!("prepared statement \"{name}\" already exists");
+        return Err(plain(state::DUPLICATE_STATEMENT, message));
+    }
+    statements.insert(name.to_owned(), entry);
+    Ok(())
+}
+
+/// A prepared statement; `None` inside when it is empty.
+fn stored(session: &Session, name: &str) -> PgWireResult<Option<Arc<Prepared>>> {
+    let entry = session.statements.lock().get(name).cloned();
+    let entry = entry.ok_or_else(|| unknown_statement(name))?;
+    Ok(entry.value().map(|stored| stored.statement.clone()))
 }
 
 /// In a failed transaction only its end is accepted.
@@ -397,7 +574,7 @@ fn allowed<C: ClientInfo + ?Sized>(client: &C, command: Option<&Command>) -> PgW
 
 /// Sends rows, at most `limit` of them unless it is 0; how many, and whether
 /// more may follow.
-async fn send_rows<C>(
+pub async fn send_rows<C>(
     client: &mut C,
     rows: &mut SendableRowStream,
     limit: usize,
@@ -415,13 +592,27 @@ where
     Ok((count, true))
 }
 
+/// Sends the messages of a `COPY`, a row each.
+async fn send_copy<C>(client: &mut C, mut copy: CopyOut) -> PgWireResult<()>
+where
+    C: Client,
+    PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+{
+    client.feed(PgWireBackendMessage::CopyOutResponse(copy.response())).await?;
+    while let Some(message) = copy.next().await? {
+        client.feed(PgWireBackendMessage::CopyData(message)).await?;
+    }
+    client.feed(PgWireBackendMessage::CopyDone(CopyDone::new())).await?;
+    complete(client, "COPY", Some(copy.rows())).await
+}
+
 async fn complete<C>(client: &mut C, tag: &str, rows: Option<usize>) -> PgWireResult<()>
 where
     C: Client,
     PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
 {
     let tag = match rows {
-        Some(rows) if tag == "SELECT" => Tag::new(tag).with_rows(rows),
+        Some(rows) if matches!(tag, "SELECT" | "FETCH" | "COPY") => Tag::new(tag).with_rows(rows),
         _ => Tag::new(tag),
     };
     let complete = CommandComplete::from(tag);
@@ -433,8 +624,7 @@ where
     C: Client,
     PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
 {
-    let notice = ErrorInfo::new(severity.into(), state.into(), message);
-    let notice = NoticeResponse::from(notice);
+    let notice = NoticeResponse::from(ErrorInfo::new(severity.into(), state.into(), message));
     Ok(client.feed(PgWireBackendMessage::NoticeResponse(notice)).await?)
 }
 
@@ -448,20 +638,6 @@ where
         client.feed(PgWireBackendMessage::ParameterStatus(status)).await?;
     }
     Ok(())
-}
-
-/// Drops prepared statements: the named one, or all.
-fn forget<C>(client: &C, session: &Session, name: Option<String>)
-where
-    C: ClientPortalStore,
-    C::PortalStore: PortalStore,
-{
-    let mut prepared = session.prepared.lock();
-    let names = match name {
-        Some(name) => prepared.take(&name).into_iter().collect(),
-        None => std::mem::take(&mut *prepared),
-    };
-    names.iter().for_each(|name| client.portal_store().rm_statement(name));
 }
 
 fn text_schema(command: &Command) -> Option<SchemaRef> {

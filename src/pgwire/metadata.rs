@@ -256,12 +256,13 @@ impl TableProvider for Columns {
 
 #[cfg(test)]
 mod tests {
-    use datafusion::arrow::array::RecordBatch;
     use datafusion::physical_plan::common::collect;
+
+    use datafusion::arrow::array::RecordBatch;
 
     use super::*;
 
-    async fn ask(text: &str) -> Result<Vec<datafusion::arrow::array::RecordBatch>> {
+    async fn ask(text: &str) -> Result<Vec<RecordBatch>> {
         let metadata = Metadata::new(&Catalog::built_in()).expect("set up");
         let settings = Settings::new("me", std::iter::empty());
         let statement = metadata.parse(text)?.expect("a statement");
@@ -313,13 +314,54 @@ mod tests {
                      WHERE attrelid = 'asyncoperation'::regclass AND attname = ";
         for (column, expected) in [
             ("asyncoperationid", "uuid"),
-            ("name", "text"),
+            ("name", "character varying(256)"),
             ("statecode", "integer"),
             ("createdon", "timestamp without time zone"),
             ("regardingobjecttypecode", "text"),
         ] {
             assert_eq!(first(&format!("{types}'{column}'")).await, expected, "{column}");
         }
+    }
+
+    #[tokio::test]
+    async fn sub_queries_stand_in_select_lists_and_sorts() {
+        let text = "SELECT CASE WHEN table_name IN (SELECT trim(s[i]) FROM generate_series(1, \
+                    array_upper(string_to_array('team,account', ','), 1)) AS i, \
+                    string_to_array('team,account', ',') s) THEN table_name END AS t \
+                    FROM information_schema.tables WHERE table_schema = 'public' \
+                    ORDER BY CASE WHEN table_name IN (SELECT 'team') THEN 0 ELSE 1 END, 1";
+        assert_eq!(first(text).await, "team");
+        let text = "SELECT EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid) AS indexed \
+                    FROM pg_class c WHERE c.relname = 'team'";
+        assert_eq!(first(text).await, "true");
+    }
+
+    #[tokio::test]
+    async fn keys_relationships_and_comments_are_listed() {
+        for (text, expected) in [
+            (
+                "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'team_pkey'",
+                "PRIMARY KEY (teamid)",
+            ),
+            ("SELECT obj_description('asyncoperation'::regclass, 'pg_class')", "System Job"),
+            ("SELECT 'public.team'::regclass::text", "team"),
+            (
+                "SELECT a.attname FROM (SELECT conrelid, unnest(conkey) AS k, generate_subscripts(conkey, 1) AS ord FROM pg_constraint WHERE conname = 'team_pkey') con JOIN pg_attribute a ON a.attrelid = con.conrelid AND a.attnum = con.k",
+                "teamid",
+            ),
+            (
+                "SELECT (information_schema._pg_expandarray(i.indkey)).n FROM pg_index i LIMIT 1",
+                "1",
+            ),
+            (
+                "SELECT count(*) > 0 FROM pg_constraint WHERE contype = 'f' AND confrelid = 'systemuser'::regclass",
+                "true",
+            ),
+        ] {
+            assert_eq!(first(text).await, expected, "{text}");
+        }
+        let error = ask("SELECT 'nosuch'::regclass").await.expect_err("there is none");
+        assert!(error.to_string().contains("relation \"nosuch\" does not exist"), "{error}");
     }
 
     #[tokio::test]

@@ -5,14 +5,21 @@
 //! session, to PostgreSQL's catalogs (`metadata`) or to the T-SQL dialect and
 //! the engine (`planner`), and the batches become rows (`encode`).
 
+mod arrays;
+mod cell;
 mod command;
+mod copy;
+mod copy_out;
+mod cursor;
 mod encode;
 mod error;
 mod functions;
 mod handler;
 mod information_schema;
+mod interrupt;
 mod lists;
 mod metadata;
+mod outer;
 mod params;
 mod pg_catalog;
 mod planner;
@@ -25,17 +32,20 @@ mod settings;
 mod startup;
 #[cfg(test)]
 mod tests;
+mod text;
 mod texts;
 
 use std::future::Future;
 use std::io;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{SinkExt, StreamExt};
-use pgwire::api::cancel::DefaultCancelHandler;
+use futures::{FutureExt, Sink, SinkExt, StreamExt};
+use pgwire::api::cancel::{CancelHandler, DefaultCancelHandler};
 use pgwire::api::{ClientInfo, ConnectionManager, NoopHandler, PgWireConnectionState};
 use pgwire::error::{ErrorInfo, PgWireError};
+use pgwire::messages::response::TransactionStatus;
 use pgwire::messages::{PgWireBackendMessage, PgWireFrontendMessage};
 use pgwire::tokio::TlsAcceptor;
 use pgwire::tokio::server::{negotiate_tls, process_error, process_message};
@@ -44,9 +54,10 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use self::error::{fatal, state};
+use self::error::{as_fatal, fatal, state};
 use self::handler::Handler;
 use self::planner::Planner;
+use self::session::Session;
 use self::startup::{Door, Startup};
 use crate::service::Service;
 use crate::tls::Endpoint;
@@ -55,6 +66,8 @@ use crate::tls::Endpoint;
 const STARTUP_LIMIT: Duration = Duration::from_secs(60);
 /// Connections beyond the limit that are told so; others are closed at once.
 const REFUSALS_MAX: usize = 64;
+/// What is sent at once, if there is that much to send.
+const WRITE_SIZE: usize = 64 * 1024;
 /// How long running queries may go on after the service was asked to stop.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 
@@ -122,6 +135,37 @@ async fn stopped(stopping: &mut watch::Receiver<bool>) {
     let _ = stopping.wait_for(|stop| *stop).await;
 }
 
+/// How long the client may be silent, and what it is told then.
+fn patience<C: ClientInfo>(client: &C) -> Option<(Duration, &'static str, &'static str)> {
+    let session = Session::of(client).ok()?;
+    let idle = client.transaction_status() == TransactionStatus::Idle;
+    let limit = session.settings.lock().idle_timeout(!idle)?;
+    Some(match idle {
+        true => (limit, state::IDLE_SESSION, "terminating connection due to idle-session timeout"),
+        false => {
+            let message = "terminating connection due to idle-in-transaction timeout";
+            (limit, state::IDLE_IN_TRANSACTION, message)
+        }
+    })
+}
+
+async fn elapsed(limit: Option<Duration>) {
+    match limit {
+        Some(limit) => sleep(limit).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Says why the connection ends, and ends it.
+async fn farewell<S>(socket: &mut S, reason: PgWireError) -> io::Result<()>
+where
+    S: Sink<PgWireBackendMessage, Error = io::Error> + Unpin,
+{
+    let reason = ErrorInfo::from(reason);
+    socket.send(PgWireBackendMessage::ErrorResponse(reason.into())).await?;
+    socket.close().await
+}
+
 /// One client from its first message to its last. An I/O error means that the
 /// client is gone, and there is nobody to tell.
 async fn connection(
@@ -139,6 +183,7 @@ async fn connection(
     };
     // A client that speaks TLS without asking first gets no answer it could read.
     let Some(mut socket) = socket else { return Ok(()) };
+    socket.set_backpressure_boundary(WRITE_SIZE);
     let startup = Arc::new(startup);
     loop {
         let starting = matches!(
@@ -146,20 +191,34 @@ async fn connection(
             PgWireConnectionState::AwaitingStartup
                 | PgWireConnectionState::AuthenticationInProgress
         );
+        let patience = patience(&socket);
+        // The library's decoder panics where a message is shorter than its counts say.
         let message = tokio::select! {
-            message = socket.next() => message,
+            message = AssertUnwindSafe(socket.next()).catch_unwind() => message,
             () = &mut limit, if starting => return Ok(()),
+            () = elapsed(patience.as_ref().map(|p| p.0)) => {
+                let reason = patience.map_or(("", ""), |p| (p.1, p.2));
+                return farewell(&mut socket, fatal(reason.0, reason.1)).await;
+            }
             () = stopped(&mut stopping) => {
                 let reason = "terminating connection: the service is stopping";
-                let reason = ErrorInfo::from(fatal(state::SHUTDOWN, reason));
-                socket.send(PgWireBackendMessage::ErrorResponse(reason.into())).await?;
-                return socket.close().await;
+                return farewell(&mut socket, fatal(state::SHUTDOWN, reason)).await;
             }
         };
         let message = match message {
-            None | Some(Ok(PgWireFrontendMessage::Terminate(_))) => return Ok(()),
-            Some(Ok(message)) => message,
-            Some(Err(error)) => return process_error(&mut socket, error, false).await,
+            Err(_) => {
+                let reason = "invalid message format";
+                return farewell(&mut socket, fatal(state::PROTOCOL_VIOLATION, reason)).await;
+            }
+            Ok(None | Some(Ok(PgWireFrontendMessage::Terminate(_)))) => return Ok(()),
+            // Its client waits until this connection is closed.
+            Ok(Some(Ok(PgWireFrontendMessage::CancelRequest(request)))) => {
+                server.cancel.on_cancel_request(request).await;
+                return socket.close().await;
+            }
+            Ok(Some(Ok(message))) => message,
+            Ok(Some(Err(PgWireError::IoError(error)))) => return Err(error),
+            Ok(Some(Err(error))) => return farewell(&mut socket, as_fatal(error)).await,
         };
         let extended = message.is_extended_query();
         let processed = process_message(
@@ -175,11 +234,11 @@ async fn connection(
             let error = ErrorInfo::from(error);
             let ends = error.is_fatal();
             let error = PgWireError::UserError(Box::new(error));
-            process_error(&mut socket, error, extended).await?;
             // What the client has sent on the heels of a failed login is not for us.
             if ends {
-                return Ok(());
+                return farewell(&mut socket, error).await;
             }
+            process_error(&mut socket, error, extended).await?;
         }
     }
 }

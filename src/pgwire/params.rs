@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 
+use chrono::NaiveTime;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
 use datafusion::common::ParamValues;
 use datafusion::logical_expr::LogicalPlan;
@@ -14,6 +15,8 @@ use datafusion::scalar::ScalarValue;
 use pgwire::api::Type;
 use pgwire::error::{PgWireError, PgWireResult};
 
+use super::arrays::{self, array_of, element_of, list_element};
+use super::cell::{EPOCH_DAYS, EPOCH_MICROS};
 use super::encode::{is_named, wire_type};
 use super::error::{from_datafusion, plain, state, to_wire};
 use crate::catalog::entity_code_or_none;
@@ -32,6 +35,11 @@ impl Parameters {
     pub fn of(plan: &LogicalPlan, named: &[Option<Type>]) -> PgWireResult<Self> {
         let found = plan.get_parameter_fields().map_err(|e| to_wire(&from_datafusion(e), ""))?;
         let mut targets: Vec<Option<FieldRef>> = vec![None; named.len()];
+        let mut found = found;
+        let elements = arrays::elements(plan);
+        for (name, list) in elements.map_err(|e| to_wire(&from_datafusion(e), ""))? {
+            found.entry(name).and_modify(|f| _ = f.get_or_insert(list));
+        }
         for (name, field) in numbered(found)? {
             if targets.len() <= name {
                 targets.resize(name + 1, None);
@@ -60,19 +68,91 @@ impl Parameters {
             let target = self.targets[at].as_deref();
             let value = match raw(at) {
                 (None, _) => null(target),
-                (Some(bytes), binary) => {
-                    let value = if binary {
-                        from_binary(bytes, pg_type)
-                    } else {
-                        from_text(bytes, pg_type)
-                    };
-                    value.and_then(|value| fitted(value, target))
-                }
+                (Some(bytes), binary) => read(bytes, pg_type, binary, target),
             };
             value.map(Into::into).map_err(|problem| problem.at(at))
         };
         self.types.iter().enumerate().map(value).collect::<PgWireResult<_>>().map(ParamValues::List)
     }
+
+    /// The values of an `EXECUTE`, which come from a query.
+    pub fn given(&self, values: Vec<ScalarValue>) -> PgWireResult<ParamValues> {
+        let value = |(at, value): (usize, ScalarValue)| {
+            let (pg_type, target) = (&self.types[at], self.targets[at].as_deref());
+            let value = match value.try_as_str() {
+                Some(Some(text)) => read(text.as_bytes(), pg_type, false, target),
+                _ if value.is_null() => null(target),
+                _ => fitted(value, target),
+            };
+            value.map(Into::into).map_err(|problem| problem.at(at))
+        };
+        values
+            .into_iter()
+            .enumerate()
+            .map(value)
+            .collect::<PgWireResult<_>>()
+            .map(ParamValues::List)
+    }
+}
+
+/// A value off the wire, in the type it is compared with where it fits.
+fn read(
+    bytes: &[u8],
+    pg_type: &Type,
+    binary: bool,
+    target: Option<&Field>,
+) -> Result<ScalarValue, Problem> {
+    if let Some(element) = element_of(pg_type) {
+        return array(bytes, pg_type, &element, binary, target);
+    }
+    let value = if binary { from_binary(bytes, pg_type) } else { from_text(bytes, pg_type) };
+    fitted(value?, target)
+}
+
+/// An array; its elements have one type, that of what they are compared with
+/// if all of them fit.
+fn array(
+    bytes: &[u8],
+    pg_type: &Type,
+    element: &Type,
+    binary: bool,
+    target: Option<&Field>,
+) -> Result<ScalarValue, Problem> {
+    let one = |bytes: &[u8]| {
+        if binary { from_binary(bytes, element) } else { from_text(bytes, element) }
+    };
+    let values: Vec<Option<ScalarValue>> = if binary {
+        let parts = arrays::split_binary(bytes).ok_or_else(|| Problem::malformed(pg_type))?;
+        parts.into_iter().map(|part| part.map(one).transpose()).collect::<Result<_, _>>()?
+    } else {
+        let parts = arrays::split_text(text_of(bytes)?)
+            .ok_or_else(|| Problem::not("an array such as {1,2}"))?;
+        let part = |part: Option<String>| part.map(|text| one(text.as_bytes())).transpose();
+        parts.into_iter().map(part).collect::<Result<_, _>>()?
+    };
+    let target = target.and_then(|field| list_element(field.data_type()));
+    let fitted: Vec<Option<ScalarValue>> = values
+        .iter()
+        .map(|value| value.clone().map(|v| fitted(v, target.map(|f| f.as_ref()))).transpose())
+        .collect::<Result<_, _>>()?;
+    let same = |values: &[Option<ScalarValue>]| {
+        let mut types = values.iter().flatten().map(ScalarValue::data_type);
+        let first = types.next();
+        first.filter(|first| types.all(|other| other == *first))
+    };
+    let (values, data_type) = match (same(&fitted), same(&values)) {
+        (Some(data_type), _) => (fitted, data_type),
+        (None, Some(data_type)) => (values, data_type),
+        (None, None) => (fitted, target.map_or(DataType::Utf8, |f| f.data_type().clone())),
+    };
+    let value = |value: Option<ScalarValue>| match value {
+        Some(value) => value.cast_to(&data_type),
+        None => ScalarValue::try_from(&data_type),
+    };
+    let values = values.into_iter().map(value).collect::<Result<Vec<_>, _>>();
+    let values =
+        values.map_err(|e| Problem { state: state::NOT_SUPPORTED, message: e.to_string() })?;
+    Ok(ScalarValue::List(ScalarValue::new_list_nullable(&values, &data_type)))
 }
 
 /// `$1` is at 0.
@@ -91,6 +171,9 @@ fn numbered(
 }
 
 fn natural_type(field: &Field) -> Type {
+    if let Some(element) = list_element(field.data_type()) {
+        return array_of(&natural_type(element)).unwrap_or(Type::TEXT_ARRAY);
+    }
     match wire_type(field) {
         Ok(Type::NUMERIC) if field.data_type().is_integer() => Type::INT8,
         Ok(Type::UNKNOWN) | Err(_) => Type::TEXT,
@@ -130,10 +213,6 @@ fn null(target: Option<&Field>) -> Result<ScalarValue, Problem> {
         .map_err(|e| Problem { state: state::NOT_SUPPORTED, message: e.to_string() })
 }
 
-/// Microseconds and days from 1970-01-01 to PostgreSQL's own 2000-01-01.
-const EPOCH_MICROS: i64 = 946_684_800_000_000;
-const EPOCH_DAYS: i32 = 10_957;
-
 fn from_binary(bytes: &[u8], pg_type: &Type) -> Result<ScalarValue, Problem> {
     let malformed = || Problem::malformed(pg_type);
     fn fixed<const N: usize>(bytes: &[u8]) -> Option<[u8; N]> {
@@ -156,6 +235,10 @@ fn from_binary(bytes: &[u8], pg_type: &Type) -> Result<ScalarValue, Problem> {
         Type::DATE => fixed(bytes)
             .and_then(|b| i32::from_be_bytes(b).checked_add(EPOCH_DAYS))
             .map(|days| ScalarValue::Date32(Some(days))),
+        Type::TIME => {
+            fixed(bytes).map(|b| ScalarValue::Time64Microsecond(Some(i64::from_be_bytes(b))))
+        }
+        Type::BYTEA => Some(ScalarValue::Binary(Some(bytes.to_vec()))),
         Type::NUMERIC => return decimal(&numeric_text(bytes).ok_or_else(malformed)?),
         _ if is_text(pg_type) => return from_text(bytes, pg_type),
         _ => return Err(Problem::unsupported(pg_type)),
@@ -171,15 +254,25 @@ fn is_text(pg_type: &Type) -> bool {
 }
 
 fn from_text(bytes: &[u8], pg_type: &Type) -> Result<ScalarValue, Problem> {
-    let text = std::str::from_utf8(bytes)
-        .map_err(|_| Problem { state: "22021", message: "the text is not UTF-8".to_owned() })?;
+    let text = text_of(bytes)?;
     let data_type = match *pg_type {
         Type::BOOL => match text.trim().to_ascii_lowercase().as_str() {
             "t" | "y" | "yes" | "on" => return Ok(ScalarValue::Boolean(Some(true))),
             "f" | "n" | "no" | "off" => return Ok(ScalarValue::Boolean(Some(false))),
             _ => DataType::Boolean,
         },
-        Type::INT2 | Type::INT4 | Type::INT8 | Type::OID => DataType::Int64,
+        Type::INT2 => return whole(text, i16::MIN.into(), i16::MAX.into(), "smallint"),
+        Type::INT4 => return whole(text, i32::MIN.into(), i32::MAX.into(), "integer"),
+        Type::INT8 => return whole(text, i64::MIN.into(), i64::MAX.into(), "bigint"),
+        Type::OID => return whole(text, 0, u32::MAX.into(), "oid"),
+        Type::BYTEA => return bytea(text),
+        Type::TIME => {
+            let time = NaiveTime::parse_from_str(text.trim(), "%H:%M:%S%.f")
+                .or_else(|_| NaiveTime::parse_from_str(text.trim(), "%H:%M"));
+            let time = time.map_err(|_| Problem::not("a time of day"))?;
+            let micros = time.signed_duration_since(NaiveTime::MIN).num_microseconds();
+            return Ok(ScalarValue::Time64Microsecond(micros));
+        }
         Type::FLOAT4 | Type::FLOAT8 => DataType::Float64,
         Type::NUMERIC => return decimal(text.trim()),
         Type::UUID => DataType::FixedSizeBinary(16),
@@ -189,6 +282,33 @@ fn from_text(bytes: &[u8], pg_type: &Type) -> Result<ScalarValue, Problem> {
         _ => return Err(Problem::unsupported(pg_type)),
     };
     parsed(text, &data_type)
+}
+
+fn text_of(bytes: &[u8]) -> Result<&str, Problem> {
+    std::str::from_utf8(bytes)
+        .map_err(|_| Problem { state: "22021", message: "the text is not UTF-8".to_owned() })
+}
+
+fn whole(text: &str, least: i128, most: i128, name: &str) -> Result<ScalarValue, Problem> {
+    let value: i128 = text.trim().parse().map_err(|_| Problem::not("a whole number"))?;
+    let fits = i64::try_from(value).ok().filter(|_| (least..=most).contains(&value));
+    let out_of_range = || Problem {
+        state: state::NUMBER_OUT_OF_RANGE,
+        message: format!("'{}' is out of range for type {name}", text.trim()),
+    };
+    fits.map(|value| ScalarValue::Int64(Some(value))).ok_or_else(out_of_range)
+}
+
+/// `\x00ff`.
+fn bytea(text: &str) -> Result<ScalarValue, Problem> {
+    let problem = || Problem::not("bytes such as \\x00ff");
+    let digits = text.strip_prefix("\\x").filter(|d| d.is_ascii()).ok_or_else(problem)?;
+    if digits.len() % 2 != 0 {
+        return Err(problem());
+    }
+    let byte = |at| u8::from_str_radix(&digits[at..at + 2], 16).map_err(|_| problem());
+    let bytes: Result<Vec<u8>, _> = (0..digits.len()).step_by(2).map(byte).collect();
+    bytes.map(|bytes| ScalarValue::Binary(Some(bytes)))
 }
 
 fn parsed(text: &str, data_type: &DataType) -> Result<ScalarValue, Problem> {

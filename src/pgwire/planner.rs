@@ -16,24 +16,53 @@ use datafusion::sql::sqlparser::ast;
 use pgwire::api::Type;
 use pgwire::error::{PgWireError, PgWireResult};
 
+use super::arrays::as_lists;
 use super::command::Command;
-use super::error::{from_datafusion, plain, state, to_wire};
+use super::copy::{self, Copy, Source};
+use super::cursor::{Declaration, Fetch};
+use super::encode::Batches;
+use super::error::{from_datafusion, plain, state, to_wire, without_position};
+use super::interrupt::{apart, aside};
 use super::metadata::{Metadata, named_columns, only_reads};
+use super::outer::Outer;
 use super::params::Parameters;
 use super::route::{Route, route};
 use super::scan;
 use super::session::Session;
+use super::settings::Settings;
 use crate::dialect::tsql::{self, Script};
 use crate::error::{Error, Result};
 use crate::script::{self, Event, Run};
 use crate::service::Service;
+use crate::store::Snapshot;
 
 /// A statement that was understood.
 pub enum Work {
     Session(Command),
-    Query(Query),
+    Query(Arc<Query>),
     /// Statements that depend on each other: variables, branches, batches.
     Script(Arc<Script>),
+    /// The rows of a query as `COPY` sends them.
+    Copy {
+        query: Arc<Query>,
+        options: copy::Options,
+    },
+    Declare {
+        declaration: Declaration,
+        query: Arc<Query>,
+    },
+    Fetch(Fetch),
+    /// `PREPARE`; the text of the statement stands where it stood in the request.
+    Prepare {
+        name: String,
+        types: Vec<Option<Type>>,
+        text: String,
+    },
+    /// `EXECUTE`; a query for the arguments.
+    Execute {
+        name: String,
+        arguments: Option<Arc<Query>>,
+    },
     /// Refused when its turn comes; what stands before it is done first.
     Refused(PgWireError),
 }
@@ -75,7 +104,7 @@ pub enum Progress {
 /// A query in progress.
 pub struct Running {
     pub schema: SchemaRef,
-    pub batches: SendableRecordBatchStream,
+    pub batches: Batches,
 }
 
 /// Parses and plans for all connections of a server.
@@ -109,10 +138,11 @@ impl Planner {
             }
             match route {
                 Ok(Route::Session(command)) => work.push(Work::Session(command)),
+                Ok(Route::Outer(outer)) => work.push(self.outer(outer, text, session)?),
                 Ok(Route::Catalog | Route::Tsql) => {
                     let parsed = self.metadata.parse(&text[start..end]);
                     let parsed = parsed.map_err(|e| to_wire(&from_datafusion(e), text))?;
-                    work.extend(parsed.map(|s| Work::Query(Query::Catalog(Box::new(s)))));
+                    work.extend(parsed.map(|s| Work::Query(Arc::new(Query::Catalog(Box::new(s))))));
                 }
                 Err(refused) => work.push(Work::Refused(refused)),
             }
@@ -132,10 +162,7 @@ impl Planner {
         known: &mut Vec<String>,
         work: &mut Vec<Work>,
     ) -> PgWireResult<()> {
-        // What stands before is blanked, so that places are those of the whole text.
-        let blank = |c: char| if c == '\n' { '\n' } else { ' ' };
-        let padded: String =
-            text[..range.start].chars().map(blank).chain(text[range].chars()).collect();
+        let padded = scan::only(text, range.start, range.end);
         let script = Script::parse(&padded, known.iter().map(String::as_str));
         let script = script.map_err(|e| to_wire(&e, text))?;
         let Some(statements) = script.plain().filter(|_| known.is_empty()) else {
@@ -157,18 +184,19 @@ impl Planner {
         &self,
         run: &mut Run,
         sql: &mut tsql::Session,
-        session: &Session,
+        snapshot: &Arc<Snapshot>,
         text: &str,
     ) -> PgWireResult<Option<Progress>> {
-        let snapshot = session.snapshot(&self.service.store);
         loop {
-            let event = run.next(&self.service.engine, &snapshot, sql).await;
+            let event = run.next(&self.service.engine, snapshot, sql).await;
             let Some(event) = event.map_err(|e| to_wire(&e, text))? else { return Ok(None) };
             return Ok(Some(match event {
-                Event::Query(query) => Progress::Work(Work::Query(Query::Sql(Box::new(query)))),
+                Event::Query(query) => {
+                    Progress::Work(Work::Query(Arc::new(Query::Sql(Box::new(query)))))
+                }
                 Event::Explain { query, analyze } => {
                     let query = Query::Explain { query: Box::new(query), analyze };
-                    Progress::Work(Work::Query(query))
+                    Progress::Work(Work::Query(Arc::new(query)))
                 }
                 Event::Notice(text) => Progress::Notice(text),
                 Event::Done(tag) => Progress::Done(tag),
@@ -185,19 +213,21 @@ impl Planner {
     /// What a script answers with, as far as its first query, and what that one
     /// asks for. Nothing that the script does is kept.
     pub async fn describe_script(
-        &self,
+        self: &Arc<Self>,
         script: &Arc<Script>,
         named: &[Option<Type>],
         session: &Session,
-        text: &str,
+        text: &Arc<str>,
     ) -> PgWireResult<(Option<SchemaRef>, Parameters)> {
         let mut run = Run::new(script.clone());
         let mut sql = session.sql();
+        let snapshot = session.view(&self.service.store);
         let mut described = None;
-        while let Some(progress) = self.progress(&mut run, &mut sql, session, text).await? {
+        while let Some(progress) = self.progress(&mut run, &mut sql, &snapshot, text).await? {
             match progress {
                 Progress::Work(Work::Query(query)) if described.is_none() => {
-                    described = Some(self.described(&query, named, &mut sql, session, text).await?);
+                    let sql = sql.clone();
+                    described = Some(self.described(&query, named, sql, session, text).await?);
                 }
                 Progress::Work(_) => return Err(several()),
                 Progress::Notice(_) | Progress::Done(_) => {}
@@ -209,82 +239,135 @@ impl Planner {
         })
     }
 
+    /// A statement around another one.
+    fn outer(&self, outer: Outer, text: &str, session: &Session) -> PgWireResult<Work> {
+        Ok(match outer {
+            Outer::Copy(Copy { source: Source::Query(start, end), options }) => {
+                Work::Copy { query: self.query(&scan::only(text, start, end), session)?, options }
+            }
+            Outer::Copy(Copy { source: Source::Table(query), options }) => Work::Copy {
+                query: self.query(&query, session).map_err(without_position)?,
+                options,
+            },
+            Outer::Declare(declaration, start, end) => {
+                let query = self.query(&scan::only(text, start, end), session)?;
+                Work::Declare { declaration, query }
+            }
+            Outer::Fetch(fetch) => Work::Fetch(fetch),
+            Outer::Prepare { name, types, start, end } => {
+                Work::Prepare { name, types, text: scan::only(text, start, end) }
+            }
+            Outer::Execute { name, arguments: None } => Work::Execute { name, arguments: None },
+            Outer::Execute { name, arguments: Some((start, end)) } => {
+                let query = self.query(&format!("SELECT {}", &text[start..end]), session);
+                Work::Execute { name, arguments: Some(query.map_err(without_position)?) }
+            }
+        })
+    }
+
+    /// The query that another statement stands around.
+    fn query(&self, text: &str, session: &Session) -> PgWireResult<Arc<Query>> {
+        match single(self.parse(text, session)?)? {
+            Some(Work::Query(query)) => Ok(query),
+            _ => Err(plain(state::SYNTAX, "syntax error: a query is expected")),
+        }
+    }
+
     /// What a query answers with and what it asks for, without running it;
     /// `named` are the parameter types the client gave.
     pub async fn describe(
-        &self,
-        query: &Query,
+        self: &Arc<Self>,
+        query: &Arc<Query>,
         named: &[Option<Type>],
         session: &Session,
-        text: &str,
+        text: &Arc<str>,
     ) -> PgWireResult<(SchemaRef, Parameters)> {
-        self.described(query, named, &mut session.sql(), session, text).await
+        self.described(query, named, session.sql(), session, text).await
     }
 
     async fn described(
-        &self,
-        query: &Query,
+        self: &Arc<Self>,
+        query: &Arc<Query>,
         named: &[Option<Type>],
-        sql: &mut tsql::Session,
+        mut sql: tsql::Session,
         session: &Session,
-        text: &str,
+        text: &Arc<str>,
     ) -> PgWireResult<(SchemaRef, Parameters)> {
         sql.dollars = false;
-        let plan = self.plan(query, sql, session, text).await?;
-        let parameters = Parameters::of(&plan, named)?;
-        Ok((self.columns(query, &plan).map_err(|e| to_wire(&e, text))?, parameters))
+        let (planner, query, text) = (self.clone(), query.clone(), text.clone());
+        let snapshot = session.view(&self.service.store);
+        let settings = session.settings.lock().clone();
+        let named = named.to_vec();
+        aside(move || async move {
+            let plan = planner.plan(&query, &sql, &snapshot, &settings, &text).await?;
+            let parameters = Parameters::of(&plan, &named)?;
+            Ok((planner.columns(&query, &plan).map_err(|e| to_wire(&e, &text))?, parameters))
+        })
+        .await
     }
 
-    /// Runs a query.
+    /// Runs a query; `columns` are those the client was told, if it was.
     pub async fn run(
-        &self,
-        query: &Query,
-        parameters: Option<&ParamValues>,
+        self: &Arc<Self>,
+        query: &Arc<Query>,
+        parameters: Option<ParamValues>,
+        columns: Option<SchemaRef>,
         session: &Session,
-        text: &str,
+        text: &Arc<str>,
     ) -> PgWireResult<Running> {
+        let (planner, query, text) = (self.clone(), query.clone(), text.clone());
+        let snapshot = session.snapshot(&self.service.store);
+        let settings = session.settings.lock().clone();
         let mut sql = session.sql();
         // Without parameters `$1` can only be money.
         sql.dollars = parameters.is_none();
-        let mut plan = self.plan(query, &sql, session, text).await?;
-        if let Some(values) = parameters {
-            let bound = plan.replace_params_with_values(values);
-            plan = bound.map_err(|e| to_wire(&from_datafusion(e), text))?;
-        } else if let Some(name) =
-            plan.get_parameter_names().ok().and_then(|n| n.into_iter().next())
-        {
-            return Err(plain("42P02", format!("there is no parameter {name}")));
-        }
-        let schema = self.columns(query, &plan).map_err(|e| to_wire(&e, text))?;
-        let batches = match query {
-            Query::Sql(_) => self.service.engine.run(plan).await,
-            Query::Explain { analyze, .. } => self.explain(plan, *analyze).await,
-            Query::Catalog(_) => {
-                let settings = session.settings.lock().clone();
-                self.metadata.run(plan, &settings).await.map_err(from_datafusion)
+        aside(move || async move {
+            let mut plan = planner.plan(&query, &sql, &snapshot, &settings, &text).await?;
+            if let Some(values) = parameters {
+                let bound = plan.replace_params_with_values(&values);
+                plan = bound.map_err(|e| to_wire(&from_datafusion(e), &text))?;
+            } else if let Some(name) =
+                plan.get_parameter_names().ok().and_then(|n| n.into_iter().next())
+            {
+                let message = format!("there is no parameter {name}");
+                return Err(plain(state::UNKNOWN_PARAMETER, message));
             }
-        };
-        Ok(Running { schema, batches: batches.map_err(|e| to_wire(&e, text))? })
+            if !matches!(query.as_ref(), Query::Catalog(_)) {
+                plan = as_lists(plan).map_err(|e| to_wire(&from_datafusion(e), &text))?;
+            }
+            let schema = match columns {
+                Some(columns) => columns,
+                None => planner.columns(&query, &plan).map_err(|e| to_wire(&e, &text))?,
+            };
+            let batches = match query.as_ref() {
+                Query::Sql(_) => planner.service.engine.run(plan).await,
+                Query::Explain { analyze, .. } => planner.explain(plan, *analyze).await,
+                Query::Catalog(_) => {
+                    planner.metadata.run(plan, &settings).await.map_err(from_datafusion)
+                }
+            };
+            Ok(Running { schema, batches: apart(batches.map_err(|e| to_wire(&e, &text))?) })
+        })
+        .await
     }
 
     async fn plan(
         &self,
         query: &Query,
         sql: &tsql::Session,
-        session: &Session,
+        snapshot: &Arc<Snapshot>,
+        settings: &Settings,
         text: &str,
     ) -> PgWireResult<LogicalPlan> {
         let plan = match query {
             Query::Sql(query) | Query::Explain { query, .. } => {
-                let snapshot = session.snapshot(&self.service.store);
-                script::plan(query, &self.service.engine, &snapshot, sql).and_then(|plan| {
+                script::plan(query, &self.service.engine, snapshot, sql).and_then(|plan| {
                     only_reads(&plan).map_err(from_datafusion)?;
                     Ok(plan)
                 })
             }
             Query::Catalog(statement) => {
-                let settings = session.settings.lock().clone();
-                let plan = self.metadata.plan(statement.as_ref().clone(), &settings).await;
+                let plan = self.metadata.plan(statement.as_ref().clone(), settings).await;
                 plan.map_err(from_datafusion)
             }
         };
@@ -323,15 +406,15 @@ fn statement(statement: tsql::Statement) -> Option<Work> {
     use tsql::Statement as S;
     Some(match statement {
         S::Begin => Work::Session(Command::Begin),
-        S::Commit => Work::Session(Command::Commit),
-        S::Rollback => Work::Session(Command::Rollback),
+        S::Commit => Work::Session(Command::Commit { chain: false }),
+        S::Rollback => Work::Session(Command::Rollback { chain: false }),
         S::Set { name, value } => Work::Session(Command::Option(name, value)),
         S::Use => Work::Session(Command::Accepted("SET")),
         S::Reset { command } => Work::Session(Command::Accepted(command)),
         S::Show { name } => Work::Session(Command::Show(name)),
-        S::Query(query) => Work::Query(Query::Sql(Box::new(query))),
+        S::Query(query) => Work::Query(Arc::new(Query::Sql(Box::new(query)))),
         S::Explain { query, analyze, .. } => {
-            Work::Query(Query::Explain { query: Box::new(query), analyze })
+            Work::Query(Arc::new(Query::Explain { query: Box::new(query), analyze }))
         }
         // Only scripts have these, and run them by themselves.
         S::Fetch { .. } | S::Assign { .. } | S::Declare | S::Print(_) => return None,

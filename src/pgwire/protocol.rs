@@ -6,73 +6,30 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::channel::oneshot;
 use futures::{Sink, SinkExt};
 use pgwire::api::portal::{Format, Portal};
 use pgwire::api::query::{ExtendedQueryHandler, SimpleQueryHandler, send_ready_for_query};
 use pgwire::api::results::{FieldInfo, QueryResponse, Response, Tag};
-use pgwire::api::stmt::{QueryParser, StoredStatement};
+use pgwire::api::stmt::QueryParser;
 use pgwire::api::store::{Entry, PortalStore};
-use pgwire::api::{
-    ClientInfo, ClientPortalStore, ConnectionHandle, DEFAULT_NAME, PgWireConnectionState, Type,
-};
+use pgwire::api::{ClientInfo, ClientPortalStore, DEFAULT_NAME, PgWireConnectionState, Type};
 use pgwire::error::{PgWireError, PgWireResult};
 use pgwire::messages::PgWireBackendMessage;
+use pgwire::messages::data::{NoData, ParameterDescription, RowDescription};
 use pgwire::messages::extendedquery::{
-    Bind, BindComplete, Close, CloseComplete, Execute, Parse, ParseComplete, Sync as SyncMessage,
-    TARGET_TYPE_BYTE_PORTAL, TARGET_TYPE_BYTE_STATEMENT,
+    Bind, BindComplete, Close, CloseComplete, Describe, Execute, Parse, ParseComplete,
+    Sync as SyncMessage, TARGET_TYPE_BYTE_PORTAL, TARGET_TYPE_BYTE_STATEMENT,
 };
 use pgwire::messages::response::{ReadyForQuery, TransactionStatus};
 use pgwire::messages::simplequery::Query as QueryMessage;
 
 use super::encode;
 use super::error::{plain, state};
-use super::handler::{Answer, Handler, Prepared};
-use super::session::Session;
-
-/// Runs to the end, to the time limit of the session, or until it is canceled.
-async fn interruptible<C, T, W>(client: &mut C, work: W) -> PgWireResult<T>
-where
-    C: ClientInfo,
-    W: AsyncFnOnce(&mut C) -> PgWireResult<T>,
-{
-    let handle = client.session_extensions().get::<Arc<ConnectionHandle>>();
-    let canceled = match handle {
-        Some(handle) => Some(handle.start_query().await),
-        None => None,
-    };
-    let limit = Session::of(client)?.settings.lock().statement_timeout();
-    tokio::select! {
-        result = work(client) => result,
-        () = signal(canceled) => {
-            Err(plain(state::CANCELED, "canceling statement due to user request"))
-        }
-        () = elapsed(limit) => {
-            Err(plain(state::CANCELED, "canceling statement due to statement timeout"))
-        }
-    }
-}
-
-async fn signal(canceled: Option<oneshot::Receiver<()>>) {
-    let received = match canceled {
-        Some(canceled) => canceled.await.is_ok(),
-        None => false,
-    };
-    // Without a sender nobody can cancel any more.
-    if !received {
-        std::future::pending().await
-    }
-}
-
-async fn elapsed(limit: Option<Duration>) {
-    match limit {
-        Some(limit) => tokio::time::sleep(limit).await,
-        None => std::future::pending().await,
-    }
-}
+use super::handler::{Answer, Handler, Prepared, keep, shown, unknown_portal};
+use super::interrupt::{cancelable, timed};
+use super::session::{Session, unknown_statement};
 
 #[async_trait]
 impl SimpleQueryHandler for Handler {
@@ -84,8 +41,15 @@ impl SimpleQueryHandler for Handler {
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
         client.set_state(PgWireConnectionState::QueryInProgress);
-        interruptible(client, async |client: &mut C| self.simple(client, &message.query).await)
-            .await?;
+        let session = Session::of(client)?;
+        session.forget_unnamed();
+        client.portal_store().rm_portal(DEFAULT_NAME);
+        let done =
+            cancelable(client, async |client: &mut C| self.simple(client, &message.query).await)
+                .await;
+        let status = client.transaction_status();
+        session.end_request(if done.is_ok() { status } else { status.to_error_state() });
+        done?;
         client.set_state(PgWireConnectionState::ReadyForQuery);
         let status = client.transaction_status();
         send_ready_for_query(client, status).await
@@ -153,24 +117,16 @@ impl ExtendedQueryHandler for Handler {
     {
         let name = message.name.clone().unwrap_or_else(|| DEFAULT_NAME.to_owned());
         let session = Session::of(client)?;
-        if name != DEFAULT_NAME && session.prepared.lock().contains(&name) {
-            return Err(plain("42P05", format!("prepared statement \"{name}\" already exists")));
+        if name != DEFAULT_NAME && session.statements.lock().contains_key(&name) {
+            let message = format!("prepared statement \"{name}\" already exists");
+            return Err(plain(state::DUPLICATE_STATEMENT, message));
         }
         let types: Vec<_> = message.type_oids.iter().map(|oid| Type::from_oid(*oid)).collect();
-        let prepared = interruptible(client, async |client: &mut C| {
-            self.prepare(&*client, &message.query, &types).await
+        let limit = session.settings.lock().statement_timeout();
+        let prepared = cancelable(client, async |client: &mut C| {
+            timed(limit, self.prepare(&*client, &message.query, &types)).await
         });
-        match prepared.await? {
-            Some(prepared) => {
-                let types = prepared.parameters.types.iter().cloned().map(Some).collect();
-                let stored = StoredStatement::new(name.clone(), Arc::new(prepared), types);
-                client.portal_store().put_statement(Arc::new(stored));
-            }
-            None => client.portal_store().put_empty_statement(&name),
-        }
-        if name != DEFAULT_NAME {
-            session.prepared.lock().insert(name);
-        }
+        keep(&session, &name, prepared.await?.map(Arc::new))?;
         let complete = ParseComplete::new();
         Ok(client.feed(PgWireBackendMessage::ParseComplete(complete)).await?)
     }
@@ -183,8 +139,15 @@ impl ExtendedQueryHandler for Handler {
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
         let name = message.statement_name.as_deref().unwrap_or(DEFAULT_NAME);
-        let statement = client.portal_store().get_statement(name);
-        let statement = statement.ok_or_else(|| PgWireError::StatementNotFound(name.to_owned()))?;
+        let session = Session::of(client)?;
+        let statement = session.statements.lock().get(name).cloned();
+        let statement = statement.ok_or_else(|| unknown_statement(shown(name)))?;
+        if let Some(name) = &message.portal_name
+            && client.portal_store().get_portal(name).is_some()
+        {
+            let message = format!("cursor \"{name}\" already exists");
+            return Err(plain(state::DUPLICATE_CURSOR, message));
+        }
         let expected = statement.value().map_or(0, |s| s.statement.parameters.types.len());
         let (given, formats) = (message.parameters.len(), message.parameter_format_codes.len());
         if given != expected || (formats > 1 && formats != given) {
@@ -220,7 +183,55 @@ impl ExtendedQueryHandler for Handler {
         C::Error: Debug,
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
-        interruptible(client, async |client: &mut C| self.execute(client, &message).await).await
+        let limit = Session::of(client)?.settings.lock().statement_timeout();
+        cancelable(client, async |client: &mut C| {
+            timed(limit, self.execute(client, &message)).await
+        })
+        .await
+    }
+
+    async fn on_describe<C>(&self, client: &mut C, message: Describe) -> PgWireResult<()>
+    where
+        C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+        C::PortalStore: PortalStore<Statement = Self::Statement>,
+        C::Error: Debug,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        let name = message.name.as_deref().unwrap_or(DEFAULT_NAME);
+        let session = Session::of(client)?;
+        let text = Format::UnifiedText;
+        let columns = match message.target_type {
+            TARGET_TYPE_BYTE_STATEMENT => {
+                let statement = session.statements.lock().get(name).cloned();
+                let statement = statement.ok_or_else(|| unknown_statement(shown(name)))?;
+                let prepared = statement.value().map(|s| s.statement.clone());
+                let types = prepared.as_ref().map(|p| p.parameters.types.as_slice());
+                let types = types.unwrap_or_default().iter().map(Type::oid).collect();
+                let types = ParameterDescription::new(types);
+                client.feed(PgWireBackendMessage::ParameterDescription(types)).await?;
+                prepared.and_then(|p| p.columns.clone()).map(|c| encode::fields(&c, &text))
+            }
+            TARGET_TYPE_BYTE_PORTAL => match client.portal_store().get_portal(name) {
+                Some(portal) => portal.value().and_then(|portal| {
+                    let columns = portal.statement.statement.columns.as_ref()?;
+                    Some(encode::fields(columns, &portal.result_column_format))
+                }),
+                // A cursor is a portal, too.
+                None => {
+                    let cursor = session.cursor(name).map_err(|_| unknown_portal(name))?;
+                    Some(encode::fields(&cursor.schema, &text))
+                }
+            },
+            other => return Err(PgWireError::InvalidTargetType(other)),
+        };
+        let described = match columns.transpose()? {
+            Some(fields) => {
+                let fields = fields.iter().map(Into::into).collect();
+                PgWireBackendMessage::RowDescription(RowDescription::new(fields))
+            }
+            None => PgWireBackendMessage::NoData(NoData::new()),
+        };
+        Ok(client.feed(described).await?)
     }
 
     async fn on_sync<C>(&self, client: &mut C, _message: SyncMessage) -> PgWireResult<()>
@@ -231,9 +242,11 @@ impl ExtendedQueryHandler for Handler {
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
         let status = client.transaction_status();
+        let session = Session::of(client)?;
         // Some drivers send a script as one statement after the other, up to here.
-        Session::of(client)?.forget_variables();
-        client.portal_store().rm_portal(DEFAULT_NAME);
+        session.forget_variables();
+        session.end_request(status);
+        // Portals live as long as their transaction.
         if status == TransactionStatus::Idle {
             client.portal_store().clear_portals();
         }
@@ -251,10 +264,12 @@ impl ExtendedQueryHandler for Handler {
         let name = message.name.as_deref().unwrap_or(DEFAULT_NAME);
         match message.target_type {
             TARGET_TYPE_BYTE_STATEMENT => {
-                Session::of(client)?.prepared.lock().remove(name);
-                client.portal_store().rm_statement(name);
+                Session::of(client)?.statements.lock().remove(name);
             }
-            TARGET_TYPE_BYTE_PORTAL => client.portal_store().rm_portal(name),
+            TARGET_TYPE_BYTE_PORTAL => {
+                client.portal_store().rm_portal(name);
+                Session::of(client)?.close(name);
+            }
             other => return Err(PgWireError::InvalidTargetType(other)),
         }
         Ok(client.feed(PgWireBackendMessage::CloseComplete(CloseComplete::new())).await?)
@@ -274,6 +289,8 @@ impl ExtendedQueryHandler for Handler {
     {
         Ok(match self.answer(client, portal).await? {
             Answer::Done { tag } => Response::Execution(Tag::new(&tag)),
+            // Never asked for: `on_execute` sends what there is itself.
+            Answer::Copy(copy) => Response::Execution(Tag::new("COPY").with_rows(copy.rows())),
             Answer::Rows { fields, rows, tag } => {
                 let mut response = QueryResponse::new(fields, rows);
                 response.set_command_tag(&tag);

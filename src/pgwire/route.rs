@@ -7,6 +7,7 @@ use pgwire::error::PgWireError;
 
 use super::command::{self, Command};
 use super::error::{plain, read_only, state, to_wire};
+use super::outer::{self, Outer};
 use super::scan::{Kind, Token};
 use crate::catalog::Catalog;
 
@@ -14,6 +15,8 @@ use crate::catalog::Catalog;
 #[derive(Debug, PartialEq)]
 pub enum Route {
     Session(Command),
+    /// A statement with another one inside.
+    Outer(Outer),
     Catalog,
     Tsql,
 }
@@ -26,19 +29,8 @@ const WRITES: &[&str] = &[
 ];
 
 /// First words of PostgreSQL statements that are not offered.
-const NOT_OFFERED: &[&str] = &[
-    "analyze",
-    "call",
-    "checkpoint",
-    "do",
-    "fetch",
-    "listen",
-    "load",
-    "lock",
-    "move",
-    "notify",
-    "prepare",
-];
+const NOT_OFFERED: &[&str] =
+    &["analyze", "call", "checkpoint", "do", "listen", "load", "lock", "notify"];
 
 /// Functions of PostgreSQL that tell about the server or the session.
 const SERVER_FUNCTIONS: &[&str] = &[
@@ -98,9 +90,11 @@ pub fn route(tokens: &[Token<'_>], catalog: &Catalog, text: &str) -> Result<Rout
     if let Some(command) = command::read(tokens)? {
         return Ok(Route::Session(command));
     }
-    let cursor = first.is("declare") && tokens.iter().any(|t| t.is("cursor"));
-    if cursor || first.is("copy") || NOT_OFFERED.iter().any(|word| first.is(word)) {
-        let name = if cursor { "DECLARE CURSOR".to_owned() } else { first.text.to_uppercase() };
+    if let Some(outer) = outer::read(tokens, text)? {
+        return Ok(Route::Outer(outer));
+    }
+    if NOT_OFFERED.iter().any(|word| first.is(word)) {
+        let name = first.text.to_uppercase();
         return Err(plain(state::NOT_SUPPORTED, format!("{name} is not supported")));
     }
     let scripts = ["begin", "declare", "else", "if", "print", "while"];
@@ -308,10 +302,10 @@ mod tests {
     #[test]
     fn what_is_not_offered_is_refused_by_name() {
         for (text, name) in [
-            ("COPY (SELECT name FROM asyncoperation) TO STDOUT", "COPY"),
-            ("DECLARE c NO SCROLL CURSOR FOR SELECT 1", "DECLARE CURSOR"),
-            ("FETCH FORWARD 10 FROM c", "FETCH"),
-            ("PREPARE p AS SELECT 1", "PREPARE"),
+            ("COPY workflow TO PROGRAM 'cat'", "COPY"),
+            ("FETCH NEXT FROM c INTO @x", "FETCH"),
+            ("LISTEN jobs", "LISTEN"),
+            ("CALL something()", "CALL"),
         ] {
             let error = ErrorInfo::from(routed(text).expect_err(text));
             assert_eq!(error.code, "0A000", "{text}");

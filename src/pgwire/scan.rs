@@ -106,6 +106,12 @@ pub fn statements(text: &str) -> Vec<Vec<Token<'_>>> {
     all
 }
 
+/// A part of the text where it stands in the whole: what is before is blank.
+pub fn only(text: &str, start: usize, end: usize) -> String {
+    let blank = |c: char| if c == '\n' { '\n' } else { ' ' };
+    text[..start].chars().map(blank).chain(text[start..end].chars()).collect()
+}
+
 /// How many tokens from one on are a `GO` line: none, `GO`, or `GO n`.
 fn go_line(text: &str, tokens: &[Token<'_>], at: usize) -> usize {
     if !tokens[at].is("go") {

@@ -1,16 +1,21 @@
 //! What one connection remembers, and the session commands that change it.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
-use pgwire::api::ClientInfo;
+use pgwire::api::stmt::StoredStatement;
+use pgwire::api::store::Entry;
+use pgwire::api::{ClientInfo, DEFAULT_NAME};
 use pgwire::error::{PgWireError, PgWireResult};
 use pgwire::messages::response::TransactionStatus;
 
 use super::command::{Command, Discard};
+use super::cursor::Open;
 use super::error::{plain, state, to_wire};
-use super::settings::Settings;
+use super::handler::Prepared;
+use super::settings::{Settings, canonical};
 use crate::dialect::tsql;
 use crate::store::{Snapshot, Store};
 
@@ -19,9 +24,15 @@ pub struct Session {
     pub settings: Mutex<Settings>,
     /// Held from `BEGIN` to the end of the transaction.
     snapshot: Mutex<Option<Arc<Snapshot>>>,
+    /// Held from the first statement of a request to its end: several
+    /// statements sent as one are one transaction.
+    request: Mutex<Option<Arc<Snapshot>>>,
+    /// Whether the request at hand has several statements.
+    several: AtomicBool,
     savepoints: Mutex<Vec<String>>,
-    /// Names of prepared statements, which the protocol's store does not list.
-    pub prepared: Mutex<HashSet<String>>,
+    /// Prepared statements by name, of the protocol and of `PREPARE`.
+    pub statements: Mutex<HashMap<String, Entry<StoredStatement<Arc<Prepared>>>>>,
+    cursors: Mutex<HashMap<String, Open>>,
     /// What T-SQL remembers: variables, options, who asks.
     sql: Mutex<tsql::Session>,
 }
@@ -33,14 +44,12 @@ pub enum Effect {
     Done(&'static str),
     /// The tag, after a warning with its SQLSTATE.
     Warned(&'static str, &'static str, &'static str),
-    /// The tag; the transaction begins, and so on.
-    Status(&'static str, TransactionStatus),
+    /// The tag; the transaction begins or ends, and settings go back with it.
+    Status(&'static str, TransactionStatus, Vec<(String, String)>),
     /// The tag; settings the client has to know.
     Report(&'static str, Vec<(String, String)>),
     /// Rows of text.
     Rows(Vec<Vec<String>>),
-    /// The tag; `None` for all.
-    Forget(&'static str, Option<String>),
     /// Everything back to how the connection began.
     Clear(Vec<(String, String)>),
 }
@@ -59,8 +68,11 @@ impl Session {
             sql: Mutex::new(tsql::Session::of(client)),
             settings: Mutex::new(settings),
             snapshot: Mutex::new(None),
+            request: Mutex::new(None),
+            several: AtomicBool::new(false),
             savepoints: Mutex::new(Vec::new()),
-            prepared: Mutex::new(HashSet::new()),
+            statements: Mutex::new(HashMap::new()),
+            cursors: Mutex::new(HashMap::new()),
         }
     }
 
@@ -70,9 +82,74 @@ impl Session {
         client.session_extensions().get::<Self>().ok_or_else(missing)
     }
 
-    /// The tables as the current transaction sees them, or as they are now.
+    /// The tables for a statement that is run: as its transaction sees them.
     pub fn snapshot(&self, store: &Store) -> Arc<Snapshot> {
-        self.snapshot.lock().clone().unwrap_or_else(|| store.snapshot())
+        let held = self.snapshot.lock().clone();
+        held.unwrap_or_else(|| self.request.lock().get_or_insert_with(|| store.snapshot()).clone())
+    }
+
+    /// The tables for a statement that is only described, maybe long before it runs.
+    pub fn view(&self, store: &Store) -> Arc<Snapshot> {
+        let held = self.snapshot.lock().clone().or_else(|| self.request.lock().clone());
+        held.unwrap_or_else(|| store.snapshot())
+    }
+
+    /// A request begins that has several statements, or one.
+    pub fn begin_request(&self, several: bool) {
+        self.several.store(several, Ordering::Relaxed);
+    }
+
+    /// The request is over, and with it the transaction that it was.
+    pub fn end_request(&self, status: TransactionStatus) {
+        self.several.store(false, Ordering::Relaxed);
+        self.request.lock().take();
+        if status == TransactionStatus::Idle {
+            self.close_cursors();
+        }
+    }
+
+    /// Keeps a cursor.
+    pub fn open(&self, cursor: Open, status: TransactionStatus) -> PgWireResult<()> {
+        self.may_open(&cursor.declaration.name, cursor.declaration.hold, status)?;
+        self.cursors.lock().insert(cursor.declaration.name.clone(), cursor);
+        Ok(())
+    }
+
+    /// Whether a cursor of this name may be opened.
+    pub fn may_open(&self, name: &str, hold: bool, status: TransactionStatus) -> PgWireResult<()> {
+        let block = status != TransactionStatus::Idle || self.several.load(Ordering::Relaxed);
+        if !hold && !block {
+            let message = "DECLARE CURSOR can only be used in transaction blocks";
+            return Err(plain(state::NO_TRANSACTION, message));
+        }
+        if self.cursors.lock().contains_key(name) {
+            return Err(plain(
+                state::DUPLICATE_CURSOR,
+                format!("cursor \"{name}\" already exists"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// A cursor by name.
+    pub fn cursor(&self, name: &str) -> PgWireResult<Open> {
+        let missing = || plain(state::UNKNOWN_CURSOR, format!("cursor \"{name}\" does not exist"));
+        self.cursors.lock().get(name).cloned().ok_or_else(missing)
+    }
+
+    /// Closes a cursor; whether there was one.
+    pub fn close(&self, name: &str) -> bool {
+        self.cursors.lock().remove(name).is_some()
+    }
+
+    /// Cursors end with their transaction, but those `WITH HOLD`.
+    fn close_cursors(&self) {
+        self.cursors.lock().retain(|_, cursor| cursor.declaration.hold);
+    }
+
+    /// What only one request may use.
+    pub fn forget_unnamed(&self) {
+        self.statements.lock().remove(DEFAULT_NAME);
     }
 
     /// The state of T-SQL as it is now.
@@ -108,26 +185,39 @@ impl Session {
         let failed = status == TransactionStatus::Error;
         Ok(match command {
             Command::Begin if idle => {
-                *self.snapshot.lock() = Some(store.snapshot());
-                Effect::Status("BEGIN", TransactionStatus::Transaction)
+                // The statements before it in the request are part of it.
+                let snapshot = self.request.lock().take().unwrap_or_else(|| store.snapshot());
+                *self.snapshot.lock() = Some(snapshot);
+                self.settings.lock().begin();
+                Effect::Status("BEGIN", TransactionStatus::Transaction, Vec::new())
             }
             Command::Begin => {
                 Effect::Warned("BEGIN", "25001", "there is already a transaction in progress")
             }
-            Command::Commit | Command::Rollback => {
-                *self.snapshot.lock() = None;
-                self.savepoints.lock().clear();
-                let rollback = failed || *command == Command::Rollback;
+            Command::Commit { chain: true } | Command::Rollback { chain: true } if idle => {
+                let message = "AND CHAIN can only be used in transaction blocks";
+                return Err(plain(state::NO_TRANSACTION, message));
+            }
+            Command::Commit { chain } | Command::Rollback { chain } => {
+                let rollback = failed || matches!(command, Command::Rollback { .. });
                 let tag = if rollback { "ROLLBACK" } else { "COMMIT" };
                 if idle {
-                    Effect::Warned(
-                        tag,
-                        state::NO_TRANSACTION,
-                        "there is no transaction in progress",
-                    )
-                } else {
-                    Effect::Status(tag, TransactionStatus::Idle)
+                    let message = "there is no transaction in progress";
+                    return Ok(Effect::Warned(tag, state::NO_TRANSACTION, message));
                 }
+                self.savepoints.lock().clear();
+                self.close_cursors();
+                let mut settings = self.settings.lock();
+                let changes = settings.end(!rollback);
+                if *chain {
+                    settings.begin();
+                }
+                *self.snapshot.lock() = chain.then(|| store.snapshot());
+                let status = match chain {
+                    true => TransactionStatus::Transaction,
+                    false => TransactionStatus::Idle,
+                };
+                Effect::Status(tag, status, changes)
             }
             Command::Savepoint(_) | Command::Release(_) | Command::RollbackTo(_) if idle => {
                 let message = "savepoints can only be used in transaction blocks";
@@ -145,10 +235,18 @@ impl Session {
             Command::RollbackTo(name) => {
                 let at = self.savepoint(name)?;
                 self.savepoints.lock().truncate(at + 1);
-                Effect::Status("ROLLBACK", TransactionStatus::Transaction)
+                Effect::Status("ROLLBACK", TransactionStatus::Transaction, Vec::new())
             }
             Command::Set(name, value) => {
                 let change = self.settings.lock().set(name, value.as_deref())?;
+                Effect::Report("SET", change.into_iter().collect())
+            }
+            Command::SetLocal(..) if idle => {
+                let message = "SET LOCAL can only be used in transaction blocks";
+                Effect::Warned("SET", state::NO_TRANSACTION, message)
+            }
+            Command::SetLocal(name, value) => {
+                let change = self.settings.lock().set_local(name, value.as_deref())?;
                 Effect::Report("SET", change.into_iter().collect())
             }
             Command::Reset(Some(name)) => {
@@ -170,7 +268,9 @@ impl Session {
             }
             Command::ShowAll => {
                 let settings = self.settings.lock();
-                let row = |(k, v): (&String, &String)| vec![k.clone(), v.clone(), String::new()];
+                let row = |(name, value): (&String, &String)| {
+                    vec![canonical(name).to_owned(), value.clone(), String::new()]
+                };
                 Effect::Rows(settings.all().iter().map(row).collect())
             }
             Command::Discard(Discard::All) if !idle => {
@@ -181,22 +281,31 @@ impl Session {
                 let mut sql = self.sql.lock();
                 sql.options = tsql::Options::default();
                 sql.forget_variables();
+                self.statements.lock().clear();
+                self.cursors.lock().clear();
                 Effect::Clear(self.settings.lock().reset())
             }
             Command::Discard(Discard::Nothing(tag)) => Effect::Done(tag),
-            Command::Deallocate(None) => Effect::Forget("DEALLOCATE ALL", None),
-            Command::Deallocate(Some(name)) => {
-                if !self.prepared.lock().contains(name) {
-                    let message = format!("prepared statement \"{name}\" does not exist");
-                    return Err(plain(state::UNKNOWN_STATEMENT, message));
-                }
-                Effect::Forget("DEALLOCATE", Some(name.clone()))
+            Command::Deallocate(None) => {
+                self.statements.lock().clear();
+                Effect::Done("DEALLOCATE ALL")
             }
-            // Portals end with their transaction; there are no other cursors.
-            Command::Close(None) => Effect::Done("CLOSE CURSOR ALL"),
+            Command::Deallocate(Some(name)) => {
+                if self.statements.lock().remove(name).is_none() {
+                    return Err(unknown_statement(name));
+                }
+                Effect::Done("DEALLOCATE")
+            }
+            Command::Close(None) => {
+                self.cursors.lock().clear();
+                Effect::Done("CLOSE CURSOR ALL")
+            }
             Command::Close(Some(name)) => {
-                let message = format!("cursor \"{name}\" does not exist");
-                return Err(plain(state::UNKNOWN_CURSOR, message));
+                if !self.close(name) {
+                    let message = format!("cursor \"{name}\" does not exist");
+                    return Err(plain(state::UNKNOWN_CURSOR, message));
+                }
+                Effect::Done("CLOSE CURSOR")
             }
         })
     }
@@ -209,4 +318,10 @@ impl Session {
             .rposition(|s| s == name)
             .ok_or_else(|| plain(state::UNKNOWN_SAVEPOINT, message()))
     }
+}
+
+/// A prepared statement that is not there.
+pub fn unknown_statement(name: &str) -> PgWireError {
+    let message = format!("prepared statement \"{name}\" does not exist");
+    plain(state::UNKNOWN_STATEMENT, message)
 }

@@ -25,7 +25,7 @@ use pgwire::messages::{PgWireBackendMessage, PgWireFrontendMessage};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
-use super::error::{fatal, state};
+use super::error::{as_fatal, fatal, state};
 use super::metadata::DATABASE;
 use super::session::Session;
 use super::settings::Settings;
@@ -114,7 +114,10 @@ impl Startup {
             return Err(fatal(state::UNKNOWN_DATABASE, message));
         }
         let asked = client.metadata().iter().map(|(k, v)| (k.as_str(), v.as_str()));
-        let settings = Settings::new(&user, asked);
+        let mut settings = Settings::new(&user, asked);
+        if let Some(options) = client.metadata().get("options") {
+            settings.set_options(options).map_err(as_fatal)?;
+        }
         let parameters = Parameters(settings.report().into_iter().collect());
 
         let (pid, key) = self.door.keys.generate(client);
@@ -143,6 +146,11 @@ impl StartupHandler for Startup {
             PgWireFrontendMessage::Startup(startup) => {
                 protocol_negotiation(client, &startup).await?;
                 save_startup_parameters_to_metadata(client, &startup);
+                let replication = startup.parameters.get("replication").map(String::as_str);
+                if !matches!(replication, None | Some("false" | "off" | "no" | "0")) {
+                    let message = "replication connections are not supported";
+                    return Err(fatal(state::NOT_SUPPORTED, message));
+                }
                 if self.surplus {
                     let message =
                         "too many connections: their number is limited by --max-connections";

@@ -8,6 +8,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::from;
+use super::subqueries::counted;
 use super::{UNIQUE, as_text, names_function, numbered, type_name};
 
 /// PostgreSQL lets columns of one answer have the same name, DataFusion does not.
@@ -83,7 +84,9 @@ pub fn sorted(query: &mut Query) {
     for (at, key) in keys.iter_mut().enumerate().filter(|(_, key)| has_query(&key.expr)) {
         let alias = Ident::with_quote('"', format!("sort{UNIQUE}{at}"));
         let expr = std::mem::replace(&mut key.expr, Expr::Identifier(alias.clone()));
-        further.push(SelectItem::ExprWithAlias { expr, alias });
+        let mut item = SelectItem::ExprWithAlias { expr, alias };
+        counted(&mut item);
+        further.push(item);
     }
     if further.is_empty() {
         return;

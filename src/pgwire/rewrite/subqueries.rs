@@ -55,7 +55,8 @@ pub fn without_details(statement: &mut Statement) {
     let _ = statement.visit(&mut Projections);
 }
 
-/// `EXISTS (…)` in a select list, which DataFusion plans only as a number of rows.
+/// `EXISTS (…)` and `IN (SELECT …)` in a select list: DataFusion plans them there as
+/// a number of rows and as a list.
 pub fn counted(item: &mut SelectItem) {
     let _ = visit_expressions_mut(item, |expr: &mut Expr| {
         if let Expr::Exists { subquery, negated } = expr
@@ -67,6 +68,13 @@ pub fn counted(item: &mut SelectItem) {
             let op = if *negated { BinaryOperator::Eq } else { BinaryOperator::Gt };
             let left = Box::new(Expr::Subquery(subquery.clone()));
             *expr = Expr::BinaryOp { left, op, right: Box::new(number(0)) };
+        }
+        if let Expr::InSubquery { expr: value, subquery, negated: false } = expr
+            && !is_correlated(subquery)
+            && aggregate(subquery, "array_agg", true)
+        {
+            let list = Expr::Subquery(subquery.clone());
+            *expr = call("array_contains", vec![list, value.as_ref().clone()]);
         }
         ControlFlow::<()>::Continue(())
     });
@@ -122,7 +130,7 @@ pub fn aggregate(query: &mut Box<Query>, name: &str, ordered: bool) -> bool {
     let SetExpr::Select(select) = query.body.as_mut() else { return false };
     let grouped = !matches!(&select.group_by,
         GroupByExpr::Expressions(by, _) if by.is_empty());
-    if !plain || grouped || select.distinct.is_some() || select.from.is_empty() {
+    if !plain || grouped || select.distinct.is_some() {
         return false;
     }
     let [SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }] =
@@ -178,9 +186,18 @@ fn aliases(select: &Select, own: &mut HashSet<String>) {
 
 /// Whether `FROM` has the elements of a list in a column.
 fn reads_list(select: &Select) -> bool {
+    let names_column = |expr: &Expr| match expr {
+        Expr::Identifier(_) | Expr::CompoundIdentifier(_) => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    };
     factors(select).into_iter().any(|factor| match factor {
-        TableFactor::Table { args, .. } => args.is_some(),
-        TableFactor::Function { .. } | TableFactor::UNNEST { .. } => true,
+        TableFactor::Table { args: Some(args), .. } => {
+            visit_expressions(&args.args, names_column).is_break()
+        }
+        TableFactor::Function { args, .. } => visit_expressions(args, names_column).is_break(),
+        TableFactor::UNNEST { array_exprs, .. } => {
+            visit_expressions(array_exprs, names_column).is_break()
+        }
         _ => false,
     })
 }

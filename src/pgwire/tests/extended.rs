@@ -176,3 +176,43 @@ async fn a_long_query_can_be_canceled_and_timed_out() {
     .await;
     client.simple_query("SELECT 1 AS one").await.expect("goes on");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn arrays_are_compared_element_by_element() {
+    let server = Server::start().await;
+    let client = server.connect().await;
+    let count =
+        |column: &str| format!("SELECT count(*) FROM asyncoperation WHERE {column} = ANY($1)");
+    let ids = vec![Uuid(id(1)), Uuid(id(9))];
+    let cases: [(&str, Type, &(dyn ToSql + Sync), i64); 7] = [
+        ("statuscode", Type::INT4_ARRAY, &vec![0_i32, 31], 2),
+        ("statuscode", Type::INT2_ARRAY, &vec![30_i16], 1),
+        ("statuscode", Type::INT8_ARRAY, &vec![31_i64, 1 << 40], 1),
+        ("statuscode", Type::INT4_ARRAY, &Vec::<i32>::new(), 0),
+        ("statuscode", Type::INT4_ARRAY, &vec![None, Some(30_i32)], 1),
+        ("name", Type::TEXT_ARRAY, &vec!["SECOND", "third", "nobody"], 2),
+        ("asyncoperationid", Type::UUID_ARRAY, &ids, 1),
+    ];
+    for (column, named, value, expected) in cases {
+        let what = format!("{column} {named}");
+        let statement = client.prepare_typed(&count(column), &[named]).await;
+        let statement = statement.unwrap_or_else(|e| panic!("{what}: {e:?}"));
+        let row = client.query_one(&statement, &[value]).await;
+        let row = row.unwrap_or_else(|e| panic!("{what}: {e:?}"));
+        assert_eq!(row.get::<_, i64>(0), expected, "{what}");
+    }
+    for (column, expected) in [
+        ("statuscode", Type::INT4_ARRAY),
+        ("name", Type::TEXT_ARRAY),
+        ("createdon", Type::TIMESTAMP_ARRAY),
+        ("asyncoperationid", Type::UUID_ARRAY),
+        ("regardingobjecttypecode", Type::TEXT_ARRAY),
+    ] {
+        let statement = client.prepare(&count(column)).await;
+        let statement = statement.unwrap_or_else(|e| panic!("{column}: {e:?}"));
+        assert_eq!(statement.params(), [expected], "{column}");
+    }
+    let named = "SELECT count(*) FROM asyncoperation WHERE regardingobjecttypecode = ANY($1)";
+    let row = client.query_one(named, &[&vec!["account", "contact"]]).await.expect("run");
+    assert_eq!(row.get::<_, i64>(0), 3);
+}

@@ -1,9 +1,15 @@
 //! The protocol end to end: real sockets, `tokio-postgres` and psql.
 
+mod copy;
+mod cursors;
 mod extended;
+mod messages;
 mod psql;
+mod raw;
 mod script;
+mod sessions;
 mod simple;
+mod streaming;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -36,10 +42,17 @@ struct Server {
 
 impl Server {
     async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// A server whose service is set up further.
+    async fn with(set_up: impl FnOnce(&mut Service)) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let catalog = Arc::new(Catalog::built_in());
         let store = Store::open(folder.path(), catalog.clone()).expect("a store");
-        let service = Arc::new(Service::new(Arc::new(store)));
+        let mut service = Service::new(Arc::new(store));
+        set_up(&mut service);
+        let service = Arc::new(service);
         add_jobs(&service, &[(1, "first", 0, 0), (2, "Second", 3, 30), (3, "third", 3, 31)]);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("bound").port();

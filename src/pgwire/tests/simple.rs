@@ -5,7 +5,7 @@ use tokio_postgres::SimpleQueryMessage;
 use super::{Server, add_jobs, fails_with, failure};
 
 /// The rows of a text, values in text form.
-async fn rows(client: &tokio_postgres::Client, text: &str) -> Vec<Vec<Option<String>>> {
+pub async fn rows(client: &tokio_postgres::Client, text: &str) -> Vec<Vec<Option<String>>> {
     let messages = client.simple_query(text).await.unwrap_or_else(|e| panic!("{text}: {e:?}"));
     let row = |message: &SimpleQueryMessage| match message {
         SimpleQueryMessage::Row(row) => {
@@ -16,7 +16,7 @@ async fn rows(client: &tokio_postgres::Client, text: &str) -> Vec<Vec<Option<Str
     messages.iter().filter_map(row).collect()
 }
 
-async fn value(client: &tokio_postgres::Client, text: &str) -> String {
+pub async fn value(client: &tokio_postgres::Client, text: &str) -> String {
     rows(client, text).await[0][0].clone().expect("not null")
 }
 
@@ -73,7 +73,7 @@ async fn what_clients_send_on_connecting_is_answered() {
     client.simple_query("SET application_name TO 'x y'").await.expect("known");
     assert_eq!(value(&client, "SHOW application_name").await, "x y");
     fails_with("42704", "unknown setting", client.simple_query("SHOW nosuch")).await;
-    fails_with("0A000", "encoding", client.simple_query("SET NAMES 'LATIN1'")).await;
+    fails_with("22023", "encoding", client.simple_query("SET NAMES 'LATIN1'")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -113,7 +113,8 @@ async fn errors_name_state_and_place_and_the_session_goes_on() {
         ("42601", "SELEC 1"),
         ("42601", "SELECT name FROM"),
         ("22012", "SELECT 1 / (statecode - statecode) FROM asyncoperation"),
-        ("0A000", "COPY (SELECT 1) TO STDOUT"),
+        ("0A000", "COPY (SELECT 1) TO '/tmp/x'"),
+        ("42703", "COPY (SELECT nosuch FROM asyncoperation) TO STDOUT"),
         ("0A000", "SELECT a.name FROM asyncoperation a, pg_class"),
         ("42P01", "SELECT * FROM pg_catalog.nosuch"),
         ("42703", "SELECT nosuch FROM pg_catalog.pg_class"),

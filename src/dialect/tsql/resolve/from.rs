@@ -220,7 +220,7 @@ impl Resolver<'_> {
             let name = Some(view.name().to_owned());
             return Ok(Source { bare_table: true, ..Source::new(name, columns) });
         }
-        if qualifiers.last().is_some_and(|schema| is_view_schema(schema)) {
+        if qualifiers.last().is_some_and(is_view_schema) {
             let message = format!("Invalid object name '{name}' (Msg 208)");
             return Err(report::unknown_table(message, location));
         }
