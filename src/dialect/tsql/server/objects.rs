@@ -47,13 +47,9 @@ const TYPES: &[(&str, i64)] = &[
     ("sysname", 256),
 ];
 
-/// The number of a table, derived from its name: FNV-1a, which no release of the
-/// standard library changes, within the numbers that do not belong to the server.
-fn object_id(table: &str) -> i64 {
-    let hash = format!("Table {table}")
-        .bytes()
-        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-    i64::from(16_384 + hash % (0x7fff_0000 - 16_384))
+/// The number of a table, as the catalog views have it.
+fn object_id(table: &str, catalog: &Catalog) -> i64 {
+    catalog.objects().table(table).map_or(0, i64::from)
 }
 
 /// The value of one of these functions; `None` when it is another one.
@@ -67,7 +63,7 @@ pub(super) fn call(
     let pairs: Vec<(String, i64)> = match name {
         "object_id" | "object_name" | "object_schema_name" | "objectproperty" => {
             let tables = catalog.tables().iter();
-            tables.map(|t| (t.logical_name.clone(), object_id(&t.logical_name))).collect()
+            tables.map(|t| (t.logical_name.clone(), object_id(&t.logical_name, catalog))).collect()
         }
         "schema_id" | "schema_name" => owned(SCHEMAS),
         "type_id" | "type_name" => owned(TYPES),
@@ -170,8 +166,10 @@ fn of_column(name: &str, table: String, column: String, catalog: &Catalog) -> Co
     let readable =
         |t: &Table| t.columns.iter().filter(|c| c.read).cloned().collect::<Vec<Column>>();
     if name == "col_name" {
-        let table =
-            catalog.tables().iter().find(|t| object_id(&t.logical_name).to_string() == table);
+        let table = catalog
+            .tables()
+            .iter()
+            .find(|t| object_id(&t.logical_name, catalog).to_string() == table);
         let number = column.parse::<usize>().ok().and_then(|n| n.checked_sub(1));
         let found = table.and_then(|t| readable(t).get(number?).map(|c| c.logical_name.clone()));
         return Constant::name(found.as_deref());
