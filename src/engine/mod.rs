@@ -9,15 +9,19 @@ pub mod functions;
 mod average;
 mod canonical;
 mod collation;
+mod decorrelate;
 mod derived;
 mod failure;
 mod limits;
+mod percentile;
 mod plan;
 mod provider;
+mod row_limits;
 mod scan;
 mod semantics;
 mod sql;
 mod sum;
+mod views;
 
 use std::sync::Arc;
 
@@ -77,6 +81,9 @@ impl Engine {
             // It replaces DataFusion's alias of the same name, if there is one.
             session.register_udf(function).expect("a session takes any function");
         }
+        for function in percentile::all() {
+            session.register_udaf(function).expect("a session takes any function");
+        }
         Ok(Self { session, limits })
     }
 
@@ -111,6 +118,8 @@ impl Engine {
     /// A plan with its full meaning, optimized: what is run and explained.
     pub fn optimized(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
         let plan = semantics::apply(plan).map_err(failure)?;
+        let plan = row_limits::compute(plan, &self.session).map_err(failure)?;
+        let plan = decorrelate::decorrelate(plan).map_err(failure)?;
         // The current time is that of the statement's start, once for all of it.
         let mut session = self.session.clone();
         session.mark_start_execution();
