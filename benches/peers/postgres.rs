@@ -88,7 +88,8 @@ impl Server {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         let client = self.connect().await;
-        let columns: Vec<String> = COLUMNS.iter().map(|(name, kind)| format!("{name} {kind}")).collect();
+        let columns: Vec<String> =
+            COLUMNS.iter().map(|(name, kind)| format!("{name} {kind}")).collect();
         let names: Vec<&str> = COLUMNS.iter().map(|(name, _)| *name).collect();
         let names = names.join(", ");
         let create = format!("CREATE TABLE asyncoperation ({})", columns.join(", "));
@@ -102,7 +103,9 @@ impl Server {
         sink.send_all(&mut rows).await.expect("copied");
         sink.close().await.expect("copied");
         client
-            .batch_execute("CREATE INDEX ON asyncoperation (createdon); VACUUM ANALYZE asyncoperation")
+            .batch_execute(
+                "CREATE INDEX ON asyncoperation (createdon); VACUUM ANALYZE asyncoperation",
+            )
             .await
             .expect("indexed");
     }

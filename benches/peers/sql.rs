@@ -18,12 +18,7 @@ struct Question {
 }
 
 const QUESTIONS: [Question; 5] = [
-    Question {
-        what: "round trip that reads nothing",
-        text: "SELECT 1",
-        repeats: 2_000,
-        rows: 1,
-    },
+    Question { what: "round trip that reads nothing", text: "SELECT 1", repeats: 2_000, rows: 1 },
     Question {
         what: "one job by its id, prepared",
         text: "SELECT asyncoperationid, name, statecode, statuscode, createdon \

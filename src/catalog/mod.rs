@@ -230,9 +230,9 @@ impl Table {
 
     /// The index of a column whose name differs at most in case.
     pub fn column_index_any_case(&self, name: &str) -> Option<usize> {
-        self.column_index(name).or_else(|| self.column_index(&name.to_lowercase())).or_else(|| {
-            self.columns.iter().position(|c| c.logical_name.eq_ignore_ascii_case(name))
-        })
+        self.column_index(name)
+            .or_else(|| self.column_index(&name.to_lowercase()))
+            .or_else(|| self.columns.iter().position(|c| c.logical_name.eq_ignore_ascii_case(name)))
     }
 
     /// The index of the primary key.

@@ -15,12 +15,14 @@ mod failure;
 mod limits;
 mod percentile;
 mod plan;
+mod preaggregate;
 mod provider;
 mod row_limits;
 mod scan;
 mod semantics;
 mod sql;
 mod sum;
+mod total;
 mod views;
 
 use std::sync::Arc;
@@ -32,6 +34,7 @@ use datafusion::execution::{
     FunctionRegistry, SendableRecordBatchStream, SessionState, SessionStateBuilder,
 };
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::optimizer::OptimizerRule;
 use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::sqlparser::ast;
@@ -66,17 +69,30 @@ impl Engine {
 
     /// An engine whose queries are limited.
     pub fn limited(limits: QueryLimits) -> Result<Self> {
+        Self::build(limits, vec![Arc::new(preaggregate::FromCounts)])
+    }
+
+    /// The same, but every query reads the rows it is about and no pre-aggregates.
+    pub fn scanning(limits: QueryLimits) -> Result<Self> {
+        Self::build(limits, Vec::new())
+    }
+
+    fn build(
+        limits: QueryLimits,
+        rules: Vec<Arc<dyn OptimizerRule + Send + Sync>>,
+    ) -> Result<Self> {
         // Chunk-sized batches: small ones cost twice the time.
         let mut config = SessionConfig::new().with_batch_size(ROWS_MAX);
         // Lookups are mostly null; such rows need not reach an inner join.
         config.options_mut().optimizer.filter_null_join_keys = true;
-        let mut session = SessionStateBuilder::new()
+        let builder = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(limits.runtime().map_err(failure)?)
             .with_default_features()
             .with_optimizer_rule(Arc::new(canonical::SmallerSideLeft))
-            .with_optimizer_rule(Arc::new(canonical::OrderedAggregates))
-            .build();
+            .with_optimizer_rule(Arc::new(canonical::OrderedAggregates));
+        let mut session =
+            rules.into_iter().fold(builder, SessionStateBuilder::with_optimizer_rule).build();
         for function in functions::all() {
             // It replaces DataFusion's alias of the same name, if there is one.
             session.register_udf(function).expect("a session takes any function");

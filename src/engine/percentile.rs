@@ -58,7 +58,8 @@ impl AggregateUDFImpl for Percentile {
     }
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        let kind = if self.discrete { args.return_field.data_type().clone() } else { DataType::Float64 };
+        let kind =
+            if self.discrete { args.return_field.data_type().clone() } else { DataType::Float64 };
         let values = Values {
             discrete: self.discrete,
             kind,
@@ -70,9 +71,14 @@ impl AggregateUDFImpl for Percentile {
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
-        let kind = if self.discrete { args.input_fields[0].data_type().clone() } else { DataType::Float64 };
+        let kind = if self.discrete {
+            args.input_fields[0].data_type().clone()
+        } else {
+            DataType::Float64
+        };
         let list = DataType::List(Arc::new(Field::new_list_field(kind, true)));
-        let field = |name: &str, kind| Field::new(format_state_name(args.name, name), kind, true).into();
+        let field =
+            |name: &str, kind| Field::new(format_state_name(args.name, name), kind, true).into();
         Ok(vec![
             field("values", list),
             field("share", DataType::Float64),

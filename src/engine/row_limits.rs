@@ -1,12 +1,12 @@
 //! The numbers of rows after `TOP`, `LIMIT` and `OFFSET` as literals. They may be
 //! expressions, which DataFusion takes only if they are constants by then.
 
-use datafusion::arrow::datatypes::{DataType, Schema};
 use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::{DataType, Schema};
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result, ScalarValue, plan_err};
-use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
 use datafusion::execution::SessionState;
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
 
 /// The plan with every number of rows computed.
 pub fn compute(plan: LogicalPlan, session: &SessionState) -> Result<LogicalPlan> {

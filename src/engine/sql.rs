@@ -59,9 +59,14 @@ struct Tables<'a> {
 
 impl ContextProvider for Tables<'_> {
     fn get_table_source(&self, name: TableReference) -> Result<Arc<dyn TableSource>> {
-        if let Some(view) = name.schema().and_then(|s| self.snapshot.catalog().view(s, name.table())) {
+        if let Some(view) =
+            name.schema().and_then(|s| self.snapshot.catalog().view(s, name.table()))
+        {
             let rows = views::rows(view, self.snapshot)?;
-            return Ok(provider_as_source(Arc::new(MemTable::try_new(rows.schema(), vec![vec![rows]])?)));
+            return Ok(provider_as_source(Arc::new(MemTable::try_new(
+                rows.schema(),
+                vec![vec![rows]],
+            )?)));
         }
         match self.snapshot.catalog().table_index(name.table()) {
             Some(index) => {
@@ -71,11 +76,7 @@ impl ContextProvider for Tables<'_> {
         }
     }
 
-    fn create_cte_work_table(
-        &self,
-        name: &str,
-        schema: SchemaRef,
-    ) -> Result<Arc<dyn TableSource>> {
+    fn create_cte_work_table(&self, name: &str, schema: SchemaRef) -> Result<Arc<dyn TableSource>> {
         Ok(provider_as_source(Arc::new(CteWorkTable::new(name, schema))))
     }
 

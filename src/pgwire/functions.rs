@@ -103,7 +103,11 @@ pub fn register_session(state: &mut SessionState, settings: &Settings) {
 /// A function that always gives the same answer.
 pub fn constant(name: &str, value: ScalarValue) -> ScalarUDF {
     let any = vec![TypeSignature::Nullary, TypeSignature::VariadicAny];
-    ScalarUDF::from(Constant { name: name.to_owned(), value, signature: Signature::one_of(any, Volatility::Stable) })
+    ScalarUDF::from(Constant {
+        name: name.to_owned(),
+        value,
+        signature: Signature::one_of(any, Volatility::Stable),
+    })
 }
 
 /// A function that answers the same, whatever its arguments.

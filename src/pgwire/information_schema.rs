@@ -99,9 +99,7 @@ fn columns(table: &Table) -> impl Iterator<Item = Row> {
             DataType::Int32 if data_type == "integer" => (Some(32), Some(0), Some(2)),
             DataType::Int64 => (Some(64), Some(0), Some(2)),
             DataType::Float64 => (Some(53), None, Some(2)),
-            DataType::Decimal128(p, s) => {
-                (Some(i32::from(*p)), Some(i32::from(*s)), Some(10))
-            }
+            DataType::Decimal128(p, s) => (Some(i32::from(*p)), Some(i32::from(*s)), Some(10)),
             _ => (None, None, None),
         };
         let length = column.max_length.filter(|_| udt == "varchar").map(i64::from);
@@ -187,9 +185,8 @@ fn referenced(catalog: &Catalog) -> Vec<Row> {
         .iter()
         .map(|table| row(&primary_key_name(table), table, &table.primary_id));
     let foreign = catalog.tables().iter().flat_map(|table| {
-        foreign_keys(catalog, table).map(|key| {
-            row(&key.relation.schema_name, key.target, &key.relation.target_column)
-        })
+        foreign_keys(catalog, table)
+            .map(|key| row(&key.relation.schema_name, key.target, &key.relation.target_column))
     });
     primary.chain(foreign).collect()
 }

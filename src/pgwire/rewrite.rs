@@ -8,8 +8,8 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::{
     ArrayElemTypeDef, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg,
     FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName, ObjectNamePart,
-    Query, Select, SelectItem, SetExpr, Statement, TableFactor, TableWithJoins, Value, VisitMut, VisitorMut, visit_expressions,
-    visit_relations,
+    Query, Select, SelectItem, SetExpr, Statement, TableFactor, TableWithJoins, Value, VisitMut,
+    VisitorMut, visit_expressions, visit_relations,
 };
 
 use super::pg_catalog::FUNCTION_COLUMNS;
@@ -73,7 +73,10 @@ impl<F> Rewrite<F> {
             table.last().is_none_or(|table| table.value.eq_ignore_ascii_case(alias))
         };
         let inner_first = self.tables.iter().rev();
-        inner_first.flat_map(|tables| tables.iter().find(is_it)).map(|(_, name)| name.as_str()).next()
+        inner_first
+            .flat_map(|tables| tables.iter().find(is_it))
+            .map(|(_, name)| name.as_str())
+            .next()
     }
 }
 
@@ -94,7 +97,8 @@ impl<F: Fn(&str) -> bool> VisitorMut for Rewrite<F> {
         if let SetExpr::Select(select) = query.body.as_ref() {
             for factor in factors(select) {
                 if let TableFactor::Table { name, alias, .. } = factor {
-                    let relation = name.0.last().and_then(|n| n.as_ident()).map(|n| n.value.clone());
+                    let relation =
+                        name.0.last().and_then(|n| n.as_ident()).map(|n| n.value.clone());
                     let relation = relation.unwrap_or_default();
                     let alias = alias.as_ref().map(|a| a.name.value.clone());
                     tables.push((alias.unwrap_or_else(|| relation.clone()), relation));
@@ -188,15 +192,9 @@ fn cast(operand: &mut Box<Expr>, data_type: &mut DataType, kind: &CastKind) -> O
             DataType::Text
         }
         "cardinal_number" => DataType::Int(None),
-        "int2vector" => {
-            list_of(DataType::Int2(None))
-        }
-        "oidvector" => {
-            list_of(DataType::Int4(None))
-        }
-        "name[]" | "char[]" | "aclitem[]" => {
-            list_of(DataType::Text)
-        }
+        "int2vector" => list_of(DataType::Int2(None)),
+        "oidvector" => list_of(DataType::Int4(None)),
+        "name[]" | "char[]" | "aclitem[]" => list_of(DataType::Text),
         _ => return None,
     };
     *data_type = known;
@@ -291,8 +289,20 @@ fn called(function: &mut Function) -> Option<Expr> {
 }
 
 const AGGREGATES: &[&str] = &[
-    "count", "min", "max", "sum", "avg", "array_agg", "string_agg", "bool_and", "bool_or", "every",
-    "json_agg", "jsonb_agg", "json_object_agg", "first_value",
+    "count",
+    "min",
+    "max",
+    "sum",
+    "avg",
+    "array_agg",
+    "string_agg",
+    "bool_and",
+    "bool_or",
+    "every",
+    "json_agg",
+    "jsonb_agg",
+    "json_object_agg",
+    "first_value",
 ];
 
 /// A sub-query for one value that depends on the row outside: DataFusion plans it
@@ -443,7 +453,9 @@ fn unique_columns(body: &mut SetExpr) {
 fn shown_name(expr: &Expr) -> String {
     match expr {
         Expr::Identifier(name) => name.value.clone(),
-        Expr::CompoundIdentifier(names) => names.last().map(|n| n.value.clone()).unwrap_or_default(),
+        Expr::CompoundIdentifier(names) => {
+            names.last().map(|n| n.value.clone()).unwrap_or_default()
+        }
         Expr::Function(function) => match function.name.0.last().and_then(|n| n.as_ident()) {
             Some(name) => name.value.to_lowercase(),
             None => "?column?".to_owned(),

@@ -208,7 +208,8 @@ fn asks_sql_server(tokens: &[Token<'_>]) -> bool {
     };
     let Some(view) = tokens.windows(3).find(is_schema) else { return false };
     let says = |words: &[&str], t: &Token<'_>| {
-        matches!(t.kind, Kind::Word | Kind::Text) && words.contains(&t.value().to_lowercase().as_str())
+        matches!(t.kind, Kind::Word | Kind::Text)
+            && words.contains(&t.value().to_lowercase().as_str())
     };
     if tokens.iter().any(|t| {
         t.is_symbol("::") || says(OF_POSTGRESQL, t) || t.value().to_lowercase().starts_with("pg_")

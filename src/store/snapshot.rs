@@ -10,6 +10,7 @@ use datafusion::common::{HashMap, HashSet};
 
 use super::chunk::Chunk;
 use super::column;
+use super::counts::CountsSnapshot;
 use crate::catalog::{Catalog, Table};
 use crate::value::{Guid, Value};
 
@@ -32,7 +33,7 @@ impl Snapshot {
         let tables = catalog
             .tables()
             .iter()
-            .map(|t| TableSnapshot::new(t.clone(), Vec::new(), Arc::default()))
+            .map(|t| TableSnapshot::new(t.clone(), Vec::new(), Arc::default(), Vec::new()))
             .collect();
         Self { catalog, tables }
     }
@@ -64,6 +65,7 @@ pub struct TableSnapshot {
     chunks: Vec<Arc<Chunk>>,
     rows: usize,
     names: Arc<OnceLock<NameIndex>>,
+    counts: Vec<CountsSnapshot>,
 }
 
 impl TableSnapshot {
@@ -71,9 +73,10 @@ impl TableSnapshot {
         table: Arc<Table>,
         chunks: Vec<Arc<Chunk>>,
         names: Arc<OnceLock<NameIndex>>,
+        counts: Vec<CountsSnapshot>,
     ) -> Self {
         let rows = chunks.iter().map(|c| c.live()).sum();
-        Self { table, chunks, rows, names }
+        Self { table, chunks, rows, names, counts }
     }
 
     pub fn table(&self) -> &Arc<Table> {
@@ -87,6 +90,11 @@ impl TableSnapshot {
     /// Rows that are not deleted.
     pub fn rows(&self) -> usize {
         self.rows
+    }
+
+    /// The pre-aggregates of the table.
+    pub fn counts(&self) -> &[CountsSnapshot] {
+        &self.counts
     }
 
     /// The greatest value of a whole-number column over all rows.

@@ -2,4 +2,5 @@
 
 mod driver;
 mod model;
+mod remote;
 mod world;

@@ -33,7 +33,10 @@ fn columns(table: &Table) -> impl Iterator<Item = Row> {
         table_row(table)
             .with("COLUMN_NAME", &column.logical_name)
             .with("ORDINAL_POSITION", position + 1)
-            .with("IS_NULLABLE", if table.schema().field(index).is_nullable() { "YES" } else { "NO" })
+            .with(
+                "IS_NULLABLE",
+                if table.schema().field(index).is_nullable() { "YES" } else { "NO" },
+            )
             .with("DATA_TYPE", its.name)
             .with("CHARACTER_MAXIMUM_LENGTH", text.then_some(characters))
             .with("CHARACTER_OCTET_LENGTH", text.then_some(its.max_length))
@@ -80,7 +83,10 @@ pub(super) fn views(catalog: &Catalog) -> Vec<Described> {
         .filter(|row| row.get("UNIQUE_CONSTRAINT_NAME").is_some())
         .collect();
     let schemata = ["dbo", "guest", "INFORMATION_SCHEMA", "sys"].map(|name| {
-        Row::new().with("CATALOG_NAME", DATABASE).with("SCHEMA_NAME", name).with("SCHEMA_OWNER", name)
+        Row::new()
+            .with("CATALOG_NAME", DATABASE)
+            .with("SCHEMA_NAME", name)
+            .with("SCHEMA_OWNER", name)
     });
     let view = |name, columns, rows| described("INFORMATION_SCHEMA", name, columns, rows);
     vec![
@@ -135,5 +141,4 @@ const ROUTINES: &str = "SPECIFIC_CATALOG:s SPECIFIC_SCHEMA:s SPECIFIC_NAME:s \
 const PARAMETERS: &str = "SPECIFIC_CATALOG:s SPECIFIC_SCHEMA:s SPECIFIC_NAME:s \
     ORDINAL_POSITION:i PARAMETER_MODE:s PARAMETER_NAME:s DATA_TYPE:s";
 
-const CHECKS: &str =
-    "CONSTRAINT_CATALOG:s CONSTRAINT_SCHEMA:s CONSTRAINT_NAME:s CHECK_CLAUSE:s";
+const CHECKS: &str = "CONSTRAINT_CATALOG:s CONSTRAINT_SCHEMA:s CONSTRAINT_NAME:s CHECK_CLAUSE:s";

@@ -84,9 +84,8 @@ fn view(described: Described) -> View {
         Column::computed(shaped.name, column_type, None)
     };
     let columns = shape.columns.iter().map(column).collect();
-    let counted = matches!(described.name, "partitions" | "dm_db_partition_stats").then(|| {
-        if described.name == "partitions" { "rows" } else { "row_count" }
-    });
+    let counted = matches!(described.name, "partitions" | "dm_db_partition_stats")
+        .then(|| if described.name == "partitions" { "rows" } else { "row_count" });
     View {
         schema: described.schema,
         table: Arc::new(Table::listed(described.name, columns)),

@@ -152,7 +152,8 @@ fn partitions(catalog: &Catalog) -> Vec<Row> {
     })
 }
 
-const SCHEMAS: [(&str, i32); 4] = [("dbo", DBO), ("guest", 2), ("INFORMATION_SCHEMA", 3), ("sys", 4)];
+const SCHEMAS: [(&str, i32); 4] =
+    [("dbo", DBO), ("guest", 2), ("INFORMATION_SCHEMA", 3), ("sys", 4)];
 
 pub(super) fn views(catalog: &Catalog) -> Vec<Described> {
     let tables = || each(catalog, |table| table_row(catalog, table));
@@ -264,30 +265,64 @@ const EMPTY: &[(&str, &str)] = &[
     ("all_views", object_columns!("with_check_option:b is_date_correlation_view:b")),
     ("procedures", object_columns!("is_auto_executed:b is_execution_replicated:b")),
     ("synonyms", object_columns!("base_object_name:s")),
-    ("sequences", object_columns!("start_value:l increment:l minimum_value:l maximum_value:l \
-        is_cycling:b is_cached:b cache_size:i current_value:l")),
-    ("check_constraints", object_columns!("is_disabled:b is_not_trusted:b parent_column_id:i \
-        definition:s uses_database_collation:b is_system_named:b")),
+    (
+        "sequences",
+        object_columns!(
+            "start_value:l increment:l minimum_value:l maximum_value:l \
+        is_cycling:b is_cached:b cache_size:i current_value:l"
+        ),
+    ),
+    (
+        "check_constraints",
+        object_columns!(
+            "is_disabled:b is_not_trusted:b parent_column_id:i \
+        definition:s uses_database_collation:b is_system_named:b"
+        ),
+    ),
     ("default_constraints", object_columns!("parent_column_id:i definition:s is_system_named:b")),
-    ("triggers", "name:s object_id:i parent_class:i parent_class_desc:s parent_id:i type:s \
+    (
+        "triggers",
+        "name:s object_id:i parent_class:i parent_class_desc:s parent_id:i type:s \
         type_desc:s create_date:t modify_date:t is_ms_shipped:b is_disabled:b \
-        is_not_for_replication:b is_instead_of_trigger:b"),
-    ("table_types", "name:s system_type_id:i user_type_id:i schema_id:i principal_id:i \
+        is_not_for_replication:b is_instead_of_trigger:b",
+    ),
+    (
+        "table_types",
+        "name:s system_type_id:i user_type_id:i schema_id:i principal_id:i \
         max_length:i precision:i scale:i collation_name:s is_nullable:b is_user_defined:b \
-        is_assembly_type:b type_table_object_id:i is_memory_optimized:b"),
-    ("computed_columns", "object_id:i name:s column_id:i system_type_id:i user_type_id:i \
+        is_assembly_type:b type_table_object_id:i is_memory_optimized:b",
+    ),
+    (
+        "computed_columns",
+        "object_id:i name:s column_id:i system_type_id:i user_type_id:i \
         max_length:i precision:i scale:i collation_name:s is_nullable:b is_computed:b \
-        definition:s uses_database_collation:b is_persisted:b"),
-    ("identity_columns", "object_id:i name:s column_id:i system_type_id:i user_type_id:i \
-        is_nullable:b is_identity:b seed_value:l increment_value:l last_value:l"),
-    ("parameters", "object_id:i name:s parameter_id:i system_type_id:i user_type_id:i \
-        max_length:i precision:i scale:i is_output:b"),
-    ("sql_modules", "object_id:i definition:s uses_ansi_nulls:b uses_quoted_identifier:b \
+        definition:s uses_database_collation:b is_persisted:b",
+    ),
+    (
+        "identity_columns",
+        "object_id:i name:s column_id:i system_type_id:i user_type_id:i \
+        is_nullable:b is_identity:b seed_value:l increment_value:l last_value:l",
+    ),
+    (
+        "parameters",
+        "object_id:i name:s parameter_id:i system_type_id:i user_type_id:i \
+        max_length:i precision:i scale:i is_output:b",
+    ),
+    (
+        "sql_modules",
+        "object_id:i definition:s uses_ansi_nulls:b uses_quoted_identifier:b \
         is_schema_bound:b uses_database_collation:b is_recompiled:b null_on_null_input:b \
-        execute_as_principal_id:i"),
-    ("all_sql_modules", "object_id:i definition:s uses_ansi_nulls:b \
-        uses_quoted_identifier:b is_schema_bound:b"),
-    ("sql_expression_dependencies", "referencing_id:i referencing_minor_id:i \
+        execute_as_principal_id:i",
+    ),
+    (
+        "all_sql_modules",
+        "object_id:i definition:s uses_ansi_nulls:b \
+        uses_quoted_identifier:b is_schema_bound:b",
+    ),
+    (
+        "sql_expression_dependencies",
+        "referencing_id:i referencing_minor_id:i \
         referenced_id:i referenced_minor_id:i referenced_schema_name:s \
-        referenced_entity_name:s"),
+        referenced_entity_name:s",
+    ),
 ];

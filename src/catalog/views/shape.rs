@@ -222,9 +222,7 @@ impl Shaped {
             Kind::Big => Arc::new(ints().collect::<Int64Array>()),
             Kind::Time => Arc::new(ints().collect::<TimestampMicrosecondArray>()),
             // The few of these are counts or -1.
-            Kind::Float => {
-                Arc::new(ints().map(|v| v.map(|v| v as f32)).collect::<Float32Array>())
-            }
+            Kind::Float => Arc::new(ints().map(|v| v.map(|v| v as f32)).collect::<Float32Array>()),
             Kind::Bool => Arc::new(
                 cells
                     .map(|cell| match cell {

@@ -61,13 +61,7 @@ const TYPES: &[Listed] = &[
 
 fn named(name: &'static str) -> SqlServerType {
     let listed = TYPES.iter().find(|t| t.0 == name).expect("a listed type");
-    SqlServerType {
-        name,
-        id: listed.1,
-        max_length: listed.3,
-        precision: listed.4,
-        scale: listed.5,
-    }
+    SqlServerType { name, id: listed.1, max_length: listed.3, precision: listed.4, scale: listed.5 }
 }
 
 /// The longest `nvarchar(n)`; longer ones are `nvarchar(max)`.
@@ -91,11 +85,9 @@ pub fn sql_server_type(table: &Table, index: usize) -> SqlServerType {
         (_, DataType::Date32) => named("date"),
         (_, DataType::Timestamp(..)) => named("datetime"),
         (_, DataType::Float64) => named("float"),
-        (_, DataType::Decimal128(precision, scale)) => SqlServerType {
-            precision: precision.into(),
-            scale: scale.into(),
-            ..named("decimal")
-        },
+        (_, DataType::Decimal128(precision, scale)) => {
+            SqlServerType { precision: precision.into(), scale: scale.into(), ..named("decimal") }
+        }
         _ => text(column.max_length),
     }
 }

@@ -104,9 +104,7 @@ impl Domain {
         let bound = expr.transform_up(|expr| {
             Ok(match expr {
                 Expr::OuterReferenceColumn(field, outer) => match self.name_of(&outer) {
-                    Some(name) => {
-                        Transformed::yes(Expr::OuterReferenceColumn(field, name.clone()))
-                    }
+                    Some(name) => Transformed::yes(Expr::OuterReferenceColumn(field, name.clone())),
                     None => Transformed::no(Expr::OuterReferenceColumn(field, outer)),
                 },
                 other => bind_subquery(other, &|e| self.bind_inside(e))?,
@@ -208,10 +206,7 @@ pub(super) fn subquery_of(expr: &Expr) -> Option<&Subquery> {
     }
 }
 
-fn bind_subquery(
-    mut expr: Expr,
-    bind: &dyn Fn(Expr) -> Result<Expr>,
-) -> Result<Transformed<Expr>> {
+fn bind_subquery(mut expr: Expr, bind: &dyn Fn(Expr) -> Result<Expr>) -> Result<Transformed<Expr>> {
     let query = match &mut expr {
         Expr::ScalarSubquery(query) => query,
         Expr::Exists(exists) => &mut exists.subquery,
@@ -220,8 +215,9 @@ fn bind_subquery(
         _ => return Ok(Transformed::no(expr)),
     };
     let plan = query.subquery.as_ref().clone();
-    let plan =
-        plan.transform_up_with_subqueries(|node| node.map_expressions(|e| bind(e).map(Transformed::yes)))?;
+    let plan = plan.transform_up_with_subqueries(|node| {
+        node.map_expressions(|e| bind(e).map(Transformed::yes))
+    })?;
     query.subquery = Arc::new(plan.data);
     for column in &mut query.outer_ref_columns {
         *column = bind(column.clone())?;

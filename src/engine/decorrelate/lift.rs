@@ -180,10 +180,7 @@ impl Names {
         let query = query_of(query);
         let item = Expr::Column(column_at(query.schema(), 0));
         let (all, known) = (self.next("rows"), self.next("values"));
-        let counts = vec![
-            counted(lit(1_i64)).alias(&all),
-            counted(item.clone()).alias(&known),
-        ];
+        let counts = vec![counted(lit(1_i64)).alias(&all), counted(item.clone()).alias(&known)];
         let counts = aggregated(query.clone(), counts)?;
         let (key, mark) = (self.next("item"), self.next("found"));
         let list = Aggregate::try_new(Arc::new(query), vec![item.alias(&key)], Vec::new())?;
@@ -222,7 +219,9 @@ impl Names {
         let item = Expr::Column(column_at(query.schema(), 0));
         let test = binary_expr(to_outer(value, schema)?, op, item);
         let (rows, yes, no) = (self.next("rows"), self.next("true"), self.next("false"));
-        let of = |test: Expr| Ok::<_, datafusion::error::DataFusionError>(counted(when(test, lit(1_i64)).end()?));
+        let of = |test: Expr| {
+            Ok::<_, datafusion::error::DataFusionError>(counted(when(test, lit(1_i64)).end()?))
+        };
         let counts = vec![
             counted(lit(1_i64)).alias(&rows),
             of(test.clone())?.alias(&yes),

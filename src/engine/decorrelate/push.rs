@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
+use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{Column, DFSchema, JoinType, NullEquality, Result, not_impl_err};
 use datafusion::functions_window::row_number::row_number_udwf;
 use datafusion::logical_expr::expr::{Sort as SortExpr, WindowFunction};
 use datafusion::logical_expr::{
-    Aggregate, Distinct, EmptyRelation, Expr, Filter, Join, Limit, LogicalPlan,
-    LogicalPlanBuilder, Projection, Union, Unnest, Window, WindowFunctionDefinition, cast, lit,
-    when,
+    Aggregate, Distinct, EmptyRelation, Expr, Filter, Join, Limit, LogicalPlan, LogicalPlanBuilder,
+    Projection, Union, Unnest, Window, WindowFunctionDefinition, cast, lit, when,
 };
-use datafusion::arrow::datatypes::DataType;
 
 use super::domain::{Domain, outer_columns, same_row};
 use super::{Names, all_columns, column_at};
@@ -77,10 +76,11 @@ impl Names {
             }
             LogicalPlan::SubqueryAlias(alias) => {
                 let input = self.push(&alias.input, domain)?;
-                let renamed = all_columns(&alias.input).into_iter().enumerate().map(|(i, column)| {
-                    let name = alias.schema.field(i).name();
-                    column.alias_qualified(Some(alias.alias.clone()), name)
-                });
+                let renamed =
+                    all_columns(&alias.input).into_iter().enumerate().map(|(i, column)| {
+                        let name = alias.schema.field(i).name();
+                        column.alias_qualified(Some(alias.alias.clone()), name)
+                    });
                 self.project(renamed.collect(), input, domain)
             }
             // Only a limit makes an order mean something, and takes it along.
@@ -136,16 +136,13 @@ impl Names {
             .iter()
             .map(|key| Ok(SortExpr { expr: domain.bind(key.expr.clone())?, ..key.clone() }))
             .collect::<Result<Vec<_>>>()?;
-        let mut number = WindowFunction::new(
-            WindowFunctionDefinition::WindowUDF(row_number_udwf()),
-            Vec::new(),
-        );
+        let mut number =
+            WindowFunction::new(WindowFunctionDefinition::WindowUDF(row_number_udwf()), Vec::new());
         number.params.partition_by = domain.exprs().collect();
         number.params.order_by = keys;
         let name = self.next("row");
         let number = Expr::WindowFunction(Box::new(number)).alias(&name);
-        let numbered =
-            LogicalPlan::Window(Window::try_new(vec![number], Arc::new(input))?);
+        let numbered = LogicalPlan::Window(Window::try_new(vec![number], Arc::new(input))?);
         let row = cast(Expr::Column(Column::from_name(name)), DataType::Int64);
         let count = |e: &Expr| cast(e.clone(), DataType::Int64);
         let skip = limit.skip.as_deref().map_or_else(|| lit(0_i64), count);
@@ -194,8 +191,7 @@ impl Names {
         groups.extend(domain.exprs());
         let first = schema.fields().len() - aggregate.aggr_expr.len();
         let values = bound_as(&aggregate.aggr_expr, schema, first, domain)?;
-        let grouped =
-            LogicalPlan::Aggregate(Aggregate::try_new(Arc::new(input), groups, values)?);
+        let grouped = LogicalPlan::Aggregate(Aggregate::try_new(Arc::new(input), groups, values)?);
         if !aggregate.group_expr.is_empty() {
             return self.project(columns_of(schema), grouped, domain);
         }
@@ -262,7 +258,8 @@ impl Names {
             (true, true) if !left_uses && keeps_right => Some((false, true)),
             _ => None,
         };
-        let bind_pair = |(l, r): &(Expr, Expr)| Ok((domain.bind(l.clone())?, domain.bind(r.clone())?));
+        let bind_pair =
+            |(l, r): &(Expr, Expr)| Ok((domain.bind(l.clone())?, domain.bind(r.clone())?));
         let on = join.on.iter().map(bind_pair).collect::<Result<Vec<_>>>()?;
         let filter = join.filter.clone().map(|f| domain.bind(f)).transpose()?;
         let (left, right, filter) = match one_side {
@@ -312,12 +309,7 @@ fn columns_of(schema: &DFSchema) -> Vec<Expr> {
 }
 
 /// Bound expressions under the names that their columns had.
-fn bound_as(
-    exprs: &[Expr],
-    schema: &DFSchema,
-    first: usize,
-    domain: &Domain,
-) -> Result<Vec<Expr>> {
+fn bound_as(exprs: &[Expr], schema: &DFSchema, first: usize, domain: &Domain) -> Result<Vec<Expr>> {
     let bound = exprs.iter().enumerate().map(|(i, expr)| {
         if !domain.is_used_by(expr)? {
             return Ok(expr.clone());
@@ -332,13 +324,15 @@ fn bound_as(
 /// A plan's columns under the names of a schema, then the domain's.
 fn renamed_as(plan: LogicalPlan, schema: &DFSchema, domain: &Domain) -> Result<LogicalPlan> {
     let columns = all_columns(&plan);
-    let named = columns.into_iter().zip(schema.iter()).map(|(column, (relation, field))| {
-        column.alias_qualified(relation.cloned(), field.name())
-    });
+    let named = columns
+        .into_iter()
+        .zip(schema.iter())
+        .map(|(column, (relation, field))| column.alias_qualified(relation.cloned(), field.name()));
     let first = schema.fields().len();
-    let carried = domain.names().enumerate().map(|(i, name)| {
-        Expr::Column(column_at(plan.schema(), first + i)).alias(&name.name)
-    });
+    let carried = domain
+        .names()
+        .enumerate()
+        .map(|(i, name)| Expr::Column(column_at(plan.schema(), first + i)).alias(&name.name));
     let exprs = named.chain(carried).collect();
     Ok(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(plan))?))
 }

@@ -2,13 +2,13 @@
 //! of several.
 
 use datafusion::arrow::array::ArrayRef;
+use datafusion::arrow::array::{Array, AsArray};
 use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::datatypes::{Field, FieldRef};
 use datafusion::common::{Result, ScalarValue, exec_err};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::format_state_name;
 use datafusion::logical_expr::{Accumulator, AggregateUDFImpl, Signature, Volatility};
-use datafusion::arrow::datatypes::{Field, FieldRef};
-use datafusion::arrow::array::{Array, AsArray};
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct SingleValue {

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, Int32Builder, Int64Builder, ListArray, ListBuilder,
-    StringViewBuilder,
+    Array, ArrayRef, AsArray, Int32Builder, Int64Builder, ListArray, ListBuilder, StringViewBuilder,
 };
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, Int32Type, Int64Type};
@@ -19,10 +18,9 @@ fn list_of(item: DataType) -> DataType {
 
 /// The functions of this file.
 pub(super) fn all() -> impl Iterator<Item = Lists> {
-    [Kind::Split, Kind::Series, Kind::Ordinals].into_iter().map(|kind| Lists {
-        kind,
-        signature: Signature::variadic_any(Volatility::Immutable),
-    })
+    [Kind::Split, Kind::Series, Kind::Ordinals]
+        .into_iter()
+        .map(|kind| Lists { kind, signature: Signature::variadic_any(Volatility::Immutable) })
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -81,7 +79,10 @@ impl ScalarUDFImpl for Lists {
 }
 
 fn is_int(kind: &DataType) -> bool {
-    matches!(kind, DataType::Int32 | DataType::Int16 | DataType::Int8 | DataType::UInt8 | DataType::Null)
+    matches!(
+        kind,
+        DataType::Int32 | DataType::Int16 | DataType::Int8 | DataType::UInt8 | DataType::Null
+    )
 }
 
 /// `STRING_SPLIT`: no rows of a null, one empty text of an empty text.

@@ -42,15 +42,9 @@ pub const EMPTY: &[(&str, &str)] = &[
     ("pg_db_role_setting", "setdatabase:o setrole:o setconfig:s[]"),
     ("pg_default_acl", "oid:o defaclrole:o defaclnamespace:o defaclobjtype:s defaclacl:s[]"),
     ("pg_depend", "classid:o objid:o objsubid:i refclassid:o refobjid:o refobjsubid:i deptype:s"),
-    (
-        "pg_shdepend",
-        "dbid:o classid:o objid:o objsubid:i refclassid:o refobjid:o deptype:s",
-    ),
+    ("pg_shdepend", "dbid:o classid:o objid:o objsubid:i refclassid:o refobjid:o deptype:s"),
     ("pg_shdescription", "objoid:o classoid:o description:s"),
-    (
-        "pg_foreign_table",
-        "ftrelid:o ftserver:o ftoptions:s[]",
-    ),
+    ("pg_foreign_table", "ftrelid:o ftserver:o ftoptions:s[]"),
     (
         "pg_foreign_server",
         "oid:o srvname:n srvowner:o srvfdw:o srvtype:s srvversion:s srvacl:s[] srvoptions:s[]",
@@ -109,10 +103,7 @@ pub const EMPTY: &[(&str, &str)] = &[
     ),
     ("pg_cursors", "name:s statement:s is_holdable:b is_binary:b is_scrollable:b creation_time:t"),
     ("pg_prepared_xacts", "transaction:s gid:s prepared:t owner:n database:n"),
-    (
-        "pg_available_extensions",
-        "name:n default_version:s installed_version:s comment:s",
-    ),
+    ("pg_available_extensions", "name:n default_version:s installed_version:s comment:s"),
     ("pg_timezone_names", "name:s abbrev:s utc_offset:s is_dst:b"),
     (
         "pg_stat_user_indexes",
@@ -125,10 +116,7 @@ pub const EMPTY: &[(&str, &str)] = &[
          tup_returned:l tup_fetched:l tup_inserted:l tup_updated:l tup_deleted:l conflicts:l \
          temp_files:l temp_bytes:l deadlocks:l stats_reset:t",
     ),
-    (
-        "pg_stat_gssapi",
-        "pid:i gss_authenticated:b principal:s encrypted:b credentials_delegated:b",
-    ),
+    ("pg_stat_gssapi", "pid:i gss_authenticated:b principal:s encrypted:b credentials_delegated:b"),
     ("pg_stat_ssl", "pid:i ssl:b version:s cipher:s bits:i client_dn:s"),
     ("pg_stat_replication", "pid:i usesysid:o usename:n application_name:s state:s"),
     ("pg_replication_slots", "slot_name:n plugin:n slot_type:s database:n active:b"),

@@ -353,8 +353,7 @@ impl ScalarUDFImpl for FormatType {
         let modifiers = whole(&arrays, 1)?;
         let text = |row: usize| {
             let oid = oids.is_valid(row).then(|| oids.value(row))?;
-            let modifier =
-                modifiers.as_ref().filter(|m| m.is_valid(row)).map(|m| m.value(row));
+            let modifier = modifiers.as_ref().filter(|m| m.is_valid(row)).map(|m| m.value(row));
             Some(types::format_type(&self.types.0, oid, modifier))
         };
         let texts: StringArray = (0..oids.len()).map(text).collect();

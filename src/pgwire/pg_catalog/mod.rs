@@ -27,10 +27,10 @@ use datafusion_pg_catalog::pg_catalog::{
 use self::lookups::Lookups;
 use self::relations::{Relations, SystemRelation};
 use self::types::Listed;
-use crate::catalog::{Catalog, ObjectKind, Table};
 use super::metadata::SCHEMA;
 use crate::catalog::views::primary_key_name;
 use crate::catalog::views::shape::{Row, Shape};
+use crate::catalog::{Catalog, ObjectKind, Table};
 
 /// Relations that other catalogs name by number, with PostgreSQL's numbers.
 const NUMBERS: &[(&str, i32)] = &[
@@ -100,8 +100,7 @@ impl PgCatalog {
             tables.insert((*name).into(), Shape::new(columns).batch(&[], false)?);
         }
         let relations = Relations { catalog, system: system(&tables, information_schema) };
-        let mut descriptions =
-            own(relations.pg_description(), relations::PG_DESCRIPTION_COLUMNS)?;
+        let mut descriptions = own(relations.pg_description(), relations::PG_DESCRIPTION_COLUMNS)?;
         let exported = descriptions_of_server(&tables["pg_description"], &descriptions)?;
         descriptions = concat_batches(&descriptions.schema(), [&exported, &descriptions])?;
         for (name, columns) in OWN {
@@ -225,16 +224,12 @@ fn ids(batch: &RecordBatch, name: &str) -> Result<HashMap<String, i32>> {
 
 /// `pg_type` with the numbers of functions instead of their names, so that it can
 /// be joined with `pg_proc`.
-fn with_function_numbers(
-    batch: &RecordBatch,
-    procs: &HashMap<String, i32>,
-) -> Result<RecordBatch> {
+fn with_function_numbers(batch: &RecordBatch, procs: &HashMap<String, i32>) -> Result<RecordBatch> {
     let schema = batch.schema();
     let mut fields: Vec<Arc<Field>> = schema.fields().iter().cloned().collect();
     let mut columns = batch.columns().to_vec();
     for (at, field) in schema.fields().iter().enumerate() {
-        if FUNCTION_COLUMNS.contains(&field.name().as_str())
-            && *field.data_type() == DataType::Utf8
+        if FUNCTION_COLUMNS.contains(&field.name().as_str()) && *field.data_type() == DataType::Utf8
         {
             let names = columns[at].as_string::<i32>();
             let number = |name: Option<&str>| name.and_then(|n| procs.get(n)).copied().unwrap_or(0);
@@ -274,9 +269,8 @@ fn system(
     names.sort_unstable();
     let known = |name: &str| NUMBERS.iter().find(|(n, _)| *n == name).map(|(_, oid)| *oid);
     let own = names.into_iter().map(|name| ("pg_catalog", name.clone(), tables[name].schema()));
-    let standard = information_schema
-        .into_iter()
-        .map(|(name, columns)| ("information_schema", name, columns));
+    let standard =
+        information_schema.into_iter().map(|(name, columns)| ("information_schema", name, columns));
     (FURTHER..)
         .zip(own.chain(standard))
         .map(|(number, (schema, name, columns))| SystemRelation {
@@ -290,9 +284,7 @@ fn system(
 
 fn listed_tables(relations: &Relations<'_>) -> Vec<Row> {
     let row = |table: &Arc<Table>| {
-        Row::new()
-            .with("schemaname", SCHEMA)
-            .with("tablename", &table.logical_name)
+        Row::new().with("schemaname", SCHEMA).with("tablename", &table.logical_name)
     };
     relations.catalog.tables().iter().map(row).collect()
 }
@@ -300,10 +292,7 @@ fn listed_tables(relations: &Relations<'_>) -> Vec<Row> {
 fn listed_indexes(relations: &Relations<'_>) -> Vec<Row> {
     let definitions = relations.index_definitions();
     let row = |table: &Arc<Table>| {
-        let index = relations
-            .catalog
-            .objects()
-            .number(ObjectKind::Index, &table.logical_name);
+        let index = relations.catalog.objects().number(ObjectKind::Index, &table.logical_name);
         let definition = index.and_then(|index| definitions.get(&(i64::from(index), 0)));
         Row::new()
             .with("schemaname", SCHEMA)

@@ -96,7 +96,9 @@ impl Relations<'_> {
                 let required = !table.schema().field(index).is_nullable();
                 let relation = self.table_id(table);
                 let name = &column.logical_name;
-                rows.push(attribute(relation, name, position + 1, its).with("attnotnull", required));
+                rows.push(
+                    attribute(relation, name, position + 1, its).with("attnotnull", required),
+                );
             }
             let key = self.id(ObjectKind::Index, table);
             let its = types::of_column(table, table.primary_id_index());
@@ -214,8 +216,7 @@ impl Relations<'_> {
             let Some(number) = self.id(ObjectKind::Index, table) else { continue };
             let (name, key) = (quoted(&primary_key_name(table)), quoted(&table.primary_id));
             let on = quoted(&table.logical_name);
-            let whole =
-                format!("CREATE UNIQUE INDEX {name} ON {SCHEMA}.{on} USING btree ({key})");
+            let whole = format!("CREATE UNIQUE INDEX {name} ON {SCHEMA}.{on} USING btree ({key})");
             all.insert((number.into(), 0), whole);
             all.insert((number.into(), 1), key);
         }

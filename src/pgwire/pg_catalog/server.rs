@@ -25,9 +25,7 @@ const PROCESS: i32 = 1;
 pub const SCHEMAS: [&str; 3] = ["pg_catalog", SCHEMA, "information_schema"];
 
 pub fn pg_namespace() -> Vec<Row> {
-    SCHEMAS
-        .map(|name| Row::new().with("oid", namespace(name)).with("nspname", name))
-        .to_vec()
+    SCHEMAS.map(|name| Row::new().with("oid", namespace(name)).with("nspname", name)).to_vec()
 }
 
 pub fn pg_database() -> Vec<Row> {

@@ -85,12 +85,7 @@ pub(super) fn query(body: SetExpr) -> Box<Query> {
 
 /// `(query) AS name`.
 pub(super) fn derived(query: Box<Query>, name: &str) -> TableFactor {
-    TableFactor::Derived {
-        lateral: false,
-        subquery: query,
-        alias: Some(alias(name)),
-        sample: None,
-    }
+    TableFactor::Derived { lateral: false, subquery: query, alias: Some(alias(name)), sample: None }
 }
 
 pub(super) fn alias(name: &str) -> TableAlias {

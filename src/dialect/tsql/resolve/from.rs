@@ -99,7 +99,9 @@ impl Resolver<'_> {
                 *factor = table;
                 return Ok(vec![source]);
             }
-            TableFactor::UNNEST { alias, array_exprs, with_offset: false, with_ordinality, .. } => {
+            TableFactor::UNNEST {
+                alias, array_exprs, with_offset: false, with_ordinality, ..
+            } => {
                 let args: Vec<_> = array_exprs
                     .iter()
                     .map(|e| FunctionArg::Unnamed(FunctionArgExpr::Expr(e.clone())))
@@ -214,11 +216,9 @@ impl Resolver<'_> {
         }
         if let Some(view) = self.system_view(qualifiers, last) {
             *name = ObjectName(vec![part(view.schema, last), part(view.name(), last)]);
-            return Ok(Source {
-                name: Some(view.name().to_owned()),
-                columns: Columns::Table(view.table.clone()),
-                bare_table: true,
-            });
+            let columns = Columns::Table(view.table.clone());
+            let source = Source::new(Some(view.name().to_owned()), columns);
+            return Ok(Source { bare_table: true, ..source });
         }
         check_qualifiers(qualifiers, name, location)?;
         let Some(table) = self.catalog.table(&last.value.to_lowercase()) else {

@@ -8,10 +8,10 @@ use datafusion::sql::sqlparser::ast::{
     SelectItem, Spanned, Value, Visit, Visitor,
 };
 
+use super::Resolver;
 use super::ranked::item_behind;
 use super::scope::{Clause, Scope};
 use super::window::is_aggregate;
-use super::Resolver;
 use crate::dialect::tsql::report;
 use crate::error::Result;
 
@@ -132,7 +132,13 @@ impl Resolver<'_> {
         Ok(())
     }
 
-    fn check_grouped(&self, expr: &Expr, groups: &[String], place: &str, number: u16) -> Result<()> {
+    fn check_grouped(
+        &self,
+        expr: &Expr,
+        groups: &[String],
+        place: &str,
+        number: u16,
+    ) -> Result<()> {
         let scope = self.scope_now();
         let mut search = Ungrouped { groups, scope, quiet: 0 };
         let ControlFlow::Break(found) = expr.visit(&mut search) else { return Ok(()) };
@@ -193,9 +199,8 @@ impl Resolver<'_> {
             _ => None,
         };
         let limited = limited
-            || select.is_some_and(|s| {
-                s.top.is_some() || matches!(s.distinct, Some(Distinct::On(_)))
-            });
+            || select
+                .is_some_and(|s| s.top.is_some() || matches!(s.distinct, Some(Distinct::On(_))));
         if limited {
             return Ok(());
         }
@@ -225,7 +230,9 @@ pub(super) fn has_groups(select: &Select) -> bool {
         }
         _ => false,
     };
-    grouped || select.projection.iter().any(item) || select.having.as_ref().is_some_and(aggregate_in)
+    grouped
+        || select.projection.iter().any(item)
+        || select.having.as_ref().is_some_and(aggregate_in)
 }
 
 fn order_keys(order_by: Option<&OrderBy>) -> Vec<&Expr> {

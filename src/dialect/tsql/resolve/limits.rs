@@ -173,9 +173,8 @@ impl Resolver<'_> {
 
     /// A number of rows: no columns, and a number that the clause takes.
     fn row_count(&mut self, bound: &mut Expr, clause: Clause) -> Result<()> {
-        let bad = |message: &str, state| {
-            Err(report::invalid(state, message.to_owned(), self.location))
-        };
+        let bad =
+            |message: &str, state| Err(report::invalid(state, message.to_owned(), self.location));
         match (constant(bound), clause) {
             (Some(n), Clause::Offset) if n < 0.0 => {
                 return bad(

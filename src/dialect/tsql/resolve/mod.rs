@@ -120,8 +120,11 @@ impl Resolver<'_> {
         let name = &alias.name;
         if !alias.columns.is_empty() {
             if alias.columns.len() != outputs.len() {
-                let (more, number) =
-                    if outputs.len() > alias.columns.len() { ("more", 8158) } else { ("fewer", 8159) };
+                let (more, number) = if outputs.len() > alias.columns.len() {
+                    ("more", 8158)
+                } else {
+                    ("fewer", 8159)
+                };
                 let message = format!(
                     "'{}' has {more} columns than were specified in the column list: {} and {} \
                      (Msg {number})",

@@ -2,9 +2,9 @@
 
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CaseWhen, Expr, ExprWithAlias, FunctionArg, FunctionArgExpr,
-    FunctionArguments, GroupByExpr, Ident, Join, JoinOperator, PivotValueSource, Query, SelectItem,
-    SetExpr, SetOperator, SetQuantifier, TableAlias, TableFactor, Value,
+    BinaryOperator, CaseWhen, Expr, ExprWithAlias, FunctionArg, FunctionArgExpr, FunctionArguments,
+    GroupByExpr, Ident, Join, JoinOperator, PivotValueSource, Query, SelectItem, SetExpr,
+    SetOperator, SetQuantifier, TableAlias, TableFactor, Value,
 };
 
 use super::scope::{Source, same};
@@ -17,11 +17,7 @@ const SOURCE: &str = "pivoted rows";
 impl Resolver<'_> {
     /// `PIVOT (AGG(v) FOR c IN ([a], [b])) p`: a group for each combination of
     /// the other columns, a column for each value.
-    pub(super) fn pivot(
-        &mut self,
-        factor: &mut TableFactor,
-        beside: &[Source],
-    ) -> Result<Source> {
+    pub(super) fn pivot(&mut self, factor: &mut TableFactor, beside: &[Source]) -> Result<Source> {
         let TableFactor::Pivot {
             table,
             aggregate_functions,
@@ -120,17 +116,14 @@ impl Resolver<'_> {
         const ROWS: &str = "unpivoted values";
         let mut items: Vec<SelectItem> =
             others.iter().map(|other| build::item(build::column(SOURCE, other), other)).collect();
-        items.extend(
-            [&value.value, &name.value].map(|n| build::item(build::column(ROWS, n), n)),
-        );
+        items.extend([&value.value, &name.value].map(|n| build::item(build::column(ROWS, n), n)));
         let mut select = build::select(items, Some(under_alias(table, SOURCE)));
         select.from[0].joins.push(Join {
             relation: build::derived(build::query(rows), ROWS),
             global: false,
             join_operator: JoinOperator::CrossApply,
         });
-        select.selection =
-            Some(Expr::IsNotNull(Box::new(build::column(ROWS, &value.value))));
+        select.selection = Some(Expr::IsNotNull(Box::new(build::column(ROWS, &value.value))));
         let mut query = build::query(build::body(select));
         self.replaced(&mut query, beside)
             .and_then(|outputs| Self::derived(outputs, Some(&alias)))

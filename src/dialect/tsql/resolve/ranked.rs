@@ -44,8 +44,7 @@ pub(super) fn keep(query: &mut Query, outputs: &[Output], kept: Kept) -> Result<
     select.distinct = None;
     let items = std::mem::take(&mut select.projection);
     let exprs = items.into_iter().filter_map(expr_of);
-    select.projection =
-        exprs.zip(&names).map(|(expr, name)| build::item(expr, name)).collect();
+    select.projection = exprs.zip(&names).map(|(expr, name)| build::item(expr, name)).collect();
     let key_name = |i: usize| format!("sort key {i}");
     for (i, key) in keys.iter().enumerate() {
         select.projection.push(build::item(key.expr.clone(), &key_name(i)));
@@ -76,10 +75,7 @@ pub(super) fn keep(query: &mut Query, outputs: &[Output], kept: Kept) -> Result<
         }
     };
     let shown = names.iter().map(|name| build::item(at(name), name)).collect();
-    let body = std::mem::replace(
-        query.body.as_mut(),
-        build::body(build::select(Vec::new(), None)),
-    );
+    let body = std::mem::replace(query.body.as_mut(), build::body(build::select(Vec::new(), None)));
     let mut outer = build::select(shown, Some(build::derived(build::query(body), SOURCE)));
     outer.selection = Some(condition);
     let mut order: Vec<OrderByExpr> = keys
@@ -96,7 +92,8 @@ pub(super) fn keep(query: &mut Query, outputs: &[Output], kept: Kept) -> Result<
 
 /// `CEILING(total * p / 100)`.
 fn share(percent: Expr, total: Expr) -> Expr {
-    let float = |expr| cast(expr, DataType::Double(datafusion::sql::sqlparser::ast::ExactNumberInfo::None));
+    let float =
+        |expr| cast(expr, DataType::Double(datafusion::sql::sqlparser::ast::ExactNumberInfo::None));
     let part = build::binary(float(total), BinaryOperator::Multiply, float(percent));
     let part = build::binary(part, BinaryOperator::Divide, float(build::number(100)));
     bigint(functions::call("ceil", vec![part]))
@@ -107,13 +104,7 @@ fn bigint(expr: Expr) -> Expr {
 }
 
 fn cast(expr: Expr, data_type: DataType) -> Expr {
-    Expr::Cast {
-        kind: CastKind::Cast,
-        expr: Box::new(expr),
-        data_type,
-        array: false,
-        format: None,
-    }
+    Expr::Cast { kind: CastKind::Cast, expr: Box::new(expr), data_type, array: false, format: None }
 }
 
 /// The rows are made distinct before they are numbered.
@@ -129,8 +120,7 @@ fn around_distinct(select: &mut Box<Select>, keys: &mut [OrderByExpr], names: &[
     }
     select.projection =
         exprs.into_iter().zip(names).map(|(expr, name)| build::item(expr, name)).collect();
-    let shown =
-        names.iter().map(|name| build::item(build::column(DISTINCT, name), name)).collect();
+    let shown = names.iter().map(|name| build::item(build::column(DISTINCT, name), name)).collect();
     let outer = build::select(shown, None);
     let inner = std::mem::replace(select.as_mut(), outer);
     let source = build::derived(build::query(build::body(inner)), DISTINCT);
@@ -179,7 +169,9 @@ pub(super) fn unique_names(outputs: &[Output]) -> Vec<String> {
 }
 
 /// The error for `WITH TIES` without an order.
-pub(super) fn unordered(location: datafusion::sql::sqlparser::tokenizer::Location) -> crate::error::Error {
+pub(super) fn unordered(
+    location: datafusion::sql::sqlparser::tokenizer::Location,
+) -> crate::error::Error {
     let message = "The TOP N WITH TIES clause is not allowed without a corresponding ORDER BY \
                    clause (Msg 1062)";
     report::invalid("42601", message.to_owned(), location)

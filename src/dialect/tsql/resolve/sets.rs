@@ -50,10 +50,8 @@ impl Resolver<'_> {
                     numbered(right, &unique_names(&columns)),
                     SetQuantifier::None,
                 );
-                let shown = names
-                    .iter()
-                    .map(|name| build::item(build::column(ROWS, name), name))
-                    .collect();
+                let shown =
+                    names.iter().map(|name| build::item(build::column(ROWS, name), name)).collect();
                 build::body(build::select(shown, Some(build::derived(build::query(both), ROWS))))
             } else {
                 combine(rest, right, quantifier)

@@ -63,9 +63,9 @@ impl Resolver<'_> {
     pub(super) fn apply(operator: &mut JoinOperator, relation: &mut TableFactor) {
         let joined = match operator {
             JoinOperator::CrossApply => JoinOperator::CrossJoin(JoinConstraint::None),
-            JoinOperator::OuterApply => JoinOperator::LeftOuter(JoinConstraint::On(Expr::value(
-                Value::Boolean(true),
-            ))),
+            JoinOperator::OuterApply => {
+                JoinOperator::LeftOuter(JoinConstraint::On(Expr::value(Value::Boolean(true))))
+            }
             _ => return,
         };
         *operator = joined;
@@ -86,7 +86,10 @@ impl Resolver<'_> {
         let start = name.0.first().and_then(|part| part.as_ident()).map(report::start);
         let location = start.unwrap_or(self.location);
         let Some((function, least, most)) = function_name(name) else {
-            return Err(report::unsupported(format!("the table-valued function '{name}'"), location));
+            return Err(report::unsupported(
+                format!("the table-valued function '{name}'"),
+                location,
+            ));
         };
         if !(*least..=*most).contains(&args.len()) {
             let message = format!(
@@ -115,8 +118,7 @@ impl Resolver<'_> {
         let mut also: Vec<String> = also.into_iter().map(str::to_owned).collect();
         // PostgreSQL names the column as the table.
         also.extend(alias.map(|alias| alias.name.value.clone()));
-        let mut outputs =
-            vec![Output { also, ..Output::named(heading.to_owned(), holds) }];
+        let mut outputs = vec![Output { also, ..Output::named(heading.to_owned(), holds) }];
         let mut items = vec![item(functions::call("unnest", vec![list.clone()]), heading)];
         let with_ordinal = *function == "string_split" && wants_ordinal(values.get(2), location)?;
         if with_ordinal || ordinality {
@@ -129,12 +131,8 @@ impl Resolver<'_> {
         let alias = alias.cloned().unwrap_or_else(|| build::alias(function));
         let source = Self::derived(outputs, Some(&alias))?;
         let lateral = lateral_query(&query);
-        let table = TableFactor::Derived {
-            lateral,
-            subquery: query,
-            alias: Some(alias),
-            sample: None,
-        };
+        let table =
+            TableFactor::Derived { lateral, subquery: query, alias: Some(alias), sample: None };
         Ok((table, source))
     }
 }
@@ -166,11 +164,7 @@ fn item(expr: Expr, name: &str) -> SelectItem {
 }
 
 /// The list whose items are the rows of a table function.
-fn list_of(
-    function: &str,
-    values: &mut Vec<Expr>,
-    location: Location,
-) -> Result<(Expr, Holds)> {
+fn list_of(function: &str, values: &mut Vec<Expr>, location: Location) -> Result<(Expr, Holds)> {
     Ok(match function {
         "string_split" => {
             let args = values.iter().take(2).cloned().collect();

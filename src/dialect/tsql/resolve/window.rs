@@ -12,21 +12,38 @@ use datafusion::sql::sqlparser::ast::{
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 
-use super::scope::{Clause, same};
 use super::Resolver;
+use super::scope::{Clause, same};
 use crate::dialect::tsql::{functions, report};
 use crate::error::Result;
 
 /// Functions of windows only, and whether their windows need an order.
 const RANKING: &[&str] = &[
-    "row_number", "rank", "dense_rank", "ntile", "lag", "lead", "first_value", "last_value",
-    "nth_value", "percent_rank", "cume_dist",
+    "row_number",
+    "rank",
+    "dense_rank",
+    "ntile",
+    "lag",
+    "lead",
+    "first_value",
+    "last_value",
+    "nth_value",
+    "percent_rank",
+    "cume_dist",
 ];
 
 /// Names of aggregates that T-SQL has and the engine calls otherwise.
 const OWN: &[&str] = &[
-    "approx_count_distinct", "approx_percentile_disc", "checksum_agg", "count_big", "grouping_id",
-    "percentile_disc", "stdev", "stdevp", "var", "varp",
+    "approx_count_distinct",
+    "approx_percentile_disc",
+    "checksum_agg",
+    "count_big",
+    "grouping_id",
+    "percentile_disc",
+    "stdev",
+    "stdevp",
+    "var",
+    "varp",
 ];
 
 static AGGREGATES: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
@@ -47,7 +64,12 @@ pub(super) fn is_aggregate(function: &Function) -> bool {
 
 impl Resolver<'_> {
     /// Judges where a call stands; whether it is an aggregate.
-    pub(super) fn check_call(&self, function: &Function, name: &str, location: Location) -> Result<bool> {
+    pub(super) fn check_call(
+        &self,
+        function: &Function,
+        name: &str,
+        location: Location,
+    ) -> Result<bool> {
         let Some(scope) = self.scopes.last() else { return Ok(false) };
         let upper = name.to_uppercase();
         let wrong = |state, message: String| Err(report::invalid(state, message, location));
@@ -236,8 +258,7 @@ pub(super) fn typed_rank(expr: &mut Expr, name: &str) {
 /// a call of the engine's own function.
 pub(super) fn percentile(function: &mut Function, name: &str, location: Location) -> Result<Expr> {
     let upper = name.to_uppercase();
-    let wrong =
-        |message: String| Err(report::invalid("42809", message, location));
+    let wrong = |message: String| Err(report::invalid("42809", message, location));
     let keys = std::mem::take(&mut function.within_group);
     let [key] = keys.as_slice() else {
         return wrong(format!(
@@ -267,9 +288,8 @@ pub(super) fn percentile(function: &mut Function, name: &str, location: Location
         _ => false,
     };
     if out_of_range {
-        let message = format!(
-            "The percentile value of {upper} must be between 0 and 1 (Msg 10756)"
-        );
+        let message =
+            format!("The percentile value of {upper} must be between 0 and 1 (Msg 10756)");
         return Err(report::invalid("22003", message, location));
     }
     let descending = key.options.asc == Some(false);

@@ -4,8 +4,8 @@
 //! that nothing else sees, and end at the limit of `MAXRECURSION`.
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, ObjectNamePart, Query, Select, SetExpr, SetOperator, SetQuantifier,
-    TableAlias, TableAliasColumnDef, TableFactor, Value, Visit, Visitor, With,
+    Expr, Ident, ObjectNamePart, Query, Select, SetExpr, SetOperator, SetQuantifier, TableAlias,
+    TableAliasColumnDef, TableFactor, Value, Visit, Visitor, With,
 };
 use std::ops::ControlFlow;
 
@@ -57,7 +57,8 @@ impl Resolver<'_> {
         limited: bool,
     ) -> Result<Source> {
         let name = alias.name.clone();
-        let invalid = |message: String| Err(report::invalid("42P19", message, report::start(&name)));
+        let invalid =
+            |message: String| Err(report::invalid("42P19", message, report::start(&name)));
         if query.order_by.is_some() || query.limit_clause.is_some() || query.fetch.is_some() {
             return invalid(format!(
                 "The TOP or OFFSET operator is not allowed in the recursive part of a recursive \
@@ -141,8 +142,16 @@ impl Resolver<'_> {
     fn check_member(&self, member: &SetExpr, name: &Ident) -> Result<()> {
         let SetExpr::Select(select) = member else { return Ok(()) };
         let used = [
-            (select.distinct.is_some(), "DISTINCT operator is not allowed in the recursive part of", 460),
-            (select.top.is_some(), "TOP or OFFSET operator is not allowed in the recursive part of", 460),
+            (
+                select.distinct.is_some(),
+                "DISTINCT operator is not allowed in the recursive part of",
+                460,
+            ),
+            (
+                select.top.is_some(),
+                "TOP or OFFSET operator is not allowed in the recursive part of",
+                460,
+            ),
             (
                 select.having.is_some() || super::grouping::has_groups(select),
                 "GROUP BY, HAVING, or aggregate functions are not allowed in the recursive part of",
@@ -264,4 +273,3 @@ fn references<T: Visit>(query: &T, name: &Ident) -> usize {
     let _ = query.visit(&mut count);
     count.1
 }
-
