@@ -226,7 +226,7 @@ impl Recurrence {
 
     /// Whether the rule's BYDAY and BYMONTHDAY allow a day.
     fn on(&self, day: NaiveDate) -> bool {
-        let month_days = i32::try_from(day.num_days_in_month()).unwrap_or(31);
+        let month_days = i32::from(day.num_days_in_month());
         let of_month = i32::try_from(day.day()).unwrap_or(0);
         let by_month_day = self.by_month_day.is_empty()
             || self.by_month_day.iter().any(|d| match d {
