@@ -133,6 +133,12 @@ impl Store {
         Arc::new(Snapshot::new(self.catalog.clone(), tables))
     }
 
+    /// A number that is another one after every change of some tables.
+    pub fn changes(&self, tables: &[usize]) -> u64 {
+        let all = self.tables.lock();
+        tables.iter().map(|table| all[*table].changes()).sum()
+    }
+
     /// Whether a table has a row with a primary key.
     pub fn contains(&self, table: usize, id: &Guid) -> bool {
         self.tables.lock()[table].find(id).is_some()
