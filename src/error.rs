@@ -247,6 +247,31 @@ pub mod codes {
     pub const CANNOT_BE_READY: u32 = 0x8004_4166;
     pub const CANNOT_CANCEL: u32 = 0x8004_4F00;
     pub const CANNOT_PAUSE: u32 = 0x8004_4F01;
+    /// What a system job ended with.
+    pub const PLUGIN_FAILED: u32 = 0x8004_0265;
+    pub const TIME_LIMIT: u32 = 0x8004_4171;
+    pub const TIME_LIMIT_HOST: u32 = 0x8004_4172;
+    pub const TIME_LIMIT_WORKER: u32 = 0x8004_4173;
+    pub const NO_RESPONSE: u32 = 0x8008_1111;
+    pub const NO_WORKER: u32 = 0x8004_418D;
+    pub const NO_HOST: u32 = 0x8004_418E;
+    pub const DEPTH_EXCEEDED: u32 = 0x8004_4182;
+    pub const NETWORK_ERROR: u32 = 0x8004_4306;
+    pub const WORKFLOWS_PAUSED: u32 = 0x8004_5017;
+    pub const WORKFLOW_RECORD_MISSING: u32 = 0x8004_5031;
+    pub const WORKFLOW_REPLACED: u32 = 0x8004_5042;
+    pub const SERVER_BUSY: u32 = 0x8004_A001;
+    pub const ORGANIZATION_DISABLED: u32 = 0x8004_A104;
+    pub const ORGANIZATION_DISABLED_TOO: u32 = 0x8004_A107;
+    /// Why a system job waits.
+    pub const POSTPONED_AFTER_FAILURES: u32 = 0x8004_0328;
+    /// Webhooks.
+    pub const WEBHOOK_NOT_SUCCESSFUL: u32 = 0x8005_0201;
+    pub const WEBHOOK_TIMED_OUT: u32 = 0x8005_0202;
+    pub const WEBHOOK_HEADERS: u32 = 0x8005_0203;
+    pub const WEBHOOK_QUERY: u32 = 0x8005_0204;
+    pub const WEBHOOK_FAILED: u32 = 0x8005_0205;
+    pub const WEBHOOK_DISABLED: u32 = 0x8005_0206;
     /// The row changed since the client read it.
     pub const VERSION_MISMATCH: u32 = 0x8006_0882;
     pub const WORKFLOW_NOT_ACTIVATED: u32 = 0x8004_5055;

@@ -4,6 +4,7 @@
 pub mod action;
 pub mod columns;
 pub mod handler;
+pub mod report;
 
 pub use self::action::{Action, ActionRequest, Refusal, Transition};
 pub use self::columns::{JobColumns, LIFECYCLE_COLUMNS, TABLE};

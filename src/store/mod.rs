@@ -131,6 +131,11 @@ impl Store {
         Arc::new(Snapshot::new(self.catalog.clone(), tables))
     }
 
+    /// One table as of the last durable commit.
+    pub fn table(&self, index: usize) -> TableSnapshot {
+        self.tables.lock()[index].snapshot()
+    }
+
     /// Whether a table has a row with a primary key.
     pub fn contains(&self, table: usize, id: &Guid) -> bool {
         self.tables.lock()[table].find(id).is_some()

@@ -9,7 +9,7 @@ use datafusion::common::HashMap;
 
 use super::chunk::{Cells, Chunk, OPEN_ROWS_MAX, ROWS_MAX};
 use super::column;
-use super::snapshot::{NameIndex, TableSnapshot};
+use super::snapshot::{Derived, NameIndex, TableSnapshot};
 use crate::catalog::Table;
 use crate::error::{Error, Result};
 use crate::value::{Guid, Value};
@@ -29,6 +29,7 @@ pub struct TableState {
     /// First row and rows of each chunk file, in order.
     files: Vec<(u64, u64)>,
     names: Arc<OnceLock<NameIndex>>,
+    derived: Arc<Derived>,
 }
 
 impl TableState {
@@ -41,11 +42,13 @@ impl TableState {
             open: false,
             files: Vec::new(),
             names: Arc::default(),
+            derived: Arc::default(),
         }
     }
 
     pub fn snapshot(&self) -> TableSnapshot {
-        TableSnapshot::new(self.table.clone(), self.chunks.clone(), self.names.clone())
+        let (names, derived) = (self.names.clone(), self.derived.clone());
+        TableSnapshot::new(self.table.clone(), self.chunks.clone(), names, derived)
     }
 
     pub fn next(&self) -> u64 {
@@ -108,6 +111,7 @@ impl TableState {
         self.chunks.push(Arc::new(chunk));
         self.open = false;
         self.names = Arc::default();
+        self.derived = Arc::default();
         Ok(())
     }
 
@@ -149,6 +153,7 @@ impl TableState {
             rest = later;
         }
         self.names = Arc::default();
+        self.derived = Arc::default();
     }
 
     /// Sets cells of existing rows.
@@ -168,6 +173,7 @@ impl TableState {
         for (chunk, cells) in by_chunk {
             Arc::make_mut(&mut self.chunks[chunk]).set(self.table.schema(), &cells);
         }
+        self.derived = Arc::default();
     }
 
     /// Deletes rows.
@@ -187,6 +193,7 @@ impl TableState {
             Arc::make_mut(&mut self.chunks[chunk]).delete(&rows);
         }
         self.names = Arc::default();
+        self.derived = Arc::default();
     }
 
     /// The full small chunks at the end that are enough for one full chunk.
