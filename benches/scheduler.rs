@@ -8,7 +8,7 @@ use sysjob::catalog::Catalog;
 use sysjob::clock::SystemClock;
 use sysjob::job::handler::{SimulatedOutcome, Simulation};
 use sysjob::job::{Handler, JobColumns, Status};
-use sysjob::scheduler::Scheduler;
+use sysjob::scheduler::{Policies, Scheduler};
 use sysjob::store::Store;
 use sysjob::value::Value;
 
@@ -18,18 +18,14 @@ const SUBMITTED_AT_ONCE: usize = 500;
 
 async fn run_all(store: Arc<Store>) {
     let c = JobColumns::of(store.catalog());
-    let (scheduler, handle) = Scheduler::new(store.clone(), Arc::new(SystemClock), CAPACITY);
+    let (scheduler, handle) =
+        Scheduler::new(store.clone(), Arc::new(SystemClock), Policies::with_concurrency(CAPACITY));
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let running = tokio::spawn(scheduler.run(stopped));
-    let simulation = Simulation {
-        duration_ms: 0.0,
-        outcome: SimulatedOutcome::Succeed,
-        errorcode: None,
-        message: None,
-    };
-    let data = Handler::Simulate(simulation).to_data();
+    let simulation = Simulation::new(0.0, SimulatedOutcome::Succeed);
+    let data = Handler::simulate(simulation).to_json();
     for _ in 0..JOBS / SUBMITTED_AT_ONCE {
-        let job = vec![(c.data, Value::Text(data.clone()))];
+        let job = vec![(c.handler, Value::Text(data.clone()))];
         handle.submit(vec![job; SUBMITTED_AT_ONCE]).await.expect("durable");
     }
     while ended(&store, &c) < JOBS {

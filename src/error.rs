@@ -243,6 +243,7 @@ pub mod codes {
     pub const OPERATION_NOT_SUPPORTED: u32 = 0x8004_0800;
     /// Changes of a system job's state.
     pub const INVALID_TRANSITION: u32 = 0x8004_4162;
+    pub const CHANGED_MEANWHILE: u32 = 0x8004_4163;
     pub const CANNOT_BE_COMPLETED: u32 = 0x8004_4165;
     pub const CANNOT_BE_READY: u32 = 0x8004_4166;
     pub const CANNOT_CANCEL: u32 = 0x8004_4F00;

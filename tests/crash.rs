@@ -92,13 +92,8 @@ fn live_transitions_survive_a_kill() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let store = open(folder.path());
     let c = JobColumns::of(store.catalog());
-    let simulation = Simulation {
-        duration_ms: 1.0,
-        outcome: SimulatedOutcome::Succeed,
-        errorcode: None,
-        message: None,
-    };
-    let data = Handler::Simulate(simulation).to_data();
+    let simulation = Simulation::new(1.0, SimulatedOutcome::Succeed);
+    let data = Handler::simulate(simulation).to_json();
     let changes = (0..JOBS).map(|n| Change::Insert {
         table: c.table,
         values: vec![
@@ -108,7 +103,7 @@ fn live_transitions_survive_a_kill() {
             (c.statecode, Value::Int32(0)),
             (c.statuscode, Value::Int32(0)),
             (c.retrycount, Value::Int32(0)),
-            (c.data, Value::Text(data.clone())),
+            (c.handler, Value::Text(data.clone())),
         ],
     });
     store.commit_blocking(changes.collect()).expect("durable");

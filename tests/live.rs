@@ -10,7 +10,7 @@ use sysjob::dialect::Dialect;
 use sysjob::engine::Engine;
 use sysjob::job::handler::{SimulatedOutcome, Simulation};
 use sysjob::job::{Handler, JobColumns};
-use sysjob::scheduler::Scheduler;
+use sysjob::scheduler::{Policies, Scheduler};
 use sysjob::store::Store;
 use sysjob::value::Value;
 
@@ -34,23 +34,20 @@ async fn ten_thousand_snapshots_add_up() {
     let catalog = Arc::new(Catalog::built_in());
     let store = Arc::new(Store::open(folder.path(), catalog).expect("a new store"));
     let c = JobColumns::of(store.catalog());
-    let (scheduler, handle) = Scheduler::new(store.clone(), Arc::new(SystemClock), 6);
+    let (scheduler, handle) =
+        Scheduler::new(store.clone(), Arc::new(SystemClock), Policies::with_concurrency(6));
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let running = tokio::spawn(scheduler.run(stopped));
     // Few at once, so that jobs are still going on at the last snapshot.
     let job = |n: usize| {
+        let outcome =
+            if n.is_multiple_of(7) { SimulatedOutcome::Fail } else { SimulatedOutcome::Succeed };
         let simulation = Simulation {
-            duration_ms: (n % 50) as f64,
-            outcome: if n.is_multiple_of(7) {
-                SimulatedOutcome::Fail
-            } else {
-                SimulatedOutcome::Succeed
-            },
-            errorcode: None,
             message: Some("a simulated failure".into()),
+            ..Simulation::new((n % 50) as f64, outcome)
         };
         vec![
-            (c.data, Value::Text(Handler::Simulate(simulation).to_data())),
+            (c.handler, Value::Text(Handler::simulate(simulation).to_json())),
             (c.retrycount, Value::Int32(0)),
         ]
     };

@@ -12,7 +12,7 @@ use sysjob::catalog::Catalog;
 use sysjob::clock::SystemClock;
 use sysjob::job::handler::{SimulatedOutcome, Simulation};
 use sysjob::job::{Handler, JobColumns};
-use sysjob::scheduler::Scheduler;
+use sysjob::scheduler::{Policies, Scheduler};
 use sysjob::service::Service;
 use sysjob::store::{Change, Store};
 use sysjob::value::{Guid, Value, guid_text};
@@ -237,19 +237,15 @@ fn every_row_that_stays_is_met_once() {
     let mut table = Table::new(store.clone());
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     // The scheduler runs jobs of its own all the while.
-    let (scheduler, handle) = Scheduler::new(store.clone(), Arc::new(SystemClock), 2);
+    let (scheduler, handle) =
+        Scheduler::new(store.clone(), Arc::new(SystemClock), Policies::with_concurrency(2));
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let running = runtime.spawn(scheduler.run(stopped.clone()));
     let c = JobColumns::of(store.catalog());
     let job = |n: u32| {
-        let simulation = Simulation {
-            duration_ms: f64::from(n % 40),
-            outcome: SimulatedOutcome::Succeed,
-            errorcode: None,
-            message: None,
-        };
-        let data = Value::Text(Handler::Simulate(simulation).to_data());
-        vec![(c.data, data), (c.retrycount, Value::Int32(0))]
+        let simulation = Simulation::new(f64::from(n % 40), SimulatedOutcome::Succeed);
+        let data = Value::Text(Handler::simulate(simulation).to_json());
+        vec![(c.handler, data), (c.retrycount, Value::Int32(0))]
     };
     runtime.block_on(handle.submit((0..ROWS).map(job).collect())).expect("durable");
     let listener =

@@ -405,12 +405,22 @@ const TABLES: &[&str] = &[
     include_str!("tables/account.json"),
     include_str!("tables/contact.json"),
     include_str!("tables/teammembership.json"),
+    include_str!("tables/jobhistory.json"),
+    include_str!("tables/jobdefinition.json"),
 ];
+
+/// Columns that sysjob keeps with a system job and does not show.
+const JOB_COLUMNS: &str = include_str!("tables/asyncoperation.own.json");
 
 fn built_in_tables() -> Vec<Table> {
     let table = |text: &&str| {
         let mut table: Table =
             serde_json::from_str(text).expect("the embedded table metadata is well formed");
+        if table.logical_name == "asyncoperation" {
+            let own: Vec<Column> =
+                serde_json::from_str(JOB_COLUMNS).expect("the text describes columns");
+            table.columns.extend(own);
+        }
         table.finish();
         table
     };

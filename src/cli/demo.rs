@@ -122,11 +122,11 @@ fn load(store: &Store, speed: f64) -> Result<Trace> {
     let mut changes = Vec::new();
     for arrival in trace.unfinished(store.catalog(), cut) {
         if let Some(id) = id_of(&arrival, &columns) {
-            let data = Value::Text(handler(&arrival, speed).to_data());
+            let data = Value::Text(handler(&arrival, speed).to_json());
             changes.push(Change::Update {
                 table: columns.table,
                 id,
-                values: vec![(columns.data, data)],
+                values: vec![(columns.handler, data)],
             });
         }
     }
@@ -153,7 +153,8 @@ fn handler(arrival: &Arrival, speed: f64) -> Handler {
         trace::Outcome::Endless => (SimulatedOutcome::Hang, None, None),
     };
     let duration_ms = arrival.duration_us.unwrap_or(0) as f64 / 1000.0 / speed;
-    Handler::Simulate(Simulation { duration_ms, outcome, errorcode, message })
+    let simulation = Simulation::new(duration_ms, outcome);
+    Handler::simulate(Simulation { errorcode, message, ..simulation })
 }
 
 /// Submits the later part of the trace as time goes by. Jobs that an earlier
@@ -185,10 +186,10 @@ async fn feed(
         {
             let at = due(arrival.at);
             let by = at - arrival.at;
-            let data = Value::Text(handler(&arrival, speed).to_data());
+            let data = Value::Text(handler(&arrival, speed).to_json());
             let mut arrival = arrival.shifted(by);
-            arrival.values.retain(|(column, _)| *column != columns.data);
-            arrival.values.push((columns.data, data));
+            arrival.values.retain(|(column, _)| *column != columns.handler);
+            arrival.values.push((columns.handler, data));
             jobs.push(arrival.values);
             if let (Some(table), Some(values)) = (files, arrival.file) {
                 attachments.push(Change::Insert { table, values });

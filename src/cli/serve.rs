@@ -18,7 +18,7 @@ use crate::clock::SystemClock;
 use crate::credentials::Credentials;
 use crate::engine::{Engine, QueryLimits};
 use crate::error::{Error, ErrorKind, Result, codes};
-use crate::scheduler::Scheduler;
+use crate::scheduler::{Policies, Scheduler};
 use crate::service::{Service, Settings};
 use crate::store::Store;
 use crate::tls::Endpoint;
@@ -38,7 +38,7 @@ pub struct Serve {
     /// Serve the jobs as they are and run none
     #[arg(long, env = "SYSJOB_NO_SCHEDULER")]
     no_scheduler: bool,
-    /// Jobs that run at once
+    /// Jobs of one operation type that run at once
     #[arg(long, env = "SYSJOB_CAPACITY", default_value_t = 64)]
     capacity: usize,
 }
@@ -138,8 +138,8 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts everything and prints a line for each listener. `capacity` jobs
-    /// run at once; without one the scheduler stays off.
+    /// Starts everything and prints a line for each listener. `capacity` jobs of
+    /// one operation type run at once; without one the scheduler stays off.
     pub fn start(
         store: Arc<Store>,
         sockets: Sockets,
@@ -153,8 +153,9 @@ impl Running {
         let (stop, stopped) = watch::channel(false);
         let mut tasks = Vec::new();
         let scheduler = capacity.map(|capacity| {
+            let policies = Policies::with_concurrency(capacity);
             let (scheduler, handle) =
-                Scheduler::new(store.clone(), Arc::new(SystemClock), capacity);
+                Scheduler::new(store.clone(), Arc::new(SystemClock), policies);
             tasks.push(tokio::spawn(scheduler.run(stopped.clone())));
             handle
         });

@@ -18,8 +18,9 @@ pub enum Action {
     Delete,
 }
 
-/// What an allowed action makes of a job. An attempt under way ends with it: what
-/// it still reports changes nothing.
+/// What an allowed action makes of a job. While an attempt is under way, its handler
+/// is asked first: until it has answered, the job is Canceling or Pausing, and only a
+/// cancel of a pausing one is allowed then, or its deletion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transition {
     Canceled,
@@ -43,12 +44,14 @@ pub struct Refusal {
 }
 
 /// An action on one job and who asks for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActionRequest {
     pub id: Guid,
     pub action: Action,
     /// A row of `systemuser`.
     pub by: Guid,
+    /// Why, in the words of whoever asks.
+    pub reason: Option<String>,
 }
 
 /// Operation types that the platform generates; their jobs are not canceled,
@@ -65,7 +68,7 @@ impl Action {
         use Status::{Canceling, InProgress, Pausing, Waiting, WaitingForResources};
         let (allowed, code, done): (&[Status], u32, Transition) = match self {
             Self::Cancel => (
-                &[WaitingForResources, Waiting, InProgress, Pausing, Canceling],
+                &[WaitingForResources, Waiting, InProgress, Pausing],
                 codes::CANNOT_CANCEL,
                 Transition::Canceled,
             ),
@@ -146,6 +149,17 @@ impl Action {
         Ok(Some(action))
     }
 
+    /// What is said of it where nobody gives a reason.
+    pub fn done(self) -> &'static str {
+        match self {
+            Self::Cancel => "asked to cancel",
+            Self::Pause => "asked to pause",
+            Self::Resume => "resumed",
+            Self::Postpone(_) => "asked to postpone",
+            Self::Delete => "deleted",
+        }
+    }
+
     fn verb(self) -> &'static str {
         match self {
             Self::Cancel => "canceled",
@@ -178,6 +192,8 @@ impl Transition {
             (c.statecode, Value::Int32(status.statecode())),
             (c.statuscode, Value::Int32(status.statuscode())),
             (c.hostid, Value::Null),
+            (c.leaseuntil, Value::Null),
+            (c.waitcause, Value::Null),
             (c.modifiedon, Value::Time(at)),
             (c.modifiedby, Value::Guid(by)),
         ]);
@@ -185,7 +201,17 @@ impl Transition {
         cells
     }
 
-    /// The status a job has then; nothing when it is gone.
+    /// The status a job has next; nothing when it is gone. `runs`: an attempt is under
+    /// way that has to be told.
+    pub fn passing(self, runs: bool) -> Option<Status> {
+        match self {
+            Self::Canceled if runs => Some(Status::Canceling),
+            Self::Suspended { .. } if runs => Some(Status::Pausing),
+            _ => self.status(),
+        }
+    }
+
+    /// The status a job has in the end; nothing when it is gone.
     pub fn status(self) -> Option<Status> {
         match self {
             Self::Canceled => Some(Status::Canceled),
@@ -229,7 +255,7 @@ mod tests {
         let until = 5;
         // Statuses 0, 10, 20, 21, 22, 30, 31, 32; 0 stands for done.
         let rows = [
-            (Action::Cancel, [0, 0, 0, 0, 0, 0x4F00, 0x4F00, 0x4F00]),
+            (Action::Cancel, [0, 0, 0, 0, 0x4162, 0x4F00, 0x4F00, 0x4F00]),
             (Action::Pause, [0x4F01, 0x4F01, 0, 0x4162, 0x4162, 0x4F01, 0x4F01, 0x4F01]),
             (Action::Resume, [0x4166, 0, 0x4166, 0x4162, 0x4162, 0x4166, 0x4166, 0x4166]),
             (Action::Postpone(until), [0, 0x4162, 0, 0x4162, 0x4162, 0x4162, 0x4162, 0x4162]),

@@ -22,8 +22,12 @@ pub const LIFECYCLE_COLUMNS: &[&str] = &[
     "hostid",
     "iswaitingforevent",
     "workflowstagename",
+    "workflowstate",
     "recurrencepattern",
     "recurrencestarttime",
+    "sysjob_attempt",
+    "sysjob_leaseuntil",
+    "sysjob_waitcause",
     "versionnumber",
 ];
 
@@ -40,6 +44,7 @@ pub struct JobColumns {
     pub startedon: usize,
     pub completedon: usize,
     pub modifiedon: usize,
+    pub createdby: usize,
     pub modifiedby: usize,
     pub postponeuntil: usize,
     pub retrycount: usize,
@@ -50,6 +55,20 @@ pub struct JobColumns {
     pub hostid: usize,
     pub data: usize,
     pub datablobid: usize,
+    pub dependencytoken: usize,
+    pub owningextensionid: usize,
+    pub depth: usize,
+    pub recurrencepattern: usize,
+    pub recurrencestarttime: usize,
+    pub retainjobhistory: usize,
+    pub iswaitingforevent: usize,
+    pub workflowstate: usize,
+    pub workflowstagename: usize,
+    /// Columns that are not shown.
+    pub handler: usize,
+    pub attempt: usize,
+    pub leaseuntil: usize,
+    pub waitcause: usize,
 }
 
 impl JobColumns {
@@ -69,6 +88,7 @@ impl JobColumns {
             startedon: at("startedon"),
             completedon: at("completedon"),
             modifiedon: at("modifiedon"),
+            createdby: at("createdby"),
             modifiedby: at("modifiedby"),
             postponeuntil: at("postponeuntil"),
             retrycount: at("retrycount"),
@@ -79,6 +99,19 @@ impl JobColumns {
             hostid: at("hostid"),
             data: at("data"),
             datablobid: at("datablobid"),
+            dependencytoken: at("dependencytoken"),
+            owningextensionid: at("owningextensionid"),
+            depth: at("depth"),
+            recurrencepattern: at("recurrencepattern"),
+            recurrencestarttime: at("recurrencestarttime"),
+            retainjobhistory: at("retainjobhistory"),
+            iswaitingforevent: at("iswaitingforevent"),
+            workflowstate: at("workflowstate"),
+            workflowstagename: at("workflowstagename"),
+            handler: at("sysjob_handler"),
+            attempt: at("sysjob_attempt"),
+            leaseuntil: at("sysjob_leaseuntil"),
+            waitcause: at("sysjob_waitcause"),
         }
     }
 }

@@ -1,14 +1,17 @@
-//! System jobs: the states, columns and handlers that are the same for everyone
-//! who deals with `asyncoperation` rows.
+//! System jobs: the states, columns, actions, handlers and recurrence that are the
+//! same for everyone who deals with `asyncoperation` rows.
 
 pub mod action;
 pub mod columns;
 pub mod handler;
+pub mod recurrence;
 pub mod report;
 
 pub use self::action::{Action, ActionRequest, Refusal, Transition};
 pub use self::columns::{JobColumns, LIFECYCLE_COLUMNS, TABLE};
-pub use self::handler::{Handler, Outcome};
+pub use self::handler::Handler;
+pub use self::recurrence::Recurrence;
+pub use self::report::{Outcome, Report};
 
 /// A state with its status reason; only these pairs exist. The source is the
 /// Dataverse page on the asynchronous service.

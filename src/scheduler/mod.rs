@@ -1,101 +1,48 @@
 //! The live scheduler: one task that feeds what happens to the pure [`core`],
-//! commits the changes of a whole round at once, and only then starts work.
+//! commits the changes of a whole round at once, and only then answers and starts
+//! work.
+//!
+//! Parts: [`core`] decides, [`policy`] is what can be set, [`handle`] is how others
+//! ask, [`round`] gathers what one commit makes durable, [`rows`] and [`history`]
+//! write rows, [`definitions`] watches workflows and steps, [`recover`] finds what
+//! earlier runs left.
 
 pub mod core;
+mod definitions;
+mod handle;
+mod history;
+pub mod policy;
 mod recover;
 pub mod related;
+mod round;
 mod rows;
 mod simulate;
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
-use self::core::{Core, Effect, Event, Job, Step};
+pub use self::handle::{Claim, Ended, Handle, Heartbeat, NewJob, Submitted};
+pub use self::policy::Policies;
+
+use self::core::{Core, Effect, Event, Job};
+use self::definitions::Definitions;
+use self::handle::Message;
+use self::round::{Claimer, Round};
 use self::rows::Rows;
 use self::simulate::Simulations;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result, codes};
-use crate::job::{ActionRequest, Transition};
+use crate::job::Handler;
 use crate::store::{Change, Store};
-use crate::value::{Guid, Value, guid_text};
+use crate::value::{Guid, guid_text};
 
-/// Jobs that may wait for the scheduler before senders have to wait.
+/// Messages that may wait for the scheduler before senders have to wait.
 const QUEUE_MAX: usize = 64 * 1024;
 
-/// Inputs that one round, and so one commit, takes at most.
-const ROUND_MAX: usize = 8 * 1024;
-
-/// A new job: cells of an `asyncoperation` row. The scheduler fills in what
-/// the caller leaves out of id, `createdon`, `sequence`, state and status.
-pub type NewJob = Vec<(usize, Value)>;
-
-struct Submit {
-    jobs: Vec<NewJob>,
-    reply: oneshot::Sender<Result<()>>,
-}
-
-/// What came of each action.
-type Outcomes = Vec<Result<()>>;
-
-struct Act {
-    requests: Vec<ActionRequest>,
-    /// Changes of other tables that belong to the same commit.
-    with: Vec<Change>,
-    /// All actions are done, or none.
-    whole: bool,
-    reply: oneshot::Sender<Result<Outcomes>>,
-}
-
-enum Message {
-    Submit(Submit),
-    Act(Act),
-}
-
-/// How others talk to the scheduler.
-#[derive(Clone)]
-pub struct Handle {
-    inbox: mpsc::Sender<Message>,
-}
-
-impl Handle {
-    /// Adds jobs; all are durable when it returns, or none is there.
-    pub async fn submit(&self, jobs: Vec<NewJob>) -> Result<()> {
-        let (reply, answer) = oneshot::channel();
-        self.send(Message::Submit(Submit { jobs, reply })).await?;
-        answer.await.map_err(|_| closed())?
-    }
-
-    /// Acts on jobs; what was done is durable when it returns, and the answers
-    /// say which actions were refused.
-    pub async fn act(&self, requests: Vec<ActionRequest>) -> Result<Vec<Result<()>>> {
-        self.actions(requests, Vec::new(), false).await
-    }
-
-    /// Acts on jobs and changes rows of other tables in one commit: all of it is
-    /// durable when it returns, or nothing is done. The caller has made sure that
-    /// the changes can be made.
-    pub async fn act_with(&self, requests: Vec<ActionRequest>, with: Vec<Change>) -> Result<()> {
-        self.actions(requests, with, true).await?.into_iter().collect()
-    }
-
-    async fn actions(
-        &self,
-        requests: Vec<ActionRequest>,
-        with: Vec<Change>,
-        whole: bool,
-    ) -> Result<Outcomes> {
-        let (reply, answer) = oneshot::channel();
-        self.send(Message::Act(Act { requests, with, whole, reply })).await?;
-        answer.await.map_err(|_| closed())?
-    }
-
-    async fn send(&self, message: Message) -> Result<()> {
-        self.inbox.send(message).await.map_err(|_| closed())
-    }
-}
+/// Changes that one round, and so one commit, gathers before it takes no more.
+const ROUND_MAX: usize = 16 * 1024;
 
 /// Adds a job: through the scheduler, or as a row where none runs. Without a
 /// scheduler the caller has its turn to write.
@@ -106,16 +53,12 @@ pub async fn submit(
     now: i64,
 ) -> Result<()> {
     if let Some(scheduler) = scheduler {
-        return scheduler.submit(vec![job]).await;
+        return scheduler.submit(vec![job]).await.map(|_| ());
     }
     let mut rows = Rows::new(&store.snapshot(), store.catalog());
-    let (values, _) = rows.create(job, now);
+    let (values, _) = rows.create(job, now)?;
     let table = rows.columns().table;
     store.commit(vec![Change::Insert { table, values }]).await.map(|_| ())
-}
-
-fn closed() -> Error {
-    Error::new(ErrorKind::Closed, codes::UNEXPECTED, "the scheduler has stopped")
 }
 
 /// The scheduler over one store.
@@ -124,119 +67,159 @@ pub struct Scheduler {
     clock: Arc<dyn Clock>,
     core: Core,
     rows: Rows,
+    definitions: Definitions,
     simulations: Simulations,
+    /// Workers for whom there was no job when they asked.
+    claimers: Vec<Claimer>,
     inbox: mpsc::Receiver<Message>,
-}
-
-/// What came in and has to be answered when the round is durable.
-#[derive(Default)]
-struct Round {
-    inserts: Vec<Change>,
-    steps: Vec<Step>,
-    replies: Vec<oneshot::Sender<Result<()>>>,
-    acted: Vec<(oneshot::Sender<Result<Outcomes>>, Outcomes)>,
+    failure: Arc<OnceLock<String>>,
 }
 
 impl Scheduler {
-    /// A scheduler for the jobs of a store, `capacity` of them at once.
-    pub fn new(store: Arc<Store>, clock: Arc<dyn Clock>, capacity: usize) -> (Self, Handle) {
+    /// A scheduler for the jobs of a store.
+    pub fn new(store: Arc<Store>, clock: Arc<dyn Clock>, policies: Policies) -> (Self, Handle) {
         let (sender, inbox) = mpsc::channel(QUEUE_MAX);
-        let rows = Rows::new(&store.snapshot(), store.catalog());
-        let core = Core::new(capacity);
-        let simulations = Simulations::default();
-        (Self { store, clock, core, rows, simulations, inbox }, Handle { inbox: sender })
+        let failure = Arc::default();
+        let handle = Handle { inbox: sender, failure: Arc::clone(&failure) };
+        let scheduler = Self {
+            core: Core::new(policies),
+            rows: Rows::new(&store.snapshot(), store.catalog()),
+            definitions: Definitions::new(store.catalog()),
+            simulations: Simulations::default(),
+            claimers: Vec::new(),
+            store,
+            clock,
+            inbox,
+            failure,
+        };
+        (scheduler, handle)
     }
 
     /// Takes up the jobs of earlier runs, then serves until `stop` turns true.
-    /// An error is final: the store takes no more changes.
-    pub async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<()> {
-        let now = self.clock.now();
-        let mut round = Round::default();
-        for job in recover::unfinished(&self.store.snapshot(), self.rows.columns()) {
-            round.steps.push(self.core.step(Event::Recovered(job), now));
+    /// An error is final: the store takes no more changes, and everybody who asks
+    /// the scheduler is told why.
+    pub async fn run(mut self, stop: watch::Receiver<bool>) -> Result<()> {
+        let outcome = self.serve(stop).await;
+        if let Err(e) = &outcome {
+            // Only this task sets it, once.
+            let _ = self.failure.set(e.to_string());
         }
-        self.commit(round).await?;
+        outcome
+    }
+
+    async fn serve(&mut self, mut stop: watch::Receiver<bool>) -> Result<()> {
+        self.take_up().await?;
         while !*stop.borrow() {
             let mut round = Round::default();
             let wait = self.until_next();
             tokio::select! {
                 message = self.inbox.recv() => match message {
-                    Some(Message::Submit(submit)) => self.accept(submit, &mut round),
-                    Some(Message::Act(act)) => self.act(act, &mut round),
+                    Some(message) => self.take(message, &mut round).await?,
                     None => break,
                 },
                 () = tokio::time::sleep(wait) => {}
                 _ = stop.changed() => break,
             }
-            while round.inserts.len() < ROUND_MAX {
-                match self.inbox.try_recv() {
-                    Ok(Message::Submit(submit)) => self.accept(submit, &mut round),
-                    Ok(Message::Act(act)) => {
-                        // Actions look at rows, which show only what is durable.
-                        self.commit(std::mem::take(&mut round)).await?;
-                        self.act(act, &mut round);
-                    }
-                    Err(_) => break,
-                }
+            while round.len() < ROUND_MAX
+                && let Ok(message) = self.inbox.try_recv()
+            {
+                self.take(message, &mut round).await?;
             }
-            let now = self.clock.now();
-            for (id, attempt, outcome) in self.simulations.ended(now) {
-                round.steps.push(self.core.step(Event::Ended { id, attempt, outcome }, now));
+            self.finish(round).await?;
+        }
+        self.step(&mut Round::default(), Event::Drain);
+        let mut round = Round::default();
+        self.step(&mut round, Event::Stop);
+        self.commit(round).await
+    }
+
+    /// Takes up what earlier runs have left.
+    async fn take_up(&mut self) -> Result<()> {
+        let mut round = Round::default();
+        let snapshot = self.store.snapshot();
+        for state in self.rows.definitions(&snapshot) {
+            self.step(&mut round, Event::Remembered(state));
+        }
+        for event in self.definitions.news(&self.store) {
+            self.step(&mut round, event);
+        }
+        for job in recover::unfinished(&snapshot, self.rows.columns()) {
+            self.step(&mut round, Event::Recovered(job));
+        }
+        drop(snapshot);
+        self.commit(round).await
+    }
+
+    /// Takes a message into a round.
+    async fn take(&mut self, message: Message, round: &mut Round) -> Result<()> {
+        match message {
+            Message::Submit(jobs, reply) => self.submit(jobs, reply, round),
+            Message::Act(act, reply) => {
+                // Actions look at rows, which show only what is durable.
+                self.commit(std::mem::take(round)).await?;
+                self.act(act, reply, round);
             }
-            round.steps.push(self.core.step(Event::Tick, now));
-            self.commit(round).await?;
+            Message::Claim(claim, reply) => {
+                let now = self.clock.now();
+                self.claimers.push(Claimer::new(claim, reply, now));
+            }
+            Message::Heartbeat(beats, reply) => self.heartbeat(beats, reply, round),
+            Message::Ended(ends, reply) => self.ended(ends, reply, round),
+            Message::Signal(id, reply) => {
+                self.step(round, Event::Signal { id });
+                round.answer(reply, Ok(()));
+            }
+            Message::Why(id, reply) => {
+                self.commit(std::mem::take(round)).await?;
+                let now = self.clock.now();
+                let job = self.job(&id).ok_or_else(|| missing(&id));
+                round.answer(reply, job.map(|job| self.core.why(&job, now)));
+            }
+            Message::Waits(reply) => {
+                let waits = self.core.waits(self.clock.now());
+                round.answer(reply, Ok(waits));
+            }
+        }
+        Ok(())
+    }
+
+    /// Does what time does, gives jobs to workers who wait, and commits.
+    async fn finish(&mut self, mut round: Round) -> Result<()> {
+        for event in self.definitions.news(&self.store) {
+            self.step(&mut round, event);
         }
         let now = self.clock.now();
-        let steps = vec![self.core.step(Event::Stop, now)];
-        self.commit(Round { steps, ..Round::default() }).await
+        for (id, attempt, report) in self.simulations.ended(now) {
+            self.step(&mut round, Event::Ended { id, attempt, report });
+        }
+        self.step(&mut round, Event::Tick);
+        self.serve_claimers(&mut round);
+        self.commit(round).await
     }
 
     /// How long nothing can happen by itself.
     fn until_next(&self) -> Duration {
-        let next = [self.core.next_wake(), self.simulations.next()].into_iter().flatten().min();
-        let micros = next.map_or(3_600_000_000, |at| at - self.clock.now());
+        let waits = [
+            self.core.next_wake(),
+            self.simulations.next(),
+            self.claimers.iter().map(|claimer| claimer.deadline).min(),
+        ];
+        let next = waits.into_iter().flatten().min();
+        let micros = next.map_or(3_600_000_000, |at| at.saturating_sub(self.clock.now()));
         Duration::from_micros(u64::try_from(micros).unwrap_or(0))
     }
 
-    fn accept(&mut self, submit: Submit, round: &mut Round) {
-        let now = self.clock.now();
-        for cells in submit.jobs {
-            let (values, job) = self.rows.create(cells, now);
-            round.inserts.push(Change::Insert { table: self.rows.columns().table, values });
-            round.steps.push(self.core.step(Event::Created(job), now));
-        }
-        round.replies.push(submit.reply);
-    }
-
-    fn act(&mut self, act: Act, round: &mut Round) {
-        let now = self.clock.now();
-        let mut jobs: HashMap<Guid, Option<Job>> = HashMap::new();
-        let mut events = Vec::new();
-        let mut outcomes = Vec::new();
-        for ActionRequest { id, action, by } in act.requests {
-            let job = jobs.entry(id).or_insert_with(|| self.job(&id));
-            let Some(found) = job else {
-                outcomes.push(Err(missing(&id)));
-                continue;
-            };
-            match action.transition(found.status, found.operationtype) {
-                Ok(transition) => {
-                    events.push(Event::Action { job: found.clone(), action, by });
-                    match transition {
-                        Transition::Deleted => *job = None,
-                        _ => found.apply(transition),
-                    }
-                    outcomes.push(Ok(()));
-                }
-                Err(refusal) => outcomes.push(Err(refusal.into())),
+    /// One event: what the core changes becomes part of the round.
+    fn step(&mut self, round: &mut Round, event: Event) -> core::Step {
+        let mut step = self.core.step(event, self.clock.now());
+        for change in &step.changes {
+            self.rows.write(change, &mut round.changes);
+            if let core::Change::Job(core::JobChange { id, to: None, .. }) = change {
+                round.deleted.push(*id);
             }
         }
-        let whole = !act.whole || outcomes.iter().all(Result::is_ok);
-        if whole {
-            round.inserts.extend(act.with);
-            round.steps.extend(events.into_iter().map(|event| self.core.step(event, now)));
-        }
-        round.acted.push((act.reply, outcomes));
+        round.effects.append(&mut step.effects);
+        step
     }
 
     /// A job as it is now, whether the core knows it or not.
@@ -249,31 +232,32 @@ impl Scheduler {
     }
 
     /// Makes a round durable, answers, and starts what it decided to start.
-    async fn commit(&mut self, round: Round) -> Result<()> {
+    async fn commit(&mut self, mut round: Round) -> Result<()> {
         // Simulated work takes its time from the start that the row will show;
         // the wait for the disk is not part of it.
         let now = self.clock.now();
-        let mut changes = round.inserts;
-        for step in &round.steps {
-            changes.extend(step.changes.iter().map(|change| self.rows.change(change)));
+        if !round.deleted.is_empty() {
+            let columns = self.rows.columns();
+            round.changes.extend(related::deletions(&self.store, columns, &round.deleted));
         }
-        let deleted: Vec<Guid> = round.steps.iter().flat_map(Step::deleted).collect();
-        if !deleted.is_empty() {
-            changes.extend(related::deletions(&self.store, self.rows.columns(), &deleted));
+        if !round.changes.is_empty() {
+            self.store.commit(std::mem::take(&mut round.changes)).await?;
         }
-        if !changes.is_empty() {
-            self.store.commit(changes).await?;
+        for answer in round.answers {
+            answer();
         }
-        for reply in round.replies {
-            // A sender that went away no longer needs the answer.
-            let _ = reply.send(Ok(()));
-        }
-        for (reply, outcomes) in round.acted {
-            let _ = reply.send(Ok(outcomes));
-        }
-        for effect in round.steps.into_iter().flat_map(|step| step.effects) {
-            let Effect::Start { id, attempt, handler } = effect;
-            self.simulations.start(id, attempt, &handler, now);
+        for effect in round.effects {
+            match effect {
+                Effect::Start { id, attempt, handler, .. } => match &*handler {
+                    Handler::Simulate(simulation) => {
+                        self.simulations.start(id, attempt, simulation, now);
+                    }
+                    // Remote work starts with a claim.
+                    Handler::Worker {} => {}
+                },
+                Effect::Tell { id, attempt, .. } => self.simulations.tell(id, attempt, now),
+                Effect::Abandon { attempt, id } => self.simulations.forget(id, attempt),
+            }
         }
         Ok(())
     }

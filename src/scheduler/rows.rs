@@ -1,16 +1,25 @@
-//! Between the scheduler's jobs and the rows of `asyncoperation`.
+//! Between the scheduler's jobs and the rows of `asyncoperation`, `jobhistory` and
+//! `jobdefinition`.
 
 use std::sync::Arc;
 
-use super::core::{Change as JobChange, Job};
-use crate::catalog::Catalog;
-use crate::job::{Handler, JobColumns, Outcome, Status, Transition};
+use super::core::{Cause, Change as CoreChange, DefinitionState, Guard, Job, JobChange, Recurring};
+use super::history::History;
+use crate::catalog::{Catalog, Table};
+use crate::error::Result;
+use crate::job::report::PLUGIN;
+use crate::job::{Handler, JobColumns, Recurrence, Status};
 use crate::store::{Change, Snapshot};
 use crate::value::{Guid, Value};
+
+/// Cells of one row.
+type Cells = Vec<(usize, Value)>;
 
 /// Writes rows; numbers new ones.
 pub struct Rows {
     columns: JobColumns,
+    history: History,
+    definitions: DefinitionColumns,
     next_sequence: i64,
     host: String,
 }
@@ -19,8 +28,13 @@ impl Rows {
     pub fn new(snapshot: &Arc<Snapshot>, catalog: &Catalog) -> Self {
         let columns = JobColumns::of(catalog);
         let last = snapshot.table(columns.table).max_int64(columns.sequence);
-        let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "sysjob".into());
-        Self { columns, next_sequence: last.map_or(1, |last| last + 1), host }
+        Self {
+            columns,
+            history: History::new(snapshot, catalog),
+            definitions: DefinitionColumns::of(catalog),
+            next_sequence: last.map_or(1, |last| last + 1),
+            host: std::env::var("HOSTNAME").unwrap_or_else(|_| "sysjob".into()),
+        }
     }
 
     pub fn columns(&self) -> &JobColumns {
@@ -28,90 +42,154 @@ impl Rows {
     }
 
     /// Completes the row of a new job.
-    pub fn create(
-        &mut self,
-        mut cells: Vec<(usize, Value)>,
-        now: i64,
-    ) -> (Vec<(usize, Value)>, Job) {
+    pub fn create(&mut self, mut cells: Cells, now: i64) -> Result<(Cells, Job)> {
         let c = self.columns;
-        let sequence = self.next_sequence;
-        self.next_sequence += 1;
+        cells.retain(|(column, value)| *column != c.sequence && *value != Value::Null);
+        if value_of(&cells, c.operationtype) == Value::Int32(PLUGIN) {
+            cells.retain(|(column, _)| *column != c.dependencytoken);
+        }
+        let recurring = recurring(|column| value_of(&cells, column), &c, now)?;
+        let time = |column| match value_of(&cells, column) {
+            Value::Time(at) => Some(at),
+            _ => None,
+        };
+        // A recurring job whose start has passed runs once at once.
+        let start = recurring.as_ref().map(|recurring| recurring.start);
+        let until = time(c.postponeuntil).or(start).filter(|until| *until > now);
+        let given = value_of(&cells, c.statuscode);
+        let status = match (&given, until) {
+            (Value::Int32(code), _) => Status::from_statuscode(*code),
+            (_, Some(_)) => Some(Status::Waiting),
+            _ => None,
+        };
+        let status = status.unwrap_or(Status::WaitingForResources);
+        let cause = match (status, until) {
+            (Status::Waiting, Some(until)) if start == Some(until) => Cause::Recurrence,
+            (Status::Waiting, Some(_)) => Cause::Postponed,
+            (Status::Waiting, None) => Cause::Paused,
+            _ => Cause::None,
+        };
         let defaults = [
             (c.asyncoperationid, Value::Guid(uuid::Uuid::new_v4().into_bytes())),
             (c.createdon, Value::Time(now)),
             (c.modifiedon, Value::Time(now)),
-            (c.statecode, Value::Int32(Status::WaitingForResources.statecode())),
-            (c.statuscode, Value::Int32(Status::WaitingForResources.statuscode())),
+            (c.statecode, Value::Int32(status.statecode())),
+            (c.statuscode, Value::Int32(status.statuscode())),
             (c.retrycount, Value::Int32(0)),
+            (c.depth, Value::Int32(1)),
+            (c.postponeuntil, until.map_or(Value::Null, Value::Time)),
+            (c.waitcause, Value::Int32(cause.code())),
         ];
         for (column, value) in defaults {
-            if !cells.iter().any(|(c, v)| *c == column && *v != Value::Null) {
-                cells.retain(|(c, _)| *c != column);
+            if value != Value::Null && !cells.iter().any(|(c, _)| *c == column) {
                 cells.push((column, value));
             }
         }
-        cells.retain(|(column, _)| *column != c.sequence);
-        cells.push((c.sequence, Value::Int64(sequence)));
-        let job = job(
-            |column| {
-                cells.iter().find(|(c, _)| *c == column).map_or(Value::Null, |(_, v)| v.clone())
-            },
-            &c,
-        );
-        (cells, job)
+        cells.push((c.sequence, Value::Int64(self.next_sequence)));
+        self.next_sequence += 1;
+        let mut job = job(|column| value_of(&cells, column), &c);
+        job.since = now;
+        Ok((cells, job))
     }
 
-    /// The change of a job as a change of its row.
-    pub fn change(&self, change: &JobChange) -> Change {
+    /// What the core changes, as changes of rows.
+    pub fn write(&mut self, change: &CoreChange, into: &mut Vec<Change>) {
         let c = &self.columns;
-        let status = |status: Status| {
-            [
-                (c.statecode, Value::Int32(status.statecode())),
-                (c.statuscode, Value::Int32(status.statuscode())),
-            ]
-        };
-        let (id, at, mut values): (Guid, i64, Vec<(usize, Value)>) = match change {
-            JobChange::Started { id, at } => {
-                let mut values = status(Status::InProgress).to_vec();
-                values.push((c.startedon, Value::Time(*at)));
-                values.push((c.hostid, Value::Text(self.host.clone())));
-                (*id, *at, values)
-            }
-            JobChange::Ready { id, at, retrycount } => {
-                let mut values = status(Status::WaitingForResources).to_vec();
-                values.push((c.postponeuntil, Value::Null));
-                values.push((c.hostid, Value::Null));
-                values.push((c.retrycount, Value::Int32(*retrycount)));
-                (*id, *at, values)
-            }
-            JobChange::Ended { id, at, outcome, executed } => {
-                let ended = match outcome {
-                    Outcome::Succeeded => Status::Succeeded,
-                    Outcome::Failed { .. } => Status::Failed,
-                    Outcome::Canceled => Status::Canceled,
-                };
-                let mut values = status(ended).to_vec();
-                values.push((c.completedon, Value::Time(*at)));
-                values.push((c.executiontimespan, Value::Float64(*executed)));
-                values.push((c.hostid, Value::Null));
-                if let Outcome::Failed { errorcode, message } = outcome {
-                    let text = message.clone().map_or(Value::Null, Value::Text);
-                    values.push((c.errorcode, errorcode.map_or(Value::Null, Value::Int32)));
-                    values.push((c.friendlymessage, text.clone()));
-                    values.push((c.message, text));
+        match change {
+            CoreChange::Job(change) => {
+                into.push(self.history.row(change));
+                match change.to {
+                    _ if change.from.is_none() => {}
+                    None => into.push(Change::Delete { table: c.table, id: change.id }),
+                    Some(status) => {
+                        let values = self.cells(change, status);
+                        into.push(Change::Update { table: c.table, id: change.id, values });
+                    }
                 }
-                (*id, *at, values)
             }
-            JobChange::Acted { id, transition: Transition::Deleted, .. } => {
-                return Change::Delete { table: c.table, id: *id };
+            CoreChange::Lease { id, until } => {
+                let values = vec![(c.leaseuntil, Value::Time(*until))];
+                into.push(Change::Update { table: c.table, id: *id, values });
             }
-            JobChange::Acted { id, at, by, transition, executed } => {
-                (*id, *at, transition.cells(c, *at, *by, *executed))
-            }
-        };
-        values.push((c.modifiedon, Value::Time(at)));
-        Change::Update { table: c.table, id, values }
+            CoreChange::Definition(state) => into.push(self.definitions.row(state)),
+        }
     }
+
+    /// The cells of a job that a transition sets.
+    fn cells(&self, change: &JobChange, status: Status) -> Cells {
+        let c = &self.columns;
+        let set = &change.set;
+        let optional = |time: Option<i64>| time.map_or(Value::Null, Value::Time);
+        let mut cells = Vec::with_capacity(16);
+        cells.push((c.statecode, Value::Int32(status.statecode())));
+        cells.push((c.statuscode, Value::Int32(status.statuscode())));
+        cells.push((c.modifiedon, Value::Time(change.at)));
+        if let super::core::Actor::User(user) = &change.actor {
+            cells.push((c.modifiedby, Value::Guid(*user)));
+        }
+        let locked = |status: Status| status.statecode() == Status::InProgress.statecode();
+        if locked(status) && !change.from.is_some_and(locked) {
+            let (host, lease) = match &set.lease {
+                Some((worker, until)) => (worker.to_string(), Value::Time(*until)),
+                None => (self.host.clone(), Value::Null),
+            };
+            cells.push((c.startedon, Value::Time(change.at)));
+            cells.push((c.hostid, Value::Text(host)));
+            cells.push((c.leaseuntil, lease));
+            cells.push((c.attempt, Value::Int32(change.attempt)));
+        }
+        if !locked(status) && change.from.is_some_and(locked) {
+            cells.push((c.hostid, Value::Null));
+            cells.push((c.leaseuntil, Value::Null));
+        }
+        if status.statecode() == Status::Succeeded.statecode() {
+            cells.push((c.completedon, Value::Time(change.at)));
+        }
+        if let Some(cause) = set.cause {
+            cells.push((c.waitcause, Value::Int32(cause.code())));
+            cells.push((c.iswaitingforevent, Value::Boolean(cause == Cause::Event)));
+        }
+        cells.extend(set.postponeuntil.map(|until| (c.postponeuntil, optional(until))));
+        cells.extend(set.retrycount.map(|count| (c.retrycount, Value::Int32(count))));
+        cells.extend(set.executed.map(|seconds| (c.executiontimespan, Value::Float64(seconds))));
+        if let Some(report) = &set.report {
+            let text = |text: &Option<String>| text.clone().map_or(Value::Null, Value::Text);
+            cells.push((c.errorcode, report.errorcode.map_or(Value::Null, Value::Int32)));
+            cells.push((c.message, text(&report.message)));
+            cells.push((c.friendlymessage, text(&report.friendlymessage)));
+            for (column, value) in [
+                (c.workflowstate, &report.workflowstate),
+                (c.workflowstagename, &report.workflowstagename),
+            ] {
+                cells.extend(value.clone().map(|value| (column, Value::Text(value))));
+            }
+        }
+        cells
+    }
+
+    /// What is known of definitions from earlier runs.
+    pub fn definitions(&self, snapshot: &Snapshot) -> Vec<DefinitionState> {
+        self.definitions.read(snapshot)
+    }
+}
+
+fn value_of(cells: &Cells, column: usize) -> Value {
+    cells.iter().find(|(c, _)| *c == column).map_or(Value::Null, |(_, value)| value.clone())
+}
+
+/// How a job recurs. An error in its pattern names the column.
+fn recurring(
+    cell: impl Fn(usize) -> Value,
+    c: &JobColumns,
+    created: i64,
+) -> Result<Option<Box<Recurring>>> {
+    let Value::Text(pattern) = cell(c.recurrencepattern) else { return Ok(None) };
+    let start = match cell(c.recurrencestarttime) {
+        Value::Time(start) => start,
+        _ => created,
+    };
+    let rule = Recurrence::read(&pattern)?;
+    Ok(rule.map(|rule| Box::new(Recurring { rule, start })))
 }
 
 /// A job from the cells of its row.
@@ -120,38 +198,150 @@ pub fn job(cell: impl Fn(usize) -> Value, c: &JobColumns) -> Job {
         Value::Time(at) => Some(at),
         _ => None,
     };
+    let int = |column| match cell(column) {
+        Value::Int32(number) => Some(number),
+        _ => None,
+    };
+    let text = |column| match cell(column) {
+        Value::Text(text) if !text.is_empty() => Some(text),
+        _ => None,
+    };
+    let guid = |column| match cell(column) {
+        Value::Guid(id) => Some(id),
+        _ => None,
+    };
+    let createdon = time(c.createdon).unwrap_or(0);
+    let sequence = match cell(c.sequence) {
+        Value::Int64(sequence) => sequence,
+        _ => 0,
+    };
+    let status = int(c.statuscode).and_then(Status::from_statuscode);
+    let lease = time(c.leaseuntil);
+    // Rows that were not written by this scheduler do not say why they wait.
+    let inferred = || match (time(c.postponeuntil), int(c.errorcode)) {
+        (Some(_), _) => Cause::Postponed,
+        _ if cell(c.iswaitingforevent) == Value::Boolean(true) => Cause::Event,
+        (_, Some(_)) => Cause::Error,
+        _ => Cause::Paused,
+    };
+    let status = status.unwrap_or(Status::WaitingForResources);
+    let cause = int(c.waitcause).and_then(Cause::from_code).filter(|cause| *cause != Cause::None);
     Job {
-        id: match cell(c.asyncoperationid) {
-            Value::Guid(id) => id,
-            _ => Guid::default(),
-        },
-        createdon: time(c.createdon).unwrap_or(0),
-        sequence: match cell(c.sequence) {
-            Value::Int64(sequence) => sequence,
-            _ => 0,
-        },
-        operationtype: match cell(c.operationtype) {
-            Value::Int32(code) => Some(code),
-            _ => None,
-        },
-        status: match cell(c.statuscode) {
-            Value::Int32(code) => {
-                Status::from_statuscode(code).unwrap_or(Status::WaitingForResources)
-            }
-            _ => Status::WaitingForResources,
-        },
+        operationtype: int(c.operationtype),
+        status,
+        since: time(c.completedon).or(time(c.modifiedon)).unwrap_or(createdon),
         postponeuntil: time(c.postponeuntil),
-        retrycount: match cell(c.retrycount) {
-            Value::Int32(count) => count,
-            _ => 0,
+        cause: match status {
+            Status::Waiting => cause.unwrap_or_else(inferred),
+            _ => Cause::None,
         },
+        retrycount: int(c.retrycount).unwrap_or(0),
+        startedon: time(c.startedon),
         executed: match cell(c.executiontimespan) {
             Value::Float64(seconds) => seconds,
             _ => 0.0,
         },
-        handler: match cell(c.data) {
-            Value::Text(data) => Handler::from_data(&data),
-            _ => None,
-        },
+        attempt: int(c.attempt).unwrap_or(0),
+        lease,
+        worker: lease.and_then(|_| text(c.hostid)).map(Arc::from),
+        token: text(c.dependencytoken).map(Arc::from),
+        definition: guid(c.owningextensionid),
+        depth: int(c.depth).unwrap_or(1),
+        // A pattern that cannot be read was imported; such a job does not recur.
+        recurring: recurring(&cell, c, createdon).ok().flatten(),
+        retained: cell(c.retainjobhistory) == Value::Boolean(true),
+        handler: text(c.handler).and_then(|json| Handler::from_json(&json)).map(Arc::new),
+        ..Job::new(guid(c.asyncoperationid).unwrap_or_default(), createdon, sequence)
     }
+}
+
+/// The columns of `jobdefinition`.
+struct DefinitionColumns {
+    table: usize,
+    id: usize,
+    failures: usize,
+    postponements: usize,
+    postponedon: usize,
+    postponeuntil: usize,
+    guardstate: usize,
+    isdeleted: usize,
+    modifiedon: usize,
+}
+
+impl DefinitionColumns {
+    fn of(catalog: &Catalog) -> Self {
+        let table = catalog.table_index("jobdefinition").expect("every catalog has jobdefinition");
+        let facts: &Table = &catalog.tables()[table];
+        let at = |name: &str| facts.column_index(name).expect("a column of jobdefinition");
+        Self {
+            table,
+            id: at("jobdefinitionid"),
+            failures: at("failures"),
+            postponements: at("postponements"),
+            postponedon: at("postponedon"),
+            postponeuntil: at("postponeuntil"),
+            guardstate: at("guardstate"),
+            isdeleted: at("isdeleted"),
+            modifiedon: at("modifiedon"),
+        }
+    }
+
+    /// The row of a definition, new or not.
+    fn row(&self, state: &DefinitionState) -> Change {
+        let number = |n: u32| Value::Int32(i32::try_from(n).unwrap_or(i32::MAX));
+        let mut values = vec![
+            (self.id, Value::Guid(state.id)),
+            (self.failures, number(state.failures)),
+            (self.postponements, number(state.postponements)),
+            (self.guardstate, Value::Int32(state.guard.code())),
+            (self.isdeleted, Value::Boolean(state.deleted)),
+            (self.modifiedon, Value::Time(state.at)),
+        ];
+        if let Some((since, until)) = state.postponed {
+            values.push((self.postponedon, Value::Time(since)));
+            values.push((self.postponeuntil, Value::Time(until)));
+        }
+        Change::Insert { table: self.table, values }
+    }
+
+    fn read(&self, snapshot: &Snapshot) -> Vec<DefinitionState> {
+        let rows = snapshot.table(self.table);
+        let schema = rows.table().schema();
+        let mut states = Vec::new();
+        for chunk in rows.chunks() {
+            let alive = |row: &usize| chunk.alive().is_none_or(|alive| alive.value(*row));
+            for row in (0..chunk.rows()).filter(alive) {
+                let cell = |column| chunk.value(row, column, schema);
+                let Value::Guid(id) = cell(self.id) else { continue };
+                let number = |column| match cell(column) {
+                    Value::Int32(n) => n,
+                    _ => 0,
+                };
+                let time = |column| match cell(column) {
+                    Value::Time(at) => Some(at),
+                    _ => None,
+                };
+                let (since, until) = (time(self.postponedon), time(self.postponeuntil));
+                states.push(DefinitionState {
+                    id,
+                    failures: number(self.failures).unsigned_abs(),
+                    postponements: number(self.postponements).unsigned_abs(),
+                    postponed: since.zip(until),
+                    guard: Guard::from_code(number(self.guardstate)),
+                    deleted: cell(self.isdeleted) == Value::Boolean(true),
+                    at: time(self.modifiedon).unwrap_or(0),
+                });
+            }
+        }
+        states.sort_by_key(|state: &DefinitionState| state.id);
+        states
+    }
+}
+
+/// The id in the cells of a new job, where the caller gives one.
+pub fn given_id(cells: &[(usize, Value)], c: &JobColumns) -> Option<Guid> {
+    cells.iter().find_map(|(column, value)| match value {
+        Value::Guid(id) if *column == c.asyncoperationid => Some(*id),
+        _ => None,
+    })
 }

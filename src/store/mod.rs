@@ -136,6 +136,12 @@ impl Store {
         self.tables.lock()[index].snapshot()
     }
 
+    /// A number that is another one after every change of some tables.
+    pub fn changes(&self, tables: &[usize]) -> u64 {
+        let all = self.tables.lock();
+        tables.iter().map(|table| all[*table].changes()).sum()
+    }
+
     /// Whether a table has a row with a primary key.
     pub fn contains(&self, table: usize, id: &Guid) -> bool {
         self.tables.lock()[table].find(id).is_some()

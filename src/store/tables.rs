@@ -30,6 +30,8 @@ pub struct TableState {
     files: Vec<(u64, u64)>,
     names: Arc<OnceLock<NameIndex>>,
     derived: Arc<Derived>,
+    /// Rises with every change.
+    changes: u64,
 }
 
 impl TableState {
@@ -43,7 +45,13 @@ impl TableState {
             files: Vec::new(),
             names: Arc::default(),
             derived: Arc::default(),
+            changes: 0,
         }
+    }
+
+    /// A number that is another one after every change.
+    pub fn changes(&self) -> u64 {
+        self.changes
     }
 
     pub fn snapshot(&self) -> TableSnapshot {
@@ -92,6 +100,7 @@ impl TableState {
     /// Adds a bulk-loaded chunk. Of equal primary keys the last row counts;
     /// rows the caller replaces were deleted before.
     pub fn append(&mut self, batch: &RecordBatch, in_file: bool) -> Result<()> {
+        self.changes += 1;
         let first = self.next;
         let mut chunk = Chunk::from_batch(first, batch);
         let mut hidden = Vec::new();
@@ -118,6 +127,7 @@ impl TableState {
     /// Adds rows with the numbers from [`TableState::next`] on. `None` is a row
     /// that was deleted in the same commit; it only takes up its number.
     pub fn insert(&mut self, rows: &[Option<Row>]) {
+        self.changes += 1;
         let mut rest = rows;
         while !rest.is_empty() {
             if !self.open || self.chunks.last().is_none_or(|c| c.rows() >= OPEN_ROWS_MAX) {
@@ -158,6 +168,7 @@ impl TableState {
 
     /// Sets cells of existing rows.
     pub fn update(&mut self, rows: &[(u64, Row)]) {
+        self.changes += 1;
         let name = self.table.primary_name.as_deref().and_then(|n| self.table.column_index(n));
         if rows.iter().flat_map(|(_, cells)| cells).any(|(column, _)| Some(*column) == name) {
             self.names = Arc::default();
@@ -178,6 +189,7 @@ impl TableState {
 
     /// Deletes rows.
     pub fn delete(&mut self, numbers: &[u64]) {
+        self.changes += 1;
         let mut by_chunk: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for number in numbers {
             let (chunk, row) = self.locate(*number).expect("only existing rows are deleted");

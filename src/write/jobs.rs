@@ -57,7 +57,7 @@ impl Transaction {
             if action == Action::Delete {
                 self.rows.insert((table, id), None);
             }
-            self.actions.push(ActionRequest { id, action, by });
+            self.actions.push(ActionRequest { id, action, by, reason: None });
             return Ok(());
         }
         let int = |column: usize| match row[column] {

@@ -17,6 +17,8 @@ const LIMITED: &[(&str, &[Operation])] = &[
     ("asyncoperation", &[Operation::Update, Operation::Delete]),
     ("fileattachment", &[]),
     ("workflowlog", &[]),
+    ("jobhistory", &[]),
+    ("jobdefinition", &[]),
     ("processsession", &[Operation::Delete]),
     ("plugintracelog", &[Operation::Delete]),
     ("bulkdeleteoperation", &[Operation::Delete]),

@@ -13,7 +13,7 @@ use sysjob::error::Result;
 use sysjob::job::handler::SimulatedOutcome::{self, Cancel, Fail, Hang, Succeed};
 use sysjob::job::handler::Simulation;
 use sysjob::job::{Handler, JobColumns, Status};
-use sysjob::scheduler::{Handle, NewJob, Scheduler};
+use sysjob::scheduler::{Handle, NewJob, Policies, Scheduler};
 use sysjob::store::Store;
 use sysjob::value::{Guid, Value};
 use tokio::sync::watch;
@@ -51,7 +51,8 @@ impl Live {
         let catalog = Arc::new(Catalog::built_in());
         let columns = JobColumns::of(&catalog);
         let store = Arc::new(Store::open(folder, catalog).expect("the folder opens"));
-        let (scheduler, jobs) = Scheduler::new(store.clone(), clock, capacity);
+        let (scheduler, jobs) =
+            Scheduler::new(store.clone(), clock, Policies::with_concurrency(capacity));
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(scheduler.run(stopped));
         Self { store, columns, jobs, stop, task }
@@ -66,8 +67,9 @@ impl Live {
         let mut cells = vec![(c.asyncoperationid, Value::Guid(id(number)))];
         if let Some((duration_ms, outcome)) = handler {
             let (errorcode, message) = (Some(-7), Some("as told".into()));
-            let simulation = Simulation { duration_ms, outcome, errorcode, message };
-            cells.push((c.data, Value::Text(Handler::Simulate(simulation).to_data())));
+            let simulation =
+                Simulation { errorcode, message, ..Simulation::new(duration_ms, outcome) };
+            cells.push((c.handler, Value::Text(Handler::simulate(simulation).to_json())));
         }
         cells
     }

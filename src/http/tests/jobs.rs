@@ -28,12 +28,7 @@ pub fn jobs(live: bool) -> Server {
     let catalog = Arc::new(Catalog::built_in());
     let store = Arc::new(Store::open(dir.path(), catalog.clone()).expect("a new folder"));
     let c = JobColumns::of(&catalog);
-    let handler = Handler::Simulate(Simulation {
-        duration_ms: 0.0,
-        outcome: SimulatedOutcome::Hang,
-        errorcode: None,
-        message: None,
-    });
+    let handler = Handler::simulate(Simulation::new(0.0, SimulatedOutcome::Hang));
     let job = |n: u8, status: i32, operationtype: i32, data: Option<String>| Change::Insert {
         table: c.table,
         values: vec![
@@ -43,13 +38,13 @@ pub fn jobs(live: bool) -> Server {
             (c.statecode, Value::Int32(status / 10)),
             (c.statuscode, Value::Int32(status)),
             (c.operationtype, Value::Int32(operationtype)),
-            (c.data, data.map_or(Value::Null, Value::Text)),
+            (c.handler, data.map_or(Value::Null, Value::Text)),
         ],
     };
     let mut changes: Vec<Change> =
         [0, 10, 20, 21, 22, 30, 31, 32].map(|s| job(s, i32::from(s), 10, None)).into();
     changes.push(job(9, 20, 9, None));
-    changes.extend([101, 102, 103].map(|n| job(n, 0, 10, Some(handler.to_data()))));
+    changes.extend([101, 102, 103].map(|n| job(n, 0, 10, Some(handler.to_json()))));
     store.commit_blocking(changes).expect("durable");
     start(dir, store, live)
 }

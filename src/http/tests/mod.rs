@@ -24,7 +24,7 @@ use serde_json::Value as Json;
 use ureq::http::{Request, Response};
 
 use crate::catalog::Catalog;
-use crate::scheduler::Scheduler;
+use crate::scheduler::{Policies, Scheduler};
 use crate::service::Service;
 use crate::store::{Change, Store};
 use crate::value::Value;
@@ -138,7 +138,8 @@ fn start_as(
             let (ended, end) = tokio::sync::watch::channel(false);
             let scheduler = live.then(|| {
                 let (store, clock) = (service.store.clone(), service.clock.clone());
-                let (scheduler, handle) = Scheduler::new(store, clock, 2);
+                let (scheduler, handle) =
+                    Scheduler::new(store, clock, Policies::with_concurrency(2));
                 service.scheduler = Some(handle);
                 tokio::spawn(scheduler.run(end))
             });

@@ -1,0 +1,430 @@
+//! The scheduler as a plain function: [`Core::step`] takes what happens and the
+//! time, changes its state, and says which changes to make durable and what to do
+//! after that. No clock, no disk, no threads, no chance: the live service, recovery
+//! and simulation run this code, and the same events give the same steps.
+//!
+//! The state is the jobs that have not ended, each as its row has it, and what is
+//! known of their definitions; all else is an index over these ([`queue`]). So a
+//! core that has been told the rows of a data folder goes on where another stopped.
+//!
+//! What happens to a job:
+//!
+//! - **Ready** (0/0). It is picked when it is the first of its pool by `createdon`
+//!   and `sequence`, its pool has a place, and it is the first of those with its
+//!   dependency token. Jobs for remote workers are picked by claims.
+//! - **In Progress** (2/20): an *attempt* is under way. Attempts of a job are
+//!   numbered, only the latest one counts, and there is never a second one at the
+//!   same time. A remote attempt has a lease.
+//! - **Pausing, Canceling** (2/21, 2/22): the handler was told; its report decides
+//!   ([`finish`]).
+//! - **Waiting** (1/10), until a time or somebody's word; [`job::Cause`] says why.
+//! - **Completed**: the core forgets it. Nothing that comes later changes it.
+
+mod attempts;
+mod definition;
+pub mod event;
+mod finish;
+pub mod job;
+mod queue;
+mod recovery;
+pub mod why;
+
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+pub use self::definition::Definition;
+pub use self::event::{
+    Actor, Beat, Cells, Change, Claimed, DefinitionState, Effect, Event, Guard, JobChange, Step,
+    Told,
+};
+pub use self::job::{Cause, Job, Recurring};
+pub use self::why::{Link, PoolNow, Why};
+
+use self::definition::{Counted, Definitions, Released};
+use self::queue::{Index, Queue, Timer};
+use super::policy::Policies;
+use crate::job::{Action, Status, Transition};
+use crate::value::Guid;
+
+/// Jobs that one step wakes or looks at for their turn, at most; more are left to
+/// the next one, so that no step takes long.
+const STEP_MAX: usize = 4096;
+
+/// All jobs that have not ended.
+#[derive(Debug)]
+pub struct Core {
+    policies: Policies,
+    jobs: HashMap<Guid, Job>,
+    queue: Queue,
+    definitions: Definitions,
+    /// Nothing is picked any more.
+    draining: bool,
+}
+
+/// Because a job changes its status, and who has changed it.
+struct Because {
+    actor: Actor,
+    reason: Cow<'static, str>,
+}
+
+impl Because {
+    fn scheduler(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self { actor: Actor::Scheduler, reason: reason.into() }
+    }
+}
+
+impl Core {
+    pub fn new(policies: Policies) -> Self {
+        Self {
+            queue: Queue::new(&policies),
+            policies,
+            jobs: HashMap::new(),
+            definitions: Definitions::default(),
+            draining: false,
+        }
+    }
+
+    /// The one way in.
+    pub fn step(&mut self, event: Event, now: i64) -> Step {
+        let mut step = Step::default();
+        match event {
+            Event::Created { job, actor } => self.create(job, actor, now, &mut step),
+            Event::Recovered(job) => self.recover(job, now, &mut step),
+            Event::Remembered(state) => self.remember(state, now),
+            Event::Defined { id, definition } => {
+                let state = self.definitions.define(id, definition, now);
+                step.changes.extend(state.map(Change::Definition));
+            }
+            Event::Claim { worker, operationtypes, max, lease } => {
+                self.wake(now, &mut step);
+                self.claim(&worker, operationtypes.as_deref(), max, now + lease, now, &mut step);
+            }
+            Event::Heartbeat { id, attempt, lease } => {
+                self.heartbeat(id, attempt, now + lease, &mut step);
+            }
+            Event::Ended { id, attempt, report } => self.end(id, attempt, report, now, &mut step),
+            Event::Action { job, action, by, reason } => {
+                self.act(job, action, by, reason, now, &mut step);
+            }
+            Event::Signal { id } => self.signal(id, now, &mut step),
+            Event::Tick => {}
+            Event::Drain => self.draining = true,
+            Event::Stop => {
+                self.draining = true;
+                self.stop(now, &mut step);
+                return step;
+            }
+        }
+        self.wake(now, &mut step);
+        self.pick(now, &mut step);
+        step
+    }
+
+    /// When time alone will change something.
+    pub fn next_wake(&self) -> Option<i64> {
+        let unfinished = !self.definitions.releasing.is_empty()
+            || (!self.queue.stirred.is_empty() && !self.draining);
+        if unfinished {
+            return Some(i64::MIN);
+        }
+        self.queue.timers.first().map(|(at, ..)| *at)
+    }
+
+    /// A job that has not ended, if it can still run or holds others back.
+    pub fn job(&self, id: &Guid) -> Option<&Job> {
+        self.jobs.get(id)
+    }
+
+    /// All such jobs, in no order.
+    pub fn jobs(&self) -> impl Iterator<Item = &Job> {
+        self.jobs.values()
+    }
+
+    /// Attempts under way.
+    pub fn running(&self) -> usize {
+        self.queue.pools.iter().map(|pool| pool.running).sum()
+    }
+
+    /// Attempts of handlers inside the service.
+    pub fn running_inside(&self) -> usize {
+        self.jobs.values().filter(|job| job.is_locked() && is_inside(job)).count()
+    }
+
+    /// Whether a claim of some operation types, or of any, would get a job.
+    pub fn claimable(&self, operationtypes: Option<&[i32]>) -> bool {
+        !self.draining && self.first_claimable(operationtypes).is_some()
+    }
+
+    /// What is known of a definition beside its row.
+    pub fn definition(&self, id: &Guid) -> Option<DefinitionState> {
+        self.definitions.state(id)
+    }
+
+    fn create(&mut self, job: Job, actor: Actor, now: i64, step: &mut Step) {
+        step.changes.push(Change::Job(JobChange {
+            id: job.id,
+            at: now,
+            from: None,
+            to: Some(job.status),
+            attempt: job.attempt,
+            actor,
+            reason: "created".into(),
+            lasted: None,
+            set: Box::default(),
+        }));
+        let definition = job.definition.filter(|_| job.handler.is_some());
+        self.admit(job);
+        if let Some(definition) = definition {
+            self.count(&definition, Some(Counted::Came), now, step);
+        }
+    }
+
+    /// Takes a job in, unless there is nothing it could wait for here.
+    fn admit(&mut self, job: Job) {
+        let holds = job.handler.is_some() || job.chain().is_some();
+        if !holds || job.status.statecode() == Status::Succeeded.statecode() {
+            return;
+        }
+        let index = Index::of(&job, &mut self.queue, &self.policies);
+        self.put_in(&index);
+        self.jobs.insert(job.id, job);
+        if let Some(token) = &index.token {
+            self.settle(token);
+        }
+    }
+
+    /// Forgets a job that has ended.
+    fn forget(&mut self, id: &Guid) -> Option<Job> {
+        let index = self.index_of(id)?;
+        self.take_out(&index);
+        let job = self.jobs.remove(id);
+        if let Some(token) = &index.token {
+            self.settle(token);
+        }
+        if let Some(definition) = job.as_ref().and_then(|job| job.definition) {
+            self.next_canary(&definition);
+        }
+        job
+    }
+
+    /// The one place where a job changes its status: its index, its row, its history.
+    fn change(
+        &mut self,
+        id: &Guid,
+        to: Option<Status>,
+        set: Cells,
+        why: Because,
+        now: i64,
+        step: &mut Step,
+    ) {
+        let Some(before) = self.index_of(id) else { return };
+        let Some(job) = self.jobs.get_mut(id) else { return };
+        let change = job_change(job, to, set, why, now);
+        let ends = to.is_none_or(|to| to.statecode() == Status::Succeeded.statecode());
+        if ends {
+            step.changes.push(Change::Job(change));
+            self.forget(id);
+            return;
+        }
+        job.apply(&change);
+        step.changes.push(Change::Job(change));
+        let after = Index::of(job, &mut self.queue, &self.policies);
+        self.take_out(&before);
+        self.put_in(&after);
+        if let Some(token) = &after.token {
+            self.settle(token);
+        }
+        let stopped = before.running && !after.running;
+        if stopped && let Some(definition) = after.definition {
+            self.next_canary(&definition);
+        }
+    }
+
+    fn next_canary(&mut self, definition: &Guid) {
+        let rule = self.policies.rate_guard;
+        if let Some(place) = self.definitions.next_canary(definition, &rule) {
+            self.offer_again(&place);
+        }
+    }
+
+    fn act(
+        &mut self,
+        job: Job,
+        action: Action,
+        by: Guid,
+        reason: Option<String>,
+        now: i64,
+        step: &mut Step,
+    ) {
+        let id = job.id;
+        let known = self.jobs.get(&id);
+        let current = known.unwrap_or(&job);
+        let transition = match action.transition(current.status, current.operationtype) {
+            Ok(transition) => transition,
+            Err(refusal) => {
+                step.refused = Some(refusal);
+                return;
+            }
+        };
+        let attempt = current.attempt;
+        // Only attempts that were started here can be told or waited for.
+        let runs = known.is_some_and(|job| job.is_locked() && job.handler.is_some());
+        let inside = runs && known.is_some_and(is_inside);
+        let reason = reason.map_or_else(|| Cow::from(action.done()), Cow::from);
+        let why = Because { actor: Actor::User(by), reason };
+        let to = transition.passing(runs);
+        let postponeuntil = match transition {
+            Transition::Suspended { until } => Some(until),
+            _ => Some(None),
+        };
+        let set = match to {
+            Some(Status::Canceling | Status::Pausing) => {
+                Cells { postponeuntil, ..Cells::default() }
+            }
+            Some(Status::Waiting) => suspended(postponeuntil.flatten()),
+            Some(Status::WaitingForResources) => ready(),
+            _ => Cells::default(),
+        };
+        if inside {
+            step.effects.push(match to {
+                None => Effect::Abandon { id, attempt },
+                Some(Status::Canceling) => Effect::Tell { id, attempt, told: Told::Cancel },
+                Some(_) => Effect::Tell { id, attempt, told: Told::Pause },
+            });
+        }
+        if known.is_some() {
+            self.change(&id, to, set, why, now, step);
+            return;
+        }
+        // A job that is not picked changes its row only, unless it is now waited for.
+        let mut job = job;
+        let change = job_change(&job, to, set, why, now);
+        job.apply(&change);
+        step.changes.push(Change::Job(change));
+        if to.is_some() {
+            self.admit(job);
+        }
+    }
+
+    /// The event that a job waits for has happened.
+    fn signal(&mut self, id: Guid, now: i64, step: &mut Step) {
+        let waits = |job: &Job| job.status == Status::Waiting && job.cause == Cause::Event;
+        if self.jobs.get(&id).is_some_and(waits) {
+            let why = Because::scheduler("the event it waited for has happened");
+            self.change(&id, Some(Status::WaitingForResources), ready(), why, now, step);
+        }
+    }
+
+    /// Counts a job of a definition, and watches one that raises too many.
+    fn count(&mut self, id: &Guid, what: Option<Counted>, now: i64, step: &mut Step) {
+        let rule = self.policies.rate_guard;
+        let state = self.definitions.count(id, what, now, &rule);
+        step.changes.extend(state.map(Change::Definition));
+        if state.is_some() || what.is_none() {
+            let next = self.definitions.judged_next(id, now, &rule);
+            self.queue.timers.extend(next.map(|at| (at, Timer::Guard, *id)));
+        }
+    }
+
+    fn remember(&mut self, state: DefinitionState, now: i64) {
+        self.definitions.remember(state);
+        let next = self.definitions.judged_next(&state.id, now, &self.policies.rate_guard);
+        self.queue.timers.extend(next.map(|at| (at, Timer::Guard, state.id)));
+    }
+
+    /// Does what time does.
+    fn wake(&mut self, now: i64, step: &mut Step) {
+        let mut left = STEP_MAX;
+        while left > 0
+            && let Some(released) = self.definitions.next_released()
+        {
+            left -= 1;
+            match released {
+                Released::Held(place) => self.offer_again(&place),
+                Released::Postponed(id) => {
+                    let why = Because::scheduler("another job of its definition has succeeded");
+                    self.change(&id, Some(Status::WaitingForResources), ready(), why, now, step);
+                }
+            }
+        }
+        while left > 0
+            && let Some((at, timer, id)) = self.queue.timers.first().copied()
+            && at <= now
+        {
+            left -= 1;
+            match timer {
+                Timer::Wake => self.wake_up(id, now, step),
+                Timer::Lease => self.lease_ended(id, now, step),
+                Timer::Limit => self.limit_reached(id, now, step),
+                Timer::Guard => self.count(&id, None, now, step),
+            }
+            // Whatever it was for, it has been.
+            self.queue.timers.remove(&(at, timer, id));
+        }
+    }
+
+    /// `postponeuntil` has come.
+    fn wake_up(&mut self, id: Guid, now: i64, step: &mut Step) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        let reason = match (job.cause, &job.recurring, job.postponeuntil) {
+            (Cause::Recurrence, Some(recurring), Some(until)) => {
+                let missed = recurring.rule.between(recurring.start, until, now);
+                recurs(missed)
+            }
+            (Cause::Retry, ..) => format!("retry {}", job.retrycount).into(),
+            (Cause::RepeatedFailure, ..) => "its definition is tried again".into(),
+            _ => "its time has come".into(),
+        };
+        let why = Because::scheduler(reason);
+        self.change(&id, Some(Status::WaitingForResources), ready(), why, now, step);
+    }
+
+    fn remaining_canceled(&mut self, id: &Guid, reason: &'static str, now: i64, step: &mut Step) {
+        let why = Because::scheduler(reason);
+        self.change(id, Some(Status::Canceled), Cells::default(), why, now, step);
+    }
+}
+
+/// A change of a job as it is.
+fn job_change(job: &Job, to: Option<Status>, set: Cells, why: Because, now: i64) -> JobChange {
+    let starts = to == Some(Status::InProgress) && !job.is_locked();
+    JobChange {
+        id: job.id,
+        at: now,
+        from: Some(job.status),
+        to,
+        attempt: job.attempt + i32::from(starts),
+        actor: why.actor,
+        reason: why.reason,
+        lasted: Some((now - job.since).max(0)),
+        set: Box::new(set),
+    }
+}
+
+/// Whether its work is done by a handler inside the service.
+fn is_inside(job: &Job) -> bool {
+    job.handler.as_ref().is_some_and(|handler| !handler.is_remote())
+}
+
+/// The cells of a job that can be picked again.
+fn ready() -> Cells {
+    Cells { cause: Some(Cause::None), postponeuntil: Some(None), ..Cells::default() }
+}
+
+/// The cells of a job that somebody has paused or postponed.
+fn suspended(until: Option<i64>) -> Cells {
+    let cause = if until.is_some() { Cause::Postponed } else { Cause::Paused };
+    Cells { cause: Some(cause), postponeuntil: Some(until), ..Cells::default() }
+}
+
+/// Because a recurring job becomes ready.
+fn recurs(missed: u64) -> Cow<'static, str> {
+    match missed {
+        0 => "its next occurrence".into(),
+        1 => "its next occurrence; 1 missed one counts with it".into(),
+        _ => format!("its next occurrence; {missed} missed ones count with it").into(),
+    }
+}
