@@ -76,7 +76,6 @@ async fn make_rows(
     let waits = status == Status::Waiting;
     let when = |wanted: bool, value: Value| if wanted { value } else { Value::Null };
     let pattern = request.recurrence.map_or(Value::Null, |_| Value::Text(request.pattern.clone()));
-    let day = i32::try_from(begins.div_euclid(86_400_000_000)).map_or(Value::Null, Value::Date);
     let mut cells = vec![
         ("asyncoperationid", Value::Guid(job)),
         ("name", Value::Text(request.name.clone())),
@@ -89,7 +88,7 @@ async fn make_rows(
         ("startedon", when(!waits, Value::Time(now))),
         ("hostid", when(!waits, Value::Text("sysjob".into()))),
         ("postponeuntil", when(waits, Value::Time(begins))),
-        ("recurrencestarttime", when(request.recurrence.is_some(), day)),
+        ("recurrencestarttime", when(request.recurrence.is_some(), Value::Time(begins))),
         ("recurrencepattern", pattern),
     ];
     cells.extend(owned_by(caller, now));

@@ -87,6 +87,7 @@ fn every_state_takes_the_documented_actions() {
             (10, pause(), "0x80044f01"),
             (31, pause(), "0x80044f01"),
             (22, pause(), "0x80044162"),
+            (22, json!({"statuscode": 22}), "0x80044162"),
             (0, resume(), "0x80044166"),
             (20, resume(), "0x80044166"),
             (30, resume(), "0x80044166"),
@@ -109,7 +110,6 @@ fn every_state_takes_the_documented_actions() {
         }
         for (n, body, expected) in [
             (21, cancel(), (3, 32)),
-            (22, json!({"statuscode": 22}), (3, 32)),
             (20, json!({"statecode": 2, "statuscode": 21}), (1, 10)),
             (10, resume(), (0, 0)),
             (0, postpone(), (1, 10)),
