@@ -30,7 +30,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("encode", &["catalog", "error", "query", "value"]),
     ("import", &["catalog", "error", "store", "value"]),
     ("scheduler", &["catalog", "clock", "error", "job", "store", "value"]),
-    ("write", &["catalog", "error", "identity", "job", "scheduler", "store", "value"]),
+    ("write", &["catalog", "error", "events", "identity", "job", "scheduler", "store", "value"]),
     ("diagnose", &["error"]),
     ("ask", &["dialect", "engine", "error", "query", "store"]),
     (
@@ -65,6 +65,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "encode",
             "engine",
             "error",
+            "events",
             "identity",
             "query",
             "scheduler",

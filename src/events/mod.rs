@@ -16,7 +16,7 @@ mod tests;
 
 pub use self::context::{attribute, json_time};
 pub use self::definitions::Definitions;
-pub use self::raise::{By, Raised, on_demand, raise};
+pub use self::raise::{By, OnDemand, Raised, raise};
 
 use serde_json::Value as Json;
 

@@ -8,7 +8,7 @@ use super::definitions::{Definition, Step, Workflow};
 use super::{Chain, Definitions, RecordChange, payload};
 use crate::catalog::entity_code;
 use crate::identity::ORGANIZATION;
-use crate::job::JobColumns;
+use crate::job::{Handler, JobColumns};
 use crate::store::{Change, Store};
 use crate::value::{Guid, Value};
 
@@ -41,28 +41,42 @@ pub struct By {
 }
 
 /// The jobs that a change raises, in the order in which they are to be picked.
-pub fn raise(store: &Store, change: &RecordChange, by: By, chain: &Chain, now: i64) -> Vec<Raised> {
-    let matching = Definitions::of(store).matching(change);
-    let jobs = matching.into_iter().map(|definition| match definition {
+pub fn raise(
+    store: &Store,
+    definitions: &Definitions,
+    change: &RecordChange,
+    by: By,
+    chain: &Chain,
+    now: i64,
+) -> Vec<Raised> {
+    let jobs = definitions.matching(change).into_iter().map(|definition| match definition {
         Definition::Step(step) => Extension::of_step(&step),
         Definition::Workflow(workflow) => Extension::of_workflow(&workflow),
     });
     jobs.map(|extension| extension.job(store, change, by, chain, now)).collect()
 }
 
-/// The job of a workflow that somebody starts by hand.
-pub fn on_demand(
-    store: &Store,
-    workflow: (Guid, &str),
-    activation: Guid,
-    logic: Option<&str>,
-    change: &RecordChange,
-    by: By,
-    chain: &Chain,
-    now: i64,
-) -> Raised {
-    let (id, name) = workflow;
-    Extension::workflow(id, name, activation, logic).job(store, change, by, chain, now)
+/// A workflow that somebody starts by hand.
+#[derive(Clone, Copy, Debug)]
+pub struct OnDemand<'a> {
+    pub id: Guid,
+    pub name: &'a str,
+    pub activation: Guid,
+    pub logic: Option<&'a str>,
+}
+
+impl OnDemand<'_> {
+    pub fn job(
+        &self,
+        store: &Store,
+        change: &RecordChange,
+        by: By,
+        chain: &Chain,
+        now: i64,
+    ) -> Raised {
+        let extension = Extension::workflow(self.id, self.name, self.activation, self.logic);
+        extension.job(store, change, by, chain, now)
+    }
 }
 
 /// What a job does the work of.
@@ -73,19 +87,18 @@ struct Extension {
     operationtype: i32,
     activation: Option<Guid>,
     impersonating: Option<Guid>,
-    /// How the work is done, as a job's row names it.
-    handler: String,
+    /// How the work is done.
+    handler: Handler,
 }
 
 impl Extension {
     fn of_step(step: &Step) -> Self {
         // Where the registration says how its work is done, that counts. Plug-in
         // code runs in a worker, which claims the job.
-        let given = step.configuration.as_deref().filter(|text| is_handler(text));
-        let handler = match given {
+        let handler = match step.configuration.as_deref().and_then(Handler::from_json) {
             Some(given) => given,
-            None if step.has_endpoint => "{\"endpoint\":{}}",
-            None => "{\"worker\":{}}",
+            None if step.has_endpoint => Handler::Endpoint {},
+            None => Handler::Worker {},
         };
         Self {
             id: step.id,
@@ -94,7 +107,7 @@ impl Extension {
             operationtype: SYSTEM_EVENT,
             activation: None,
             impersonating: step.impersonating,
-            handler: handler.to_owned(),
+            handler,
         }
     }
 
@@ -106,9 +119,8 @@ impl Extension {
     fn workflow(id: Guid, name: &str, activation: Guid, logic: Option<&str>) -> Self {
         // The logic of a workflow is a list of steps, else a worker's business.
         let handler = match logic {
-            Some(logic) if has_steps(logic) => "{\"workflow\":{}}",
-            Some(logic) if is_handler(logic) => logic,
-            _ => "{\"worker\":{}}",
+            Some(logic) if has_steps(logic) => Handler::Workflow {},
+            _ => logic.and_then(Handler::from_json).unwrap_or(Handler::Worker {}),
         };
         Self {
             id,
@@ -117,7 +129,7 @@ impl Extension {
             operationtype: WORKFLOW,
             activation: Some(activation),
             impersonating: None,
-            handler: handler.to_owned(),
+            handler,
         }
     }
 
@@ -164,7 +176,7 @@ impl Extension {
             ("owningbusinessunit", Value::Guid(by.business_unit)),
             ("utcconversiontimezonecode", Value::Int32(UTC)),
             ("timezoneruleversionnumber", Value::Int32(0)),
-            ("sysjob_handler", Value::Text(self.handler)),
+            ("sysjob_handler", Value::Text(self.handler.to_json())),
         ];
         let facts = &store.catalog().tables()[JobColumns::of(store.catalog()).table];
         let cells = cells.into_iter().filter(|(_, value)| *value != Value::Null);
@@ -173,18 +185,6 @@ impl Extension {
         let with = payload::place(store.catalog(), id, context.to_string(), &mut cells, now);
         let (name, operationtype) = (self.name, self.operationtype);
         Raised { id, name, operationtype, definition: self.id, cells, with }
-    }
-}
-
-/// Whether a text names a handler, as `{"webhook":{"url":"…"}}` does.
-fn is_handler(text: &str) -> bool {
-    match serde_json::from_str(text) {
-        Ok(Json::Object(object)) => {
-            let mut names = object.keys();
-            let first = names.next().map(String::as_str);
-            matches!(first, Some("webhook" | "simulate" | "worker")) && names.next().is_none()
-        }
-        _ => false,
     }
 }
 
