@@ -12,6 +12,7 @@ pub mod encode;
 pub mod engine;
 pub mod error;
 pub mod events;
+pub mod handlers;
 pub mod http;
 pub mod identity;
 pub mod import;

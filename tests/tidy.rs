@@ -55,6 +55,22 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "handlers",
+        &[
+            "catalog",
+            "error",
+            "events",
+            "identity",
+            "job",
+            "scheduler",
+            "service",
+            "store",
+            "value",
+            "webhook",
+            "write",
+        ],
+    ),
+    (
         "http",
         &[
             "ask",
@@ -102,6 +118,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "encode",
             "engine",
             "error",
+            "handlers",
             "http",
             "identity",
             "import",

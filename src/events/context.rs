@@ -134,7 +134,7 @@ fn reference(table: &str, id: &Guid) -> Json {
 }
 
 /// A time as contexts have it.
-pub fn json_time(micros: i64) -> String {
+fn json_time(micros: i64) -> String {
     format!("/Date({})/", micros.div_euclid(1000))
 }
 

@@ -14,9 +14,9 @@ mod raise;
 #[cfg(test)]
 mod tests;
 
-pub use self::context::{attribute, json_time};
+pub use self::context::{Setting, attribute, execution_context};
 pub use self::definitions::Definitions;
-pub use self::raise::{By, OnDemand, Raised, raise};
+pub use self::raise::{By, OnDemand, Raised, organization, raise};
 
 use serde_json::Value as Json;
 

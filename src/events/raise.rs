@@ -194,7 +194,7 @@ fn has_steps(text: &str) -> bool {
 }
 
 /// The name of the organization.
-fn organization(store: &Store) -> String {
+pub fn organization(store: &Store) -> String {
     let table = store.catalog().table_index("organization").map(|table| store.table(table));
     let named = table.and_then(|table| {
         let names = table.names();

@@ -5,7 +5,8 @@
 //! Parts: [`core`] decides, [`policy`] is what can be set, [`handle`] is how others
 //! ask, [`round`] gathers what one commit makes durable, [`rows`] and [`history`]
 //! write rows, [`definitions`] watches workflows and steps, [`recover`] finds what
-//! earlier runs left, [`runner`] is who does the work of attempts.
+//! earlier runs left, [`runner`] is who does the work of attempts, [`trace`] tells of
+//! those of steps.
 
 pub mod core;
 mod definitions;
@@ -18,6 +19,7 @@ mod round;
 mod rows;
 pub mod runner;
 mod simulate;
+mod trace;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -236,6 +238,9 @@ impl Scheduler {
         let mut step = self.core.step(event, self.clock.now());
         for change in &step.changes {
             self.rows.write(change, &mut round.changes);
+            if let core::Change::Job(change) = change {
+                round.changes.extend(trace::row(&self.store, self.rows.columns(), change));
+            }
             if let core::Change::Job(core::JobChange { id, to: None, .. }) = change {
                 round.deleted.push(*id);
             }
