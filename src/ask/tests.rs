@@ -13,11 +13,14 @@ use datafusion::arrow::datatypes::{DataType, Field};
 use super::*;
 use crate::catalog::{Catalog, is_guid};
 use crate::encode::{Format, RowWriter};
+use crate::engine::QueryLimits;
 use crate::import::{Sink, import_file};
 use crate::store::{Appended, Store};
 
 struct World {
     engine: Engine,
+    /// Without pre-aggregates.
+    scanning: Engine,
     snapshot: Arc<Snapshot>,
     _store: Store,
     _folder: tempfile::TempDir,
@@ -45,7 +48,9 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
             .unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         assert_eq!(report.rejected, 0, "{}: {:?}", path.display(), report.first_rejections);
     }
-    World { engine: Engine::new(), snapshot: store.snapshot(), _store: store, _folder: data }
+    let scanning = Engine::scanning(QueryLimits::default()).expect("no limits");
+    let snapshot = store.snapshot();
+    World { engine: Engine::new(), scanning, snapshot, _store: store, _folder: data }
 });
 
 /// A column's type as SQL Server calls it.
@@ -72,7 +77,14 @@ fn type_name(field: &Field) -> String {
 
 /// The answers of a text's queries, one after the other.
 async fn answered(text: &str) -> String {
-    match rows(text).await {
+    let answer = printed(rows(&WORLD.engine, text).await);
+    let scanned = printed(rows(&WORLD.scanning, text).await);
+    assert_eq!(answer, scanned, "pre-aggregates and rows differ: {text}");
+    answer
+}
+
+fn printed(answers: Result<Vec<String>>) -> String {
+    match answers {
         Ok(answers) => answers.join("\n\n"),
         Err(error) => {
             let state = error.sqlstate.unwrap_or("-----");
@@ -81,17 +93,15 @@ async fn answered(text: &str) -> String {
     }
 }
 
-async fn rows(text: &str) -> Result<Vec<String>> {
-    let world = &*WORLD;
-    let plans =
-        plans(&world.engine, &world.snapshot, Some(Dialect::Sql), text, Context::default())?;
+async fn rows(engine: &Engine, text: &str) -> Result<Vec<String>> {
+    let plans = plans(engine, &WORLD.snapshot, Some(Dialect::Sql), text, Context::default())?;
     let mut answers = Vec::new();
     for plan in plans {
-        let schema = world.engine.schema(plan.clone())?;
+        let schema = engine.schema(plan.clone())?;
         let columns = schema.fields().iter().map(|f| format!("{} {}", f.name(), type_name(f)));
         let mut answer = columns.collect::<Vec<_>>().join(" | ");
         let mut writer = RowWriter::new(Format::Jsonl, &schema, Vec::new())?;
-        for batch in world.engine.collect(plan).await? {
+        for batch in engine.collect(plan).await? {
             writer.write(&batch)?;
         }
         let lines = String::from_utf8(writer.finish()?).expect("JSON is UTF-8");

@@ -38,6 +38,29 @@ impl Column {
 }
 
 impl Table {
+    /// A table that is no table of Dataverse: a view of the catalogs.
+    pub fn listed(name: &str, columns: Vec<Column>) -> Self {
+        let mut table = Self {
+            logical_name: name.to_owned(),
+            schema_name: name.to_owned(),
+            entity_set_name: String::new(),
+            object_type_code: 0,
+            primary_id: String::new(),
+            primary_name: None,
+            ownership: "None".into(),
+            display_name: None,
+            description: String::new(),
+            is_custom: false,
+            columns,
+            many_to_one: Vec::new(),
+            one_to_many: Vec::new(),
+            by_name: Default::default(),
+            schema: None,
+        };
+        table.index();
+        table
+    }
+
     /// This table with one more column.
     pub fn with_column(&self, column: Column) -> Self {
         let mut columns = self.columns.clone();

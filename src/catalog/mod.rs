@@ -12,11 +12,13 @@ mod derived;
 mod entity_names;
 mod file;
 mod nearest;
+mod objects;
 mod relations;
+pub mod views;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use datafusion::arrow::datatypes::SchemaRef;
 use serde::Deserialize;
@@ -29,6 +31,7 @@ pub use self::entity_names::{
     register_entity_name,
 };
 pub use self::nearest::nearest;
+pub use self::objects::{ObjectKind, Objects};
 
 /// The attribute types of Dataverse metadata.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -227,7 +230,9 @@ impl Table {
 
     /// The index of a column whose name differs at most in case.
     pub fn column_index_any_case(&self, name: &str) -> Option<usize> {
-        self.column_index(name).or_else(|| self.column_index(&name.to_lowercase()))
+        self.column_index(name)
+            .or_else(|| self.column_index(&name.to_lowercase()))
+            .or_else(|| self.columns.iter().position(|c| c.logical_name.eq_ignore_ascii_case(name)))
     }
 
     /// The index of the primary key.
@@ -383,6 +388,8 @@ pub struct Catalog {
     tables: Vec<Arc<Table>>,
     by_logical_name: HashMap<String, usize>,
     by_entity_set: HashMap<String, usize>,
+    objects: Objects,
+    views: OnceLock<Vec<views::View>>,
 }
 
 const TABLES: &[&str] = &[
@@ -445,12 +452,32 @@ impl Catalog {
             tables.iter().enumerate().map(|(i, t)| (t.logical_name.clone(), i)).collect();
         let by_entity_set =
             tables.iter().enumerate().map(|(i, t)| (t.entity_set_name.clone(), i)).collect();
-        Self { tables, by_logical_name, by_entity_set }
+        let objects = Objects::of(&tables);
+        let views = OnceLock::new();
+        Self { tables, by_logical_name, by_entity_set, objects, views }
     }
 
     /// All tables; the position is the table's number everywhere in a process.
     pub fn tables(&self) -> &[Arc<Table>] {
         &self.tables
+    }
+
+    /// The numbers under which PostgreSQL's and SQL Server's catalogs list all this.
+    pub fn objects(&self) -> &Objects {
+        &self.objects
+    }
+
+    /// SQL Server's catalog views of this catalog.
+    pub fn views(&self) -> &[views::View] {
+        self.views.get_or_init(|| views::of(self))
+    }
+
+    /// A catalog view by schema and name, any case.
+    pub fn view(&self, schema: &str, name: &str) -> Option<&views::View> {
+        let same = |v: &&views::View| {
+            v.schema.eq_ignore_ascii_case(schema) && v.name().eq_ignore_ascii_case(name)
+        };
+        self.views().iter().find(same)
     }
 
     /// The number of a table by logical name, exact spelling.

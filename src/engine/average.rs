@@ -1,7 +1,7 @@
-//! The average of whole numbers: a whole number, truncated toward zero, as
-//! FetchXML and SQL Server have it.
+//! Averages. That of whole numbers is a whole number, truncated toward zero, as
+//! FetchXML and SQL Server have it; that of decimals has T-SQL's digits.
 
-use datafusion::arrow::array::types::Int64Type;
+use datafusion::arrow::array::types::{Decimal128Type, Int64Type};
 use datafusion::arrow::array::{ArrayRef, AsArray};
 use datafusion::arrow::compute::{cast, sum_checked};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
@@ -85,6 +85,110 @@ impl Accumulator for Mean {
     fn evaluate(&mut self) -> Result<ScalarValue> {
         let mean = (self.count > 0).then(|| self.sum / self.count);
         ScalarValue::Int64(mean).cast_to(&self.data_type)
+    }
+
+    fn size(&self) -> usize {
+        size_of_val(self)
+    }
+}
+
+/// The average of decimals, with the scale that SQL Server gives it, cut off.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct DecimalAverage {
+    scale: i8,
+    signature: Signature,
+}
+
+impl DecimalAverage {
+    pub fn new(scale: i8) -> Self {
+        Self { scale, signature: Signature::any(1, Volatility::Immutable) }
+    }
+}
+
+impl AggregateUDFImpl for DecimalAverage {
+    fn name(&self) -> &str {
+        "avg"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Decimal128(38, self.scale))
+    }
+
+    fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        let given = match args.expr_fields.first().map(|field| field.data_type()) {
+            Some(DataType::Decimal128(_, scale)) => *scale,
+            _ => 0,
+        };
+        Ok(Box::new(DecimalMean { sum: 0, count: 0, given, scale: self.scale }))
+    }
+
+    fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
+        let field =
+            |name, data_type| Field::new(format_state_name(args.name, name), data_type, false);
+        let sum = DataType::Decimal128(38, 0);
+        Ok(vec![field("sum", sum).into(), field("count", DataType::Int64).into()])
+    }
+}
+
+#[derive(Debug)]
+struct DecimalMean {
+    /// In units of the given scale.
+    sum: i128,
+    count: i64,
+    given: i8,
+    scale: i8,
+}
+
+impl DecimalMean {
+    fn add(&mut self, values: &ArrayRef) -> Result<()> {
+        for value in values.as_primitive::<Decimal128Type>().iter().flatten() {
+            self.sum = self.sum.checked_add(value).ok_or_else(decimal_overflow)?;
+        }
+        Ok(())
+    }
+}
+
+fn decimal_overflow() -> datafusion::common::DataFusionError {
+    datafusion::common::exec_datafusion_err!(
+        "Arithmetic overflow error converting expression to data type decimal (Msg 8115)"
+    )
+}
+
+impl Accumulator for DecimalMean {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        self.add(&values[0])?;
+        self.count += (values[0].len() - values[0].null_count()) as i64;
+        Ok(())
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        self.add(&states[0])?;
+        self.count += sum_checked(states[1].as_primitive::<Int64Type>())?.unwrap_or(0);
+        Ok(())
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        let sum = ScalarValue::Decimal128(Some(self.sum), 38, 0);
+        Ok(vec![sum, ScalarValue::Int64(Some(self.count))])
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        let up = 10_i128.pow(u32::try_from(self.scale - self.given).unwrap_or(0));
+        let mean = match self.count {
+            0 => None,
+            count => {
+                let count = i128::from(count);
+                // What is left after whole units is divided by itself: nothing overflows early.
+                let (whole, rest) = (self.sum / count, self.sum % count);
+                let whole = whole.checked_mul(up).ok_or_else(decimal_overflow)?;
+                Some(whole + rest * up / count)
+            }
+        };
+        Ok(ScalarValue::Decimal128(mean, 38, self.scale))
     }
 
     fn size(&self) -> usize {

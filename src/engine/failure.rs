@@ -26,28 +26,28 @@ pub fn failure(e: Failure) -> Error {
             _ => invalid("42601"),
         },
         DataFusionError::External(own) if own.is::<Error>() => match own.downcast_ref::<Error>() {
-            Some(own) => Error::new(own.kind, own.code, own.message.clone()),
+            Some(own) => {
+                let mut error = Error::new(own.kind, own.code, own.message.clone());
+                error.sqlstate = own.sqlstate;
+                error
+            }
             None => Error::internal(text),
         },
         DataFusionError::NotImplemented(what) => Error::unsupported(what.clone()).sqlstate("0A000"),
         DataFusionError::SQL(..) => invalid("42601"),
         DataFusionError::Plan(what) if what.contains(NO_FUNCTION) => {
-            Error::invalid(codes::INVALID_ARGUMENT, wrong_arguments(what)).sqlstate("42883")
+            numbered(wrong_arguments(what), "42883")
         }
-        DataFusionError::Plan(what) => {
-            let state = match what {
-                w if w.contains("(Msg 208)") => "42P01",
-                w if w.contains("(Msg 8169)") => "22P02",
-                w if w.contains("(Msg 241)") => "22007",
-                w if w.contains("Invalid function") => "42883",
-                _ => "42601",
-            };
-            Error::invalid(codes::INVALID_ARGUMENT, what.clone()).sqlstate(state)
-        }
+        DataFusionError::Plan(what) => planned(what),
         DataFusionError::ResourcesExhausted(what) => out_of_memory(what),
         DataFusionError::ArrowError(inner, _) => match inner.as_ref() {
-            datafusion::arrow::error::ArrowError::DivideByZero => invalid("22012"),
-            datafusion::arrow::error::ArrowError::ArithmeticOverflow(_) => overflow(text),
+            datafusion::arrow::error::ArrowError::DivideByZero => {
+                numbered("Divide by zero error encountered (Msg 8134)".to_owned(), "22012")
+            }
+            datafusion::arrow::error::ArrowError::ArithmeticOverflow(_) => overflow(
+                "Arithmetic overflow error converting expression to its data type (Msg 8115)"
+                    .to_owned(),
+            ),
             datafusion::arrow::error::ArrowError::CastError(what)
             | datafusion::arrow::error::ArrowError::InvalidArgumentError(what)
                 if is_overflow(what) =>
@@ -60,21 +60,129 @@ pub fn failure(e: Failure) -> Error {
             datafusion::arrow::error::ArrowError::ParseError(_) => invalid("22P02"),
             _ => Error::internal(text).caused_by(e),
         },
-        DataFusionError::Execution(what) if what.starts_with("Arithmetic overflow") => {
-            overflow(what.clone())
+        DataFusionError::Execution(what) if what == MORE_ROWS => {
+            Error::invalid(codes::INVALID_ARGUMENT, MORE_VALUES).sqlstate("21000")
         }
-        DataFusionError::Execution(what) => {
-            let state = match what {
-                w if w.contains("Msg 241") => "22007",
-                w if w.contains("Msg 517") || w.contains("Msg 535") => "22003",
-                w if w.contains("Msg 8169") => "22P02",
-                w if w.contains("overflow") => "22003",
-                _ => "22000",
-            };
-            Error::invalid(codes::INVALID_ARGUMENT, what.clone()).sqlstate(state)
-        }
+        DataFusionError::Execution(what) => executed(what),
         DataFusionError::External(_) if text.contains("regex parse error") => invalid("2201B"),
         _ => Error::internal(text).caused_by(e),
+    }
+}
+
+/// DataFusion's words for a scalar subquery with several rows, and SQL Server's.
+const MORE_ROWS: &str = "Scalar subquery returned more than one row";
+const MORE_VALUES: &str = "Subquery returned more than 1 value. This is not permitted when the \
+                           subquery follows =, !=, <, <=, >, >= or is used as an expression \
+                           (Msg 512)";
+
+/// SQLSTATEs by the number of SQL Server's message.
+const STATES: &[(&str, &[u32])] = &[
+    ("42P01", &[208]),
+    ("42703", &[207]),
+    ("42702", &[209]),
+    ("42883", &[174, 195, 8116]),
+    ("42804", &[206, 257, 402, 468, 8117, 8133]),
+    ("42846", &[529]),
+    ("22023", &[155, 214, 281, 4199, 8733]),
+    ("42704", &[448]),
+    ("22P02", &[235, 245, 8114, 8169]),
+    ("22007", &[241, 242, 289, 295]),
+    ("22003", &[220, 232, 244, 248, 517, 535, 8115, 10756]),
+    ("22012", &[8134]),
+    ("22001", &[8170]),
+    ("21000", &[512]),
+    ("2201W", &[1060]),
+    ("2201X", &[10742]),
+    ("54000", &[530]),
+];
+
+/// The SQLSTATE of a message that carries a number.
+fn state_of(message: &str) -> Option<&'static str> {
+    let (_, rest) = message.rsplit_once("(Msg ")?;
+    let number: u32 = rest.split(')').next()?.parse().ok()?;
+    STATES.iter().find(|(_, numbers)| numbers.contains(&number)).map(|(state, _)| *state)
+}
+
+/// An error whose message is fit to be shown.
+fn numbered(message: String, otherwise: &'static str) -> Error {
+    let state = state_of(&message).unwrap_or(otherwise);
+    let code = if state == "22003" { codes::OVERFLOW } else { codes::INVALID_ARGUMENT };
+    Error::invalid(code, message).sqlstate(state)
+}
+
+/// An error in a plan: one of ours, or one of the engine's in other words.
+fn planned(what: &str) -> Error {
+    // What follows an error of ours are suggestions among the engine's functions.
+    let own = what.rsplit_once("Error during planning: ").map_or(what, |(_, own)| own);
+    if state_of(own).is_some() {
+        let end = own.rfind("(Msg ").and_then(|at| Some(at + own[at..].find(')')? + 1));
+        return numbered(own[..end.unwrap_or(own.len())].to_owned(), "42601");
+    }
+    for (theirs, message) in ENGINE_WORDS {
+        if what.contains(theirs) {
+            let message =
+                if message.contains("(Msg ") { (*message).to_owned() } else { what.to_owned() };
+            return numbered(with_types(what, message), "42804");
+        }
+    }
+    let state = if what.contains("Invalid function") { "42883" } else { "42601" };
+    numbered(what.to_owned(), state)
+}
+
+/// What the engine says of types that do not go together, and what SQL Server says.
+const ENGINE_WORDS: &[(&str, &str)] = &[
+    ("Cannot infer common argument type for comparison", "Operand type clash (Msg 206)"),
+    ("Cannot coerce arithmetic expression", "Operand type clash (Msg 206)"),
+    ("Cannot get result type for arithmetic", "Operand type clash (Msg 206)"),
+    ("to valid types", "Operand type clash (Msg 206)"),
+    ("Unary operator '-'", "Operand data type is invalid for minus operator (Msg 8117)"),
+    ("Unary operator '+'", "Operand data type is invalid for plus operator (Msg 8117)"),
+    (
+        "Unary operator 'NOT'",
+        "An expression of non-boolean type is specified where a condition is expected (Msg 4145)",
+    ),
+    (
+        "non-boolean filter",
+        "An expression of non-boolean type is specified where a condition is expected (Msg 4145)",
+    ),
+    (
+        "Cannot create filter with non-boolean predicate",
+        "An expression of non-boolean type is specified where a condition is expected (Msg 4145)",
+    ),
+];
+
+/// A message with the types that the engine's named, as SQL Server calls them.
+fn with_types(what: &str, message: String) -> String {
+    let words = what.split(|c: char| !c.is_ascii_alphanumeric());
+    let mut types: Vec<&str> = Vec::new();
+    for word in words {
+        let known = sql_type(word);
+        if known != word && !types.contains(&known) {
+            types.push(known);
+        }
+    }
+    match (types.as_slice(), message.split_once(" (Msg")) {
+        ([a, b, ..], Some((text, rest))) if text == "Operand type clash" => {
+            format!("{text}: {a} is incompatible with {b} (Msg{rest}")
+        }
+        ([a, ..], Some((text, rest))) if text.starts_with("Operand data type") => {
+            format!(
+                "{} (Msg{rest}",
+                text.replace("Operand data type", &format!("Operand data type {a}"))
+            )
+        }
+        _ => message,
+    }
+}
+
+/// An error while a query runs.
+fn executed(what: &str) -> Error {
+    if let Some(cast) = what.strip_prefix("Cast error: ") {
+        return numbered(wrong_text(cast), "22P02");
+    }
+    match what.contains("overflow") && state_of(what).is_none() {
+        true => overflow(what.to_owned()),
+        false => numbered(what.to_owned(), "22000"),
     }
 }
 
@@ -92,6 +200,18 @@ fn is_overflow(what: &str) -> bool {
 
 /// What DataFusion says when a function does not take the types it is given.
 const NO_FUNCTION: &str = "No function matches the given name and argument types '";
+
+/// Aggregates of numbers, and what T-SQL calls them.
+pub(super) const NUMBERS_ONLY: &[(&str, &str)] = &[
+    ("sum", "sum"),
+    ("avg", "avg"),
+    ("stddev", "stdev"),
+    ("stddev_pop", "stdevp"),
+    ("var", "var"),
+    ("var_samp", "var"),
+    ("var_pop", "varp"),
+    ("var_population", "varp"),
+];
 
 /// Names the function and the types it was given, as SQL calls them.
 fn wrong_arguments(what: &str) -> String {
@@ -111,6 +231,10 @@ fn wrong_arguments(what: &str) -> String {
         .map(|t| sql_type(t.trim_end_matches(')')))
         .collect();
     let name = name.trim_start_matches("sql_");
+    if let Some((_, word)) = NUMBERS_ONLY.iter().find(|(known, _)| *known == name) {
+        let given = types.join(", ");
+        return format!("Operand data type {given} is invalid for {word} operator (Msg 8117)");
+    }
     format!("The function '{name}' does not take the type {} (Msg 8116)", types.join(", "))
 }
 
@@ -133,6 +257,12 @@ fn wrong_text(what: &str) -> String {
 fn sql_type(arrow: &str) -> &str {
     match arrow {
         "Utf8" | "Utf8View" | "LargeUtf8" => "nvarchar",
+        "UInt8" => "tinyint",
+        "Int16" => "smallint",
+        "Float32" => "real",
+        "Binary" | "BinaryView" => "varbinary",
+        "Interval" | "Duration" => "interval",
+        t if t.starts_with("Time64") => "time",
         "Int32" => "int",
         "Int64" => "bigint",
         "Float64" => "float",

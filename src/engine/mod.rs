@@ -9,15 +9,21 @@ pub mod functions;
 mod average;
 mod canonical;
 mod collation;
+mod decorrelate;
 mod derived;
 mod failure;
 mod limits;
+mod percentile;
 mod plan;
+mod preaggregate;
 mod provider;
+mod row_limits;
 mod scan;
 mod semantics;
 mod sql;
 mod sum;
+mod total;
+mod views;
 
 use std::sync::Arc;
 
@@ -28,6 +34,7 @@ use datafusion::execution::{
     FunctionRegistry, SendableRecordBatchStream, SessionState, SessionStateBuilder,
 };
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::optimizer::OptimizerRule;
 use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::sqlparser::ast;
@@ -62,20 +69,36 @@ impl Engine {
 
     /// An engine whose queries are limited.
     pub fn limited(limits: QueryLimits) -> Result<Self> {
+        Self::build(limits, vec![Arc::new(preaggregate::FromCounts)])
+    }
+
+    /// The same, but every query reads the rows it is about and no pre-aggregates.
+    pub fn scanning(limits: QueryLimits) -> Result<Self> {
+        Self::build(limits, Vec::new())
+    }
+
+    fn build(
+        limits: QueryLimits,
+        rules: Vec<Arc<dyn OptimizerRule + Send + Sync>>,
+    ) -> Result<Self> {
         // Chunk-sized batches: small ones cost twice the time.
         let mut config = SessionConfig::new().with_batch_size(ROWS_MAX);
         // Lookups are mostly null; such rows need not reach an inner join.
         config.options_mut().optimizer.filter_null_join_keys = true;
-        let mut session = SessionStateBuilder::new()
+        let builder = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(limits.runtime().map_err(failure)?)
             .with_default_features()
             .with_optimizer_rule(Arc::new(canonical::SmallerSideLeft))
-            .with_optimizer_rule(Arc::new(canonical::OrderedAggregates))
-            .build();
+            .with_optimizer_rule(Arc::new(canonical::OrderedAggregates));
+        let mut session =
+            rules.into_iter().fold(builder, SessionStateBuilder::with_optimizer_rule).build();
         for function in functions::all() {
             // It replaces DataFusion's alias of the same name, if there is one.
             session.register_udf(function).expect("a session takes any function");
+        }
+        for function in percentile::all() {
+            session.register_udaf(function).expect("a session takes any function");
         }
         Ok(Self { session, limits })
     }
@@ -111,6 +134,8 @@ impl Engine {
     /// A plan with its full meaning, optimized: what is run and explained.
     pub fn optimized(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
         let plan = semantics::apply(plan).map_err(failure)?;
+        let plan = row_limits::compute(plan, &self.session).map_err(failure)?;
+        let plan = decorrelate::decorrelate(plan).map_err(failure)?;
         // The current time is that of the statement's start, once for all of it.
         let mut session = self.session.clone();
         session.mark_start_execution();

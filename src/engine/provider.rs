@@ -26,6 +26,11 @@ impl SnapshotTable {
         Self { snapshot, index }
     }
 
+    /// The snapshot, and the table's number in its catalog.
+    pub fn parts(&self) -> (&Arc<Snapshot>, usize) {
+        (&self.snapshot, self.index)
+    }
+
     /// Rows of the table.
     pub fn rows(&self) -> usize {
         self.snapshot.rows(self.index)

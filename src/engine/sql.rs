@@ -1,11 +1,18 @@
 //! Checked T-SQL statements as DataFusion plans: the tables are those of a
 //! snapshot, the functions those of the engine's session.
 
+mod aggregates;
+mod implicit;
+mod operators;
+mod typing;
+
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::catalog::MemTable;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::{Result, TableReference, plan_err};
+use datafusion::datasource::cte_worktable::CteWorkTable;
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::SessionState;
@@ -18,6 +25,7 @@ use datafusion::sql::planner::{NullOrdering, ParserOptions, SqlToRel};
 use datafusion::sql::sqlparser::ast;
 
 use super::provider::SnapshotTable;
+use super::views;
 use crate::store::Snapshot;
 
 /// The plan of a query whose names are canonical.
@@ -26,23 +34,40 @@ pub fn plan(
     snapshot: &Arc<Snapshot>,
     session: &SessionState,
 ) -> Result<LogicalPlan> {
-    let provider = Tables { snapshot, session };
+    let planners: Vec<Arc<dyn ExprPlanner>> =
+        std::iter::once(Arc::new(operators::TsqlOperators) as Arc<dyn ExprPlanner>)
+            .chain(session.expr_planners().iter().cloned())
+            .collect();
+    let provider = Tables { snapshot, session, planners };
     let options = ParserOptions::new()
         .with_enable_ident_normalization(false)
+        .with_parse_float_as_decimal(true)
         .with_map_string_types_to_utf8view(true)
         .with_default_null_ordering(NullOrdering::NullsMin);
     let statement = ast::Statement::Query(Box::new(query));
-    SqlToRel::new_with_options(&provider, options)
-        .statement_to_plan(DfStatement::Statement(Box::new(statement)))
+    let plan = SqlToRel::new_with_options(&provider, options)
+        .statement_to_plan(DfStatement::Statement(Box::new(statement)))?;
+    typing::apply(plan)
 }
 
 struct Tables<'a> {
     snapshot: &'a Arc<Snapshot>,
     session: &'a SessionState,
+    /// Those of T-SQL, then the engine's.
+    planners: Vec<Arc<dyn ExprPlanner>>,
 }
 
 impl ContextProvider for Tables<'_> {
     fn get_table_source(&self, name: TableReference) -> Result<Arc<dyn TableSource>> {
+        if let Some(view) =
+            name.schema().and_then(|s| self.snapshot.catalog().view(s, name.table()))
+        {
+            let rows = views::rows(view, self.snapshot)?;
+            return Ok(provider_as_source(Arc::new(MemTable::try_new(
+                rows.schema(),
+                vec![vec![rows]],
+            )?)));
+        }
         match self.snapshot.catalog().table_index(name.table()) {
             Some(index) => {
                 Ok(provider_as_source(Arc::new(SnapshotTable::new(self.snapshot.clone(), index))))
@@ -51,8 +76,12 @@ impl ContextProvider for Tables<'_> {
         }
     }
 
+    fn create_cte_work_table(&self, name: &str, schema: SchemaRef) -> Result<Arc<dyn TableSource>> {
+        Ok(provider_as_source(Arc::new(CteWorkTable::new(name, schema))))
+    }
+
     fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
-        self.session.expr_planners()
+        &self.planners
     }
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {

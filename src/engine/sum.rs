@@ -2,22 +2,35 @@
 //! Server and FetchXML have it, rather than a wrong number.
 
 use datafusion::arrow::array::types::Int64Type;
-use datafusion::arrow::array::{ArrayRef, AsArray};
+use datafusion::arrow::array::{ArrayRef, AsArray, BooleanArray};
 use datafusion::arrow::compute::sum_checked;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::common::{Result, ScalarValue, exec_datafusion_err};
+use datafusion::common::{DataFusionError, Result, ScalarValue, exec_datafusion_err};
+use datafusion::functions_aggregate::sum::sum_udaf;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::format_state_name;
-use datafusion::logical_expr::{Accumulator, AggregateUDFImpl, Signature, Volatility};
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature, Volatility,
+};
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct WholeSum {
+    /// Whether the sum has to fit the type `int`.
+    int: bool,
     signature: Signature,
+}
+
+impl WholeSum {
+    /// The sum of `int` and smaller, which is an `int` in T-SQL.
+    pub fn of_int() -> Self {
+        Self { int: true, ..Self::default() }
+    }
 }
 
 impl Default for WholeSum {
     fn default() -> Self {
-        Self { signature: Signature::exact(vec![DataType::Int64], Volatility::Immutable) }
+        let signature = Signature::exact(vec![DataType::Int64], Volatility::Immutable);
+        Self { int: false, signature }
     }
 }
 
@@ -35,7 +48,18 @@ impl AggregateUDFImpl for WholeSum {
     }
 
     fn accumulator(&self, _: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        Ok(Box::new(Total(None)))
+        Ok(Box::new(Total { sum: None, int: self.int }))
+    }
+
+    fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {
+        self.int && sum_udaf().groups_accumulator_supported(args)
+    }
+
+    fn create_groups_accumulator(
+        &self,
+        args: AccumulatorArgs,
+    ) -> Result<Box<dyn GroupsAccumulator>> {
+        Ok(Box::new(IntTotals(sum_udaf().create_groups_accumulator(args)?)))
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
@@ -46,14 +70,25 @@ impl AggregateUDFImpl for WholeSum {
 
 /// The sum so far; none of nothing.
 #[derive(Debug)]
-struct Total(Option<i64>);
+struct Total {
+    sum: Option<i64>,
+    int: bool,
+}
+
+/// The error of a sum that its type cannot hold.
+fn overflow(int: bool) -> DataFusionError {
+    let name = if int { "int" } else { "bigint" };
+    exec_datafusion_err!(
+        "Arithmetic overflow error converting expression to data type {name} (Msg 8115)"
+    )
+}
 
 impl Accumulator for Total {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        let overflow = || exec_datafusion_err!("Arithmetic overflow in a sum");
+        let overflow = || overflow(self.int);
         let values = values[0].as_primitive::<Int64Type>();
         let Some(sum) = sum_checked(values).map_err(|_| overflow())? else { return Ok(()) };
-        self.0 = Some(self.0.unwrap_or(0).checked_add(sum).ok_or_else(overflow)?);
+        self.sum = Some(self.sum.unwrap_or(0).checked_add(sum).ok_or_else(overflow)?);
         Ok(())
     }
 
@@ -62,14 +97,61 @@ impl Accumulator for Total {
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        Ok(vec![ScalarValue::Int64(self.0)])
+        Ok(vec![ScalarValue::Int64(self.sum)])
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        Ok(ScalarValue::Int64(self.0))
+        if self.int && self.sum.is_some_and(|sum| i32::try_from(sum).is_err()) {
+            return Err(overflow(true));
+        }
+        Ok(ScalarValue::Int64(self.sum))
     }
 
     fn size(&self) -> usize {
         size_of_val(self)
+    }
+}
+
+/// Sums of many groups at once, where every sum fits in 64 bits anyway.
+struct IntTotals(Box<dyn GroupsAccumulator>);
+
+impl GroupsAccumulator for IntTotals {
+    fn update_batch(
+        &mut self,
+        values: &[ArrayRef],
+        groups: &[usize],
+        filter: Option<&BooleanArray>,
+        total: usize,
+    ) -> Result<()> {
+        self.0.update_batch(values, groups, filter, total)
+    }
+
+    fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
+        let sums = self.0.evaluate(emit_to)?;
+        let wide = |sum: i64| i32::try_from(sum).is_err();
+        match sums.as_primitive::<Int64Type>().iter().flatten().any(wide) {
+            true => Err(overflow(true)),
+            false => Ok(sums),
+        }
+    }
+
+    fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
+        self.0.state(emit_to)
+    }
+
+    fn merge_batch(&mut self, values: &[ArrayRef], groups: &[usize], total: usize) -> Result<()> {
+        self.0.merge_batch(values, groups, total)
+    }
+
+    fn convert_to_state(
+        &self,
+        values: &[ArrayRef],
+        filter: Option<&BooleanArray>,
+    ) -> Result<Vec<ArrayRef>> {
+        self.0.convert_to_state(values, filter)
+    }
+
+    fn size(&self) -> usize {
+        self.0.size()
     }
 }

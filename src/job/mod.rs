@@ -3,12 +3,14 @@
 
 pub mod action;
 pub mod columns;
+pub mod dimensions;
 pub mod handler;
 pub mod recurrence;
 pub mod report;
 
 pub use self::action::{Action, ActionRequest, Refusal, Transition};
 pub use self::columns::{JobColumns, LIFECYCLE_COLUMNS, TABLE};
+pub use self::dimensions::{COUNTED_BY, Dimension};
 pub use self::handler::Handler;
 pub use self::recurrence::Recurrence;
 pub use self::report::{Outcome, Report};

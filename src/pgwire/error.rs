@@ -75,7 +75,13 @@ pub fn from_datafusion(error: DataFusionError) -> Error {
         },
         error => error,
     };
-    if matches!(error.find_root(), DataFusionError::ResourcesExhausted(_)) {
+    // What a running query fails with has the words of SQL Server there.
+    if matches!(
+        error.find_root(),
+        DataFusionError::ResourcesExhausted(_)
+            | DataFusionError::Execution(_)
+            | DataFusionError::ArrowError(..)
+    ) {
         return failure(error);
     }
     let (kind, code, sqlstate, message) = describe(error.find_root());

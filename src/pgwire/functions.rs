@@ -18,6 +18,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::prelude::SessionContext;
 
+use super::lists;
 use super::metadata::{DATABASE, SCHEMA};
 use super::settings::{SERVER_VERSION, Settings};
 
@@ -30,11 +31,8 @@ pub fn register(context: &SessionContext) {
         ("version", text(&version)),
         ("current_schema", text(SCHEMA)),
         ("current_catalog", text(DATABASE)),
-        ("obj_description", null()),
         ("shobj_description", null()),
-        ("col_description", null()),
         ("pg_get_viewdef", null()),
-        ("pg_get_indexdef", null()),
         ("pg_get_ruledef", null()),
         ("pg_get_triggerdef", null()),
         ("pg_get_serial_sequence", null()),
@@ -63,7 +61,30 @@ pub fn register(context: &SessionContext) {
     ] {
         context.register_udf(constant(name, value));
     }
+    for name in PRIVILEGES {
+        context.register_udf(constant(name, ScalarValue::Boolean(Some(true))));
+    }
+    for function in lists::functions() {
+        context.register_udf(function);
+    }
 }
+
+/// Whoever is let in may read everything.
+const PRIVILEGES: &[&str] = &[
+    "has_any_column_privilege",
+    "has_column_privilege",
+    "has_database_privilege",
+    "has_function_privilege",
+    "has_language_privilege",
+    "has_schema_privilege",
+    "has_sequence_privilege",
+    "has_server_privilege",
+    "has_table_privilege",
+    "has_tablespace_privilege",
+    "has_type_privilege",
+    "pg_has_role",
+    "pg_table_is_visible",
+];
 
 /// Registers what depends on the session.
 pub fn register_session(state: &mut SessionState, settings: &Settings) {
@@ -79,22 +100,27 @@ pub fn register_session(state: &mut SessionState, settings: &Settings) {
     }
 }
 
-fn constant(name: &'static str, value: ScalarValue) -> ScalarUDF {
+/// A function that always gives the same answer.
+pub fn constant(name: &str, value: ScalarValue) -> ScalarUDF {
     let any = vec![TypeSignature::Nullary, TypeSignature::VariadicAny];
-    ScalarUDF::from(Constant { name, value, signature: Signature::one_of(any, Volatility::Stable) })
+    ScalarUDF::from(Constant {
+        name: name.to_owned(),
+        value,
+        signature: Signature::one_of(any, Volatility::Stable),
+    })
 }
 
 /// A function that answers the same, whatever its arguments.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Constant {
-    name: &'static str,
+    name: String,
     value: ScalarValue,
     signature: Signature,
 }
 
 impl ScalarUDFImpl for Constant {
     fn name(&self) -> &str {
-        self.name
+        &self.name
     }
 
     fn signature(&self) -> &Signature {

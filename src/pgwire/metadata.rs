@@ -5,39 +5,37 @@
 //! query that reads job tables and catalogs together is refused, because it
 //! would find the job tables empty.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use datafusion::arrow::array::{
-    ArrayRef, AsArray, BooleanArray, Int16Array, Int32Array, RecordBatch, StringArray,
-};
-use datafusion::arrow::compute::filter_record_batch;
-use datafusion::arrow::datatypes::{DataType, Field, Int16Type, Int32Type, Schema, SchemaRef};
-use datafusion::catalog::streaming::StreamingTable;
-use datafusion::catalog::{SchemaProvider, Session, TableProvider};
-use datafusion::common::{DataFusionError, Result};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{DataFusionError, Result, ScalarValue};
 use datafusion::datasource::TableType;
 use datafusion::execution::{
-    SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext,
+    FunctionRegistry, SendableRecordBatchStream, SessionState, SessionStateBuilder,
 };
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::streaming::PartitionStream;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement as DataFusionStatement;
 use datafusion::sql::sqlparser::ast::Statement;
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::parser::Parser;
 use datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
-use datafusion_pg_catalog::pg_catalog::{
-    PgCatalogSchemaProvider, PgCatalogStaticTables, PgCatalogTable, setup_pg_catalog,
+use datafusion_pg_catalog::pg_catalog::setup_pg_catalog;
+use datafusion_pg_catalog::sql::rules::{
+    CurrentUserVariableToSessionUserFunctionCall, FixArrayLiteral, FixVersionColumnName,
+    ResolveUnqualifiedIdentifier, RewriteArrayAnyAllOperation, RewritePgCatalogOperator,
+    SqlStatementRewriteRule, StripCallableQualifier, StripCollate,
 };
-use datafusion_pg_catalog::sql::PostgresCompatibilityParser;
-use futures::StreamExt;
 
 use super::functions;
 use super::information_schema::InformationSchema;
-use super::scan;
+use super::pg_catalog::PgCatalog;
+use super::pg_catalog::lookups::Lookups;
+use super::rewrite::{self, UNIQUE};
 use super::settings::Settings;
 use crate::catalog::{Catalog, Table, is_code_in_sql, is_entity_name, is_guid};
 
@@ -49,7 +47,9 @@ pub const SCHEMA: &str = "public";
 /// The catalogs of a server.
 pub struct Metadata {
     state: SessionState,
-    parser: PostgresCompatibilityParser,
+    pg_catalog: Arc<PgCatalog>,
+    lookups: Lookups,
+    rules: Vec<Box<dyn SqlStatementRewriteRule>>,
 }
 
 impl Metadata {
@@ -65,28 +65,75 @@ impl Metadata {
         let database = context
             .catalog(DATABASE)
             .ok_or_else(|| DataFusionError::Internal("the default catalog is missing".into()))?;
-        let pg_catalog = PgCatalog::new(&context, catalog)?;
-        database.register_schema("pg_catalog", Arc::new(pg_catalog))?;
         let information_schema = InformationSchema::new(catalog)?;
+        let (pg_catalog, lookups) = PgCatalog::new(catalog, information_schema.listed())?;
+        let pg_catalog = Arc::new(pg_catalog);
+        database.register_schema("pg_catalog", pg_catalog.clone())?;
         database.register_schema("information_schema", Arc::new(information_schema))?;
         functions::register(&context);
-        Ok(Self { state: context.state(), parser: PostgresCompatibilityParser::new() })
+        for function in &lookups.functions {
+            context.register_udf(function.clone());
+        }
+        let rules: Vec<Box<dyn SqlStatementRewriteRule>> = vec![
+            Box::new(ResolveUnqualifiedIdentifier),
+            Box::new(RewriteArrayAnyAllOperation),
+            Box::new(StripCallableQualifier),
+            Box::new(FixArrayLiteral),
+            Box::new(CurrentUserVariableToSessionUserFunctionCall),
+            Box::new(StripCollate),
+            Box::new(RewritePgCatalogOperator),
+            Box::new(FixVersionColumnName),
+        ];
+        Ok(Self { state: context.state(), pg_catalog, lookups, rules })
     }
 
     /// Parses one statement and bends it to what DataFusion plans.
     pub fn parse(&self, text: &str) -> Result<Option<Statement>> {
-        let parsed = self.parser.parse(&lookups_as_casts(text));
+        let parsed = Parser::parse_sql(&PostgreSqlDialect {}, text);
         let parsed = parsed.map_err(|e| DataFusionError::SQL(Box::new(e), None))?;
-        Ok(parsed.into_iter().next())
+        let Some(mut statement) = parsed.into_iter().next() else { return Ok(None) };
+        rewrite::rewrite(&mut statement, |name| self.pg_catalog.has(name));
+        Ok(Some(self.rules.iter().fold(statement, |statement, rule| rule.rewrite(statement))))
     }
 
     /// The plan of a statement that only reads.
     pub async fn plan(&self, statement: Statement, settings: &Settings) -> Result<LogicalPlan> {
-        let state = self.session(settings);
+        let mut state = self.session(settings);
+        self.add_missing(&mut state, &statement)?;
+        match self.planned(&state, statement.clone()).await {
+            Ok(plan) => Ok(plan),
+            // Sub-queries for a value are details of a list, such as a column's
+            // default; without those that cannot be planned the list is still one.
+            Err(error) => {
+                let mut without = statement;
+                rewrite::without_details(&mut without);
+                self.planned(&state, without).await.map_err(|_| error)
+            }
+        }
+    }
+
+    async fn planned(&self, state: &SessionState, statement: Statement) -> Result<LogicalPlan> {
         let statement = DataFusionStatement::Statement(Box::new(statement));
         let plan = state.statement_to_plan(statement).await?;
         only_reads(&plan)?;
+        executable(&state.optimize(&plan)?)?;
         Ok(plan)
+    }
+
+    /// Functions of PostgreSQL that are not offered answer null: what they tell, of
+    /// replication, text search or large objects, does not exist here.
+    fn add_missing(&self, state: &mut SessionState, statement: &Statement) -> Result<()> {
+        for name in rewrite::functions(statement) {
+            let known = state.udf(&name).is_ok()
+                || state.udaf(&name).is_ok()
+                || state.udwf(&name).is_ok()
+                || state.table_functions().contains_key(&name);
+            if let (false, Some(returns)) = (known, self.lookups.listed.get(&name)) {
+                let null = ScalarValue::try_from(returns)?;
+                state.register_udf(Arc::new(functions::constant(&name, null)))?;
+            }
+        }
+        Ok(())
     }
 
     /// Runs a plan of [`Metadata::plan`].
@@ -100,42 +147,20 @@ impl Metadata {
     }
 
     fn session(&self, settings: &Settings) -> SessionState {
-        let mut state = SessionStateBuilder::new_from_existing(self.state.clone()).build();
+        let config = self.state.config().clone().with_extension(Arc::new(settings.clone()));
+        let state = SessionStateBuilder::new_from_existing(self.state.clone());
+        let mut state = state.with_config(config).build();
         functions::register_session(&mut state, settings);
         state
     }
-}
-
-/// `to_regclass(x)` as `x::regclass`, which the parser knows how to look up. As
-/// with the function, a name that is not found is null.
-fn lookups_as_casts(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut done = 0;
-    for tokens in scan::statements(text) {
-        for call in tokens.windows(4) {
-            let [name, open, argument, close] = call else { continue };
-            let lower = name.value();
-            let Some(kind) = lower.strip_prefix("to_").filter(|k| k.starts_with("reg")) else {
-                continue;
-            };
-            if open.is_symbol("(") && close.is_symbol(")") {
-                out.push_str(&text[done..name.start]);
-                out.push_str(argument.text);
-                out.push_str("::");
-                out.push_str(kind);
-                done = close.end();
-            }
-        }
-    }
-    out.push_str(&text[done..]);
-    out
 }
 
 /// A result's columns under the names PostgreSQL would give them: a function's
 /// own name, or `?column?` for a literal.
 pub fn named_columns(schema: &Schema) -> SchemaRef {
     let named = |field: &Arc<Field>| {
-        let name = field.name();
+        let name = field.name().split(UNIQUE).next().unwrap_or_default();
+        let field = &Arc::new(field.as_ref().clone().with_name(name));
         let Some((head, _)) = name.split_once('(').filter(|_| name.ends_with(')')) else {
             return field.as_ref().clone();
         };
@@ -148,6 +173,21 @@ pub fn named_columns(schema: &Schema) -> SchemaRef {
         field.as_ref().clone().with_name(name)
     };
     Arc::new(Schema::new(schema.fields().iter().map(named).collect::<Vec<_>>()))
+}
+
+/// Refuses plans in which a sub-query still depends on the row outside.
+fn executable(plan: &LogicalPlan) -> Result<()> {
+    plan.apply(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|expr| match expr {
+                Expr::ScalarSubquery(inner) if !inner.outer_ref_columns.is_empty() => {
+                    Err(DataFusionError::NotImplemented("this kind of sub-query".into()))
+                }
+                _ => Ok(TreeNodeRecursion::Continue),
+            })
+        })
+    })
+    .map(|_| ())
 }
 
 /// Refuses plans that would change anything, whatever their text looked like.
@@ -212,126 +252,9 @@ impl TableProvider for Columns {
     }
 }
 
-/// `pg_catalog` with what Arrow's types and DataFusion's catalogs cannot say put right.
-#[derive(Debug)]
-struct PgCatalog {
-    tables: PgCatalogSchemaProvider<
-        Arc<dyn datafusion::catalog::CatalogProviderList>,
-        EmptyContextProvider,
-    >,
-    guids: Arc<HashSet<String>>,
-}
-
-impl PgCatalog {
-    fn new(context: &SessionContext, catalog: &Catalog) -> Result<Self> {
-        let tables = PgCatalogSchemaProvider::try_new(
-            context.state().catalog_list().clone(),
-            Arc::new(PgCatalogStaticTables::try_new()?),
-            EmptyContextProvider,
-        )?;
-        let fields = catalog.tables().iter().flat_map(|t| t.schema().fields().iter());
-        let guids = fields.filter(|f| is_guid(f)).map(|f| f.name().clone()).collect();
-        Ok(Self { tables, guids: Arc::new(guids) })
-    }
-}
-
-#[async_trait]
-impl SchemaProvider for PgCatalog {
-    fn table_names(&self) -> Vec<String> {
-        self.tables.table_names()
-    }
-
-    fn table_exist(&self, name: &str) -> bool {
-        self.tables.table_exist(name)
-    }
-
-    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        let Some(table) = self.tables.build_table_by_name(name)? else { return Ok(None) };
-        let repair = match name {
-            "pg_attribute" => Repair::Guids(self.guids.clone()),
-            "pg_database" => Repair::Databases,
-            _ => return table.try_into_table_provider().map(Some),
-        };
-        let PgCatalogTable::Dynamic(inner) = table else {
-            return table.try_into_table_provider().map(Some);
-        };
-        let schema = inner.schema().clone();
-        let stream: Arc<dyn PartitionStream> = Arc::new(Repaired { inner, repair });
-        Ok(Some(Arc::new(StreamingTable::try_new(schema, vec![stream])?)))
-    }
-}
-
-#[derive(Clone, Debug)]
-enum Repair {
-    /// The columns of these names that are listed as `bytea` are `uuid`.
-    Guids(Arc<HashSet<String>>),
-    /// There is only one database.
-    Databases,
-}
-
-#[derive(Debug)]
-struct Repaired {
-    inner: Arc<dyn PartitionStream>,
-    repair: Repair,
-}
-
-impl PartitionStream for Repaired {
-    fn schema(&self) -> &SchemaRef {
-        self.inner.schema()
-    }
-
-    fn execute(&self, context: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let repair = self.repair.clone();
-        let stream = self.inner.execute(context);
-        let repaired = stream.map(move |batch| repair.apply(&batch?));
-        Box::pin(RecordBatchStreamAdapter::new(self.schema().clone(), repaired))
-    }
-}
-
-const BYTEA: i32 = 17;
-const UUID: i32 = 2950;
-
-impl Repair {
-    fn apply(&self, batch: &RecordBatch) -> Result<RecordBatch> {
-        match self {
-            Self::Guids(names) => uuids(batch, names),
-            Self::Databases => {
-                let names = text(batch, "datname")?;
-                let ours: BooleanArray = names.iter().map(|n| Some(n == Some(DATABASE))).collect();
-                Ok(filter_record_batch(batch, &ours)?)
-            }
-        }
-    }
-}
-
-fn text<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a StringArray> {
-    batch
-        .column_by_name(name)
-        .and_then(|c| c.as_string_opt::<i32>())
-        .ok_or_else(|| DataFusionError::Internal(format!("catalog column {name}")))
-}
-
-fn uuids(batch: &RecordBatch, guids: &HashSet<String>) -> Result<RecordBatch> {
-    let names = text(batch, "attname")?;
-    let type_at = batch.schema_ref().index_of("atttypid")?;
-    let types = batch.column(type_at).as_primitive::<Int32Type>();
-    let is_uuid: Vec<bool> = (0..batch.num_rows())
-        .map(|row| types.value(row) == BYTEA && guids.contains(names.value(row)))
-        .collect();
-    let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
-    columns[type_at] = Arc::new(Int32Array::from_iter_values(
-        types.values().iter().zip(&is_uuid).map(|(t, uuid)| if *uuid { UUID } else { *t }),
-    ));
-    let length_at = batch.schema_ref().index_of("attlen")?;
-    let lengths = batch.column(length_at).as_primitive::<Int16Type>();
-    columns[length_at] = Arc::new(Int16Array::from_iter_values(
-        lengths.values().iter().zip(&is_uuid).map(|(l, uuid)| if *uuid { 16 } else { *l }),
-    ));
-    Ok(RecordBatch::try_new(batch.schema(), columns)?)
-}
-
 #[cfg(test)]
 mod tests {
+    use datafusion::arrow::array::RecordBatch;
     use datafusion::physical_plan::common::collect;
 
     use super::*;

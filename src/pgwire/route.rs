@@ -165,6 +165,9 @@ fn copy_reads_in(tokens: &[Token<'_>]) -> bool {
 
 /// Whether a query is about PostgreSQL's catalogs, the session or the server.
 fn asks_catalog(tokens: &[Token<'_>], catalog: &Catalog) -> bool {
+    if asks_sql_server(tokens) {
+        return false;
+    }
     let named = |t: &Token<'_>| matches!(t.kind, Kind::Word | Kind::Quoted);
     let of_catalog = |t: &Token<'_>| {
         let name = t.value().to_lowercase();
@@ -184,6 +187,42 @@ fn asks_catalog(tokens: &[Token<'_>], catalog: &Catalog) -> bool {
         .windows(2)
         .any(|p| p[1].is_symbol("(") && SERVER_FUNCTIONS.iter().any(|f| p[0].is(f)));
     called || tokens.iter().any(|t| SERVER_NAMES.iter().any(|name| t.is(name)))
+}
+
+/// Words and literals that only one of the two languages has.
+const OF_POSTGRESQL: &[&str] = &["public", "pg_catalog", "limit", "ilike", "current_schema"];
+const OF_SQL_SERVER: &[&str] = &["dbo", "top", "nolock", "object_id", "schema_name"];
+
+/// Whether a query reads SQL Server's catalog views. `sys.` says so. Both servers
+/// have an `INFORMATION_SCHEMA`, with other schemas and types in it: what only one
+/// language has decides, else capitals, as SQL Server's scripts have them.
+fn asks_sql_server(tokens: &[Token<'_>]) -> bool {
+    let named = |t: &Token<'_>, name: &str| {
+        matches!(t.kind, Kind::Word | Kind::Quoted) && t.value().eq_ignore_ascii_case(name)
+    };
+    if tokens.windows(2).any(|p| named(&p[0], "sys") && p[1].is_symbol(".")) {
+        return true;
+    }
+    let is_schema = |p: &&[Token<'_>]| {
+        named(&p[0], "information_schema") && p[1].is_symbol(".") && p[2].kind != Kind::Symbol
+    };
+    let Some(view) = tokens.windows(3).find(is_schema) else { return false };
+    let says = |words: &[&str], t: &Token<'_>| {
+        matches!(t.kind, Kind::Word | Kind::Text)
+            && words.contains(&t.value().to_lowercase().as_str())
+    };
+    if tokens.iter().any(|t| {
+        t.is_symbol("::") || says(OF_POSTGRESQL, t) || t.value().to_lowercase().starts_with("pg_")
+    }) {
+        return false;
+    }
+    let brackets = |t: &Token<'_>| t.kind == Kind::Quoted && t.text.starts_with('[');
+    let variable = |t: &Token<'_>| t.kind == Kind::Word && t.text.starts_with('@');
+    if tokens.iter().any(|t| brackets(t) || variable(t) || says(OF_SQL_SERVER, t)) {
+        return true;
+    }
+    let capitals = |t: &Token<'_>| !t.text.contains(|c: char| c.is_lowercase());
+    capitals(&view[0]) && capitals(&view[2])
 }
 
 #[cfg(test)]
@@ -231,12 +270,19 @@ mod tests {
             "SELECT 'asyncoperation'::regclass",
             "SELECT version()",
             "SELECT current_user",
-            "SELECT table_name FROM INFORMATION_SCHEMA.TABLES",
+            "SELECT table_name FROM information_schema.tables",
+            "select TABLE_NAME from INFORMATION_SCHEMA.tables",
+            "SELECT TABLE_NAME FROM INFORMATION_SCHEMA.TABLES WHERE TABLE_SCHEMA = 'public'",
             "EXPLAIN SELECT * FROM pg_class",
         ] {
             assert_eq!(routed(text).expect(text), Route::Catalog, "{text}");
         }
         for text in [
+            "SELECT name FROM sys.tables",
+            "SELECT [name] FROM [sys].[columns]",
+            "SELECT TABLE_NAME FROM INFORMATION_SCHEMA.TABLES",
+            "select top 3 table_name from information_schema.tables",
+            "select table_name from information_schema.tables where table_schema = 'dbo'",
             "SELECT count(*) FROM asyncoperation WHERE name = 'pg_catalog'",
             "SELECT [version] FROM [dbo].[workflow]",
             "SELECT 1",

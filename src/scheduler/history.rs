@@ -74,6 +74,29 @@ impl History {
     }
 }
 
+impl History {
+    /// Deletions of rows from before a time, the oldest first.
+    pub fn expired(&self, snapshot: &Snapshot, before: i64, max: usize) -> Vec<Change> {
+        let rows = snapshot.table(self.table);
+        let schema = rows.table().schema();
+        let mut expired = Vec::new();
+        for chunk in rows.chunks() {
+            let alive = |row: &usize| chunk.alive().is_none_or(|alive| alive.value(*row));
+            for row in (0..chunk.rows()).filter(alive) {
+                match chunk.value(row, self.createdon, schema) {
+                    Value::Time(at) if at < before && expired.len() < max => {}
+                    // Rows stand in the order of their times.
+                    _ => return expired,
+                }
+                if let Value::Guid(id) = chunk.value(row, self.key, schema) {
+                    expired.push(Change::Delete { table: self.table, id });
+                }
+            }
+        }
+        expired
+    }
+}
+
 /// The primary key of the row with a number.
 fn key(number: i64) -> Guid {
     let mut key = [0; 16];

@@ -48,6 +48,9 @@ const QUEUE_MAX: usize = 64 * 1024;
 /// Changes that one round, and so one commit, gathers before it takes no more.
 const ROUND_MAX: usize = 16 * 1024;
 
+/// Rows of history that one round removes at most.
+const EXPIRED_MAX: usize = 4 * 1024;
+
 /// Adds a job: through the scheduler, or as a row where none runs. Without a
 /// scheduler the caller has its turn to write.
 pub async fn submit(
@@ -86,6 +89,11 @@ pub struct Scheduler {
     simulations: Simulations,
     /// Without one, attempts that it would run end with the service.
     runner: Option<Arc<dyn Runner>>,
+    /// How long history is kept.
+    history_kept: i64,
+    history_every: i64,
+    /// When old history is looked for next.
+    next_clean_up: i64,
     /// Workers for whom there was no job when they asked.
     claimers: Vec<Claimer>,
     inbox: mpsc::Receiver<Message>,
@@ -99,6 +107,9 @@ impl Scheduler {
         let failure = Arc::default();
         let handle = Handle { inbox: sender, failure: Arc::clone(&failure) };
         let scheduler = Self {
+            history_kept: policies.history_kept,
+            history_every: policies.history_every,
+            next_clean_up: clock.now(),
             core: Core::new(policies),
             rows: Rows::new(&store.snapshot(), store.catalog()),
             definitions: Definitions::new(store.catalog()),
@@ -217,6 +228,14 @@ impl Scheduler {
             self.step(&mut round, Event::Ended { id, attempt, report });
         }
         self.step(&mut round, Event::Tick);
+        if self.next_clean_up <= now {
+            let before = now.saturating_sub(self.history_kept);
+            let expired = self.rows.expired(&self.store.snapshot(), before, EXPIRED_MAX);
+            // The rest of many is left to the next rounds.
+            let more = expired.len() == EXPIRED_MAX;
+            self.next_clean_up = if more { now } else { now.saturating_add(self.history_every) };
+            round.changes.extend(expired);
+        }
         self.serve_claimers(&mut round);
         self.commit(round).await
     }
@@ -226,6 +245,7 @@ impl Scheduler {
         let waits = [
             self.core.next_wake(),
             self.simulations.next(),
+            Some(self.next_clean_up),
             self.claimers.iter().map(|claimer| claimer.deadline).min(),
         ];
         let next = waits.into_iter().flatten().min();

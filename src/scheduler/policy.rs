@@ -23,6 +23,9 @@ pub struct Policies {
     /// By operation type: how long an attempt may take. A leased attempt has its
     /// lease instead.
     pub time_limits: BTreeMap<i32, i64>,
+    /// How long rows of `jobhistory` are kept, and how often old ones are looked for.
+    pub history_kept: i64,
+    pub history_every: i64,
     /// Jobs deeper in a chain than this fail when they are picked.
     pub depth_max: i32,
 }
@@ -94,6 +97,8 @@ impl Default for Policies {
             },
             // Dataverse: "an execution of a plug-in has two minutes".
             time_limits: BTreeMap::from([(PLUGIN, 120 * SECOND)]),
+            history_kept: 30 * 86_400 * SECOND,
+            history_every: 3_600 * SECOND,
             // The default of WorkflowSettings.MaxDepth.
             depth_max: 8,
         }

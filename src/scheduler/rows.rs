@@ -167,6 +167,11 @@ impl Rows {
         cells
     }
 
+    /// Deletions of history from before a time.
+    pub fn expired(&self, snapshot: &Snapshot, before: i64, max: usize) -> Vec<Change> {
+        self.history.expired(snapshot, before, max)
+    }
+
     /// What is known of definitions from earlier runs.
     pub fn definitions(&self, snapshot: &Snapshot) -> Vec<DefinitionState> {
         self.definitions.read(snapshot)
@@ -344,4 +349,150 @@ pub fn given_id(cells: &[(usize, Value)], c: &JobColumns) -> Option<Guid> {
         Value::Guid(id) if *column == c.asyncoperationid => Some(*id),
         _ => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::handler::{SimulatedOutcome, Simulation};
+    use crate::job::{Action, Outcome, Report};
+    use crate::scheduler::core::{Actor, Core, Event};
+    use crate::scheduler::policy::Policies;
+    use std::collections::HashMap;
+
+    const SECOND: i64 = 1_000_000;
+
+    /// A core and the row that its changes make.
+    struct Kept {
+        rows: Rows,
+        core: Core,
+        id: Guid,
+        row: HashMap<usize, Value>,
+        now: i64,
+    }
+
+    impl Kept {
+        fn new(handler: Handler, more: impl Fn(&JobColumns) -> Cells) -> Self {
+            let catalog = Arc::new(Catalog::built_in());
+            let mut rows = Rows::new(&Arc::new(Snapshot::empty(catalog.clone())), &catalog);
+            let c = *rows.columns();
+            let mut cells = more(&c);
+            cells.push((c.handler, Value::Text(handler.to_json())));
+            let now = 1_000 * SECOND;
+            let (cells, job) = rows.create(cells, now).expect("a job");
+            let id = job.id;
+            let (core, row) = (Core::new(Policies::default()), cells.into_iter().collect());
+            let mut kept = Self { rows, core, id, row, now };
+            kept.step(Event::Created { job, actor: Actor::Scheduler });
+            kept
+        }
+
+        /// Whatever a step changes, the row says what the core knows.
+        fn step(&mut self, event: Event) {
+            self.now += SECOND;
+            let step = self.core.step(event, self.now);
+            let mut changes = Vec::new();
+            for change in &step.changes {
+                self.rows.write(change, &mut changes);
+            }
+            let c = *self.rows.columns();
+            for change in changes {
+                if let Change::Update { table, values, .. } = change
+                    && table == c.table
+                {
+                    self.row.extend(values);
+                }
+            }
+            let read = job(|column| self.row.get(&column).cloned().unwrap_or(Value::Null), &c);
+            match self.core.job(&self.id) {
+                Some(known) => assert_eq!(read, *known),
+                None => assert_eq!(read.status.statecode(), Status::Succeeded.statecode()),
+            }
+        }
+
+        fn end(&mut self, attempt: i32, report: Report) {
+            self.step(Event::Ended { id: self.id, attempt, report });
+        }
+
+        fn act(&mut self, action: Action) {
+            let job = self.core.job(&self.id).expect("a known job").clone();
+            self.step(Event::Action { job, action, by: [7; 16], reason: None });
+        }
+
+        fn cell(&self, column: usize) -> Value {
+            self.row.get(&column).cloned().unwrap_or(Value::Null)
+        }
+    }
+
+    #[test]
+    fn a_row_says_all_that_the_core_knows() {
+        let simulated = Handler::simulate(Simulation::new(5.0, SimulatedOutcome::Succeed));
+        let mut kept = Kept::new(simulated, |c| {
+            vec![
+                (c.operationtype, Value::Int32(10)),
+                (c.dependencytoken, Value::Text("a".into())),
+                (c.owningextensionid, Value::Guid([9; 16])),
+                (c.recurrencepattern, Value::Text("FREQ=DAILY;".into())),
+            ]
+        });
+        let c = *kept.rows.columns();
+        assert_eq!(kept.cell(c.hostid), Value::Text(kept.rows.host.clone()));
+        kept.end(1, Report::failed(Some(0x8004_A001_u32 as i32), Some("busy".into())));
+        assert_eq!(kept.cell(c.errorcode), Value::Int32(0x8004_A001_u32 as i32));
+        assert_eq!(kept.cell(c.hostid), Value::Null);
+        kept.act(Action::Resume);
+        kept.end(2, Report::failed(None, None));
+        kept.act(Action::Resume);
+        assert_eq!(kept.cell(c.modifiedby), Value::Guid([7; 16]));
+        kept.act(Action::Postpone(kept.now + 10 * SECOND));
+        kept.end(3, Report::of(Outcome::Canceled));
+        kept.now += 10 * SECOND;
+        kept.step(Event::Tick);
+        kept.end(4, Report::of(Outcome::Waits { until: None }));
+        assert_eq!(kept.cell(c.iswaitingforevent), Value::Boolean(true));
+        kept.step(Event::Signal { id: kept.id });
+        kept.end(5, Report::of(Outcome::Succeeded));
+        assert_eq!(kept.cell(c.errorcode), Value::Null, "nothing is wrong any more");
+        assert_eq!(kept.cell(c.statuscode), Value::Int32(10), "it waits for its next occurrence");
+        kept.act(Action::Cancel);
+        assert_eq!(kept.cell(c.completedon), Value::Time(kept.now));
+    }
+
+    #[test]
+    fn a_lease_stands_in_the_row() {
+        let mut kept = Kept::new(Handler::Worker {}, |_| Vec::new());
+        let (lease, worker) = (60 * SECOND, Arc::from("w 1"));
+        kept.step(Event::Claim { worker, operationtypes: None, max: 1, lease });
+        let c = *kept.rows.columns();
+        assert_eq!(kept.cell(c.hostid), Value::Text("w 1".into()));
+        kept.step(Event::Heartbeat { id: kept.id, attempt: 1, lease: 2 * lease });
+        kept.act(Action::Pause);
+        kept.now += 3 * lease;
+        kept.step(Event::Tick);
+        assert_eq!(kept.cell(c.leaseuntil), Value::Null);
+        kept.act(Action::Cancel);
+    }
+
+    #[test]
+    fn new_jobs_wait_for_the_start_they_are_given() {
+        let catalog = Arc::new(Catalog::built_in());
+        let mut rows = Rows::new(&Arc::new(Snapshot::empty(catalog.clone())), &catalog);
+        let c = *rows.columns();
+        let mut create = |cells: Cells| rows.create(cells, 100).map(|(_, job)| job);
+        let later = create(vec![(c.postponeuntil, Value::Time(200))]).expect("a job");
+        assert_eq!((later.status, later.cause), (Status::Waiting, Cause::Postponed));
+        let past = create(vec![(c.postponeuntil, Value::Time(50))]).expect("a job");
+        assert_eq!((past.status, past.postponeuntil), (Status::WaitingForResources, Some(50)));
+        let daily = (c.recurrencepattern, Value::Text("FREQ=DAILY".into()));
+        let start = (c.recurrencestarttime, Value::Time(300));
+        let recurring = create(vec![daily.clone(), start]).expect("a job");
+        assert_eq!((recurring.postponeuntil, recurring.cause), (Some(300), Cause::Recurrence));
+        let at_once = create(vec![daily]).expect("a job");
+        assert_eq!(at_once.status, Status::WaitingForResources);
+        let bad = create(vec![(c.recurrencepattern, Value::Text("FREQ=SOMETIMES".into()))]);
+        assert_eq!(bad.map(|_| ()).map_err(|e| e.code), Err(0x8004_0246));
+        let token = (c.dependencytoken, Value::Text("a".into()));
+        let plugin = create(vec![(c.operationtype, Value::Int32(1)), token]).expect("a job");
+        assert_eq!(plugin.token, None, "asynchronous plug-ins have none");
+    }
 }

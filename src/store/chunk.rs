@@ -78,6 +78,11 @@ impl Chunk {
         chunk
     }
 
+    /// Rows with these columns, which have that length or are all null.
+    pub fn from_columns(rows: usize, columns: Vec<Column>) -> Self {
+        Self { numbers: Numbers::From(0), rows, columns, alive: None, live: rows }
+    }
+
     pub fn rows(&self) -> usize {
         self.rows
     }

@@ -8,6 +8,7 @@ mod chunk;
 mod chunk_file;
 mod codec;
 mod column;
+mod counts;
 mod folder;
 mod journal;
 mod numbering;
@@ -27,6 +28,7 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedMutexGuard, mpsc, oneshot};
 
 pub use self::chunk::{Chunk, ROWS_MAX};
+pub use self::counts::{CountedBy, CountsSnapshot};
 pub use self::snapshot::{NameIndex, Snapshot, TableSnapshot};
 
 use self::chunk_file::ChunkFiles;

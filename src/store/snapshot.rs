@@ -11,6 +11,7 @@ use datafusion::common::{HashMap, HashSet};
 
 use super::chunk::Chunk;
 use super::column;
+use super::counts::CountsSnapshot;
 use crate::catalog::{Catalog, Table};
 use crate::value::{Guid, Value};
 
@@ -36,7 +37,10 @@ impl Snapshot {
         let tables = catalog
             .tables()
             .iter()
-            .map(|t| TableSnapshot::new(t.clone(), Vec::new(), Arc::default(), Arc::default()))
+            .map(|t| {
+                let (names, derived) = (Arc::default(), Arc::default());
+                TableSnapshot::new(t.clone(), Vec::new(), names, derived, Vec::new())
+            })
             .collect();
         Self { catalog, tables }
     }
@@ -69,6 +73,7 @@ pub struct TableSnapshot {
     rows: usize,
     names: Arc<OnceLock<NameIndex>>,
     derived: Arc<Derived>,
+    counts: Vec<CountsSnapshot>,
 }
 
 impl TableSnapshot {
@@ -77,9 +82,10 @@ impl TableSnapshot {
         chunks: Vec<Arc<Chunk>>,
         names: Arc<OnceLock<NameIndex>>,
         derived: Arc<Derived>,
+        counts: Vec<CountsSnapshot>,
     ) -> Self {
         let rows = chunks.iter().map(|c| c.live()).sum();
-        Self { table, chunks, rows, names, derived }
+        Self { table, chunks, rows, names, derived, counts }
     }
 
     pub fn table(&self) -> &Arc<Table> {
@@ -93,6 +99,11 @@ impl TableSnapshot {
     /// Rows that are not deleted.
     pub fn rows(&self) -> usize {
         self.rows
+    }
+
+    /// The pre-aggregates of the table.
+    pub fn counts(&self) -> &[CountsSnapshot] {
+        &self.counts
     }
 
     /// The greatest value of a whole-number column over all rows.

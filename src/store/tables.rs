@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::array::{RecordBatch, UInt32Array};
 use datafusion::common::HashMap;
 
 use super::chunk::{Cells, Chunk, OPEN_ROWS_MAX, ROWS_MAX};
 use super::column;
+use super::counts::Counts;
 use super::snapshot::{Derived, NameIndex, TableSnapshot};
 use crate::catalog::Table;
 use crate::error::{Error, Result};
@@ -32,10 +33,12 @@ pub struct TableState {
     derived: Arc<Derived>,
     /// Rises with every change.
     changes: u64,
+    counts: Vec<Counts>,
 }
 
 impl TableState {
     pub fn new(table: Arc<Table>) -> Self {
+        let counts = Counts::of(&table);
         Self {
             table,
             chunks: Vec::new(),
@@ -46,6 +49,7 @@ impl TableState {
             names: Arc::default(),
             derived: Arc::default(),
             changes: 0,
+            counts,
         }
     }
 
@@ -55,8 +59,9 @@ impl TableState {
     }
 
     pub fn snapshot(&self) -> TableSnapshot {
+        let counts = self.counts.iter().map(Counts::snapshot).collect();
         let (names, derived) = (self.names.clone(), self.derived.clone());
-        TableSnapshot::new(self.table.clone(), self.chunks.clone(), names, derived)
+        TableSnapshot::new(self.table.clone(), self.chunks.clone(), names, derived, counts)
     }
 
     pub fn next(&self) -> u64 {
@@ -117,6 +122,7 @@ impl TableState {
             self.files.push((first, chunk.rows() as u64));
         }
         self.next += chunk.rows() as u64;
+        self.counts.iter_mut().for_each(|counts| counts.add_chunk(&chunk));
         self.chunks.push(Arc::new(chunk));
         self.open = false;
         self.names = Arc::default();
@@ -159,6 +165,9 @@ impl TableState {
             if !gone.is_empty() {
                 chunk.delete(&gone);
             }
+            let added = (before..chunk.rows()).filter(|row| gone.binary_search(row).is_err());
+            let added = numbers_of(added);
+            self.counts.iter_mut().for_each(|counts| counts.count(chunk, Some(&added), 1));
             self.next += now.len() as u64;
             rest = later;
         }
@@ -182,7 +191,19 @@ impl TableState {
             }
         }
         for (chunk, cells) in by_chunk {
-            Arc::make_mut(&mut self.chunks[chunk]).set(self.table.schema(), &cells);
+            let chunk = &mut self.chunks[chunk];
+            let changes = |counts: &Counts| cells.keys().any(|column| counts.depends_on(*column));
+            let mut rows: Vec<usize> = cells.values().flatten().map(|(row, _)| *row).collect();
+            rows.sort_unstable();
+            rows.dedup();
+            let rows = numbers_of(rows.into_iter());
+            for counts in self.counts.iter_mut().filter(|counts| changes(counts)) {
+                counts.count(chunk, Some(&rows), -1);
+            }
+            Arc::make_mut(chunk).set(self.table.schema(), &cells);
+            for counts in self.counts.iter_mut().filter(|counts| changes(counts)) {
+                counts.count(chunk, Some(&rows), 1);
+            }
         }
         self.derived = Arc::default();
     }
@@ -202,7 +223,10 @@ impl TableState {
             }
         }
         for (chunk, rows) in by_chunk {
-            Arc::make_mut(&mut self.chunks[chunk]).delete(&rows);
+            let chunk = &mut self.chunks[chunk];
+            let gone = numbers_of(rows.iter().copied());
+            self.counts.iter_mut().for_each(|counts| counts.count(chunk, Some(&gone), -1));
+            Arc::make_mut(chunk).delete(&rows);
         }
         self.names = Arc::default();
         self.derived = Arc::default();
@@ -242,11 +266,19 @@ impl TableState {
                 }
             }
         }
+        for chunk in &chunks {
+            self.counts.iter_mut().for_each(|counts| counts.add_chunk(chunk));
+        }
         self.next = chunks.last().map_or(0, |c| c.number(c.rows() - 1) + 1);
         self.chunks = chunks.into_iter().map(Arc::new).collect();
         self.files = files;
         Ok(())
     }
+}
+
+/// Rows of a chunk, of which there are few enough.
+fn numbers_of(rows: impl Iterator<Item = usize>) -> UInt32Array {
+    rows.map(|row| u32::try_from(row).expect("a chunk is small")).collect::<Vec<_>>().into()
 }
 
 /// The complaint about a row without a primary key.

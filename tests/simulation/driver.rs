@@ -19,35 +19,35 @@ use sysjob::value::{Guid, Value};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-const START: i64 = 1_700_000_000_000_000;
+pub const START: i64 = 1_700_000_000_000_000;
 
 /// A running scheduler and its store.
-struct Live {
-    store: Arc<Store>,
-    columns: JobColumns,
-    jobs: Handle,
-    stop: watch::Sender<bool>,
-    task: JoinHandle<Result<()>>,
+pub struct Live {
+    pub store: Arc<Store>,
+    pub columns: JobColumns,
+    pub jobs: Handle,
+    pub stop: watch::Sender<bool>,
+    pub task: JoinHandle<Result<()>>,
 }
 
 /// The cells of a job's row that the tests look at.
 #[derive(Clone, Debug, PartialEq)]
-struct Shown {
-    status: i32,
-    state: i32,
-    sequence: i64,
-    started: Option<i64>,
-    completed: Option<i64>,
-    retries: i32,
-    executed: Option<f64>,
-    error: Option<i32>,
-    has_host: bool,
+pub struct Shown {
+    pub status: i32,
+    pub state: i32,
+    pub sequence: i64,
+    pub started: Option<i64>,
+    pub completed: Option<i64>,
+    pub retries: i32,
+    pub executed: Option<f64>,
+    pub error: Option<i32>,
+    pub has_host: bool,
 }
 
-type Rows = BTreeMap<Guid, Shown>;
+pub type Rows = BTreeMap<Guid, Shown>;
 
 impl Live {
-    fn start(folder: &Path, clock: Arc<dyn Clock>, capacity: usize) -> Self {
+    pub fn start(folder: &Path, clock: Arc<dyn Clock>, capacity: usize) -> Self {
         let catalog = Arc::new(Catalog::built_in());
         let columns = JobColumns::of(&catalog);
         let store = Arc::new(Store::open(folder, catalog).expect("the folder opens"));
@@ -58,11 +58,11 @@ impl Live {
         Self { store, columns, jobs, stop, task }
     }
 
-    async fn submit(&self, jobs: impl IntoIterator<Item = NewJob>) {
+    pub async fn submit(&self, jobs: impl IntoIterator<Item = NewJob>) {
         self.jobs.submit(jobs.into_iter().collect()).await.expect("the jobs are taken");
     }
 
-    fn new_job(&self, number: u8, handler: Option<(f64, SimulatedOutcome)>) -> NewJob {
+    pub fn new_job(&self, number: u8, handler: Option<(f64, SimulatedOutcome)>) -> NewJob {
         let c = &self.columns;
         let mut cells = vec![(c.asyncoperationid, Value::Guid(id(number)))];
         if let Some((duration_ms, outcome)) = handler {
@@ -74,7 +74,7 @@ impl Live {
         cells
     }
 
-    fn rows(&self) -> Rows {
+    pub fn rows(&self) -> Rows {
         let snapshot = self.store.snapshot();
         let table = snapshot.table(self.columns.table);
         let schema = table.table().schema();
@@ -89,7 +89,7 @@ impl Live {
     }
 
     /// The rows as soon as they are as wanted.
-    async fn until(&self, what: &str, wanted: impl Fn(&Rows) -> bool) -> Rows {
+    pub async fn until(&self, what: &str, wanted: impl Fn(&Rows) -> bool) -> Rows {
         let begin = Instant::now();
         loop {
             let rows = self.rows();
@@ -102,7 +102,7 @@ impl Live {
         }
     }
 
-    async fn stop(self) {
+    pub async fn stop(self) {
         self.stop.send(true).expect("it listens");
         self.task.await.expect("no panic").expect("an orderly end");
     }
@@ -138,12 +138,12 @@ fn shown(cell: impl Fn(usize) -> Value, c: &JobColumns) -> (Guid, Shown) {
     (id, shown)
 }
 
-fn id(number: u8) -> Guid {
+pub fn id(number: u8) -> Guid {
     [number; 16]
 }
 
 /// The numbers of the jobs with a status.
-fn with(rows: &Rows, status: Status) -> Vec<u8> {
+pub fn with(rows: &Rows, status: Status) -> Vec<u8> {
     let has = |shown: &Shown| shown.status == status.statuscode();
     rows.iter().filter(|(_, shown)| has(shown)).map(|(id, _)| id[0]).collect()
 }

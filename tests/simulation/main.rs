@@ -1,5 +1,6 @@
-//! The scheduler under random events and virtual time, and the live one over a
-//! real store.
+//! The scheduler in virtual time and over a real store. README.md says how.
 
-mod core;
 mod driver;
+mod model;
+mod remote;
+mod world;

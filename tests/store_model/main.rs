@@ -77,6 +77,11 @@ fn column_names(table: usize) -> &'static [&'static str] {
             "regardingobjectidname",
             "retrycount",
             "hostid",
+            "operationtype",
+            "datablobid",
+            "owningextensionid",
+            "owningextensionidname",
+            "completedon",
         ],
         _ => &["name", "revenue", "exchangerate", "creditonhold", "overriddencreatedon"],
     }
@@ -98,7 +103,10 @@ fn value(name: &str) -> BoxedStrategy<Value> {
             let names = prop::sample::select(vec!["account", "model_gadget", "model_gizmo"]);
             names.prop_map(|name| Value::Int32(entity_code(name))).boxed()
         }
-        "regardingobjectid" => any::<Guid>().prop_map(Value::Guid).boxed(),
+        "regardingobjectid" | "datablobid" => any::<Guid>().prop_map(Value::Guid).boxed(),
+        "owningextensionid" => (0..3u8).prop_map(|n| Value::Guid([n; 16])).boxed(),
+        "owningextensionidname" => "[ab]".prop_map(Value::Text).boxed(),
+        "completedon" => (0..7_200_000_000i64).prop_map(Value::Time).boxed(),
         "revenue" | "exchangerate" => {
             any::<i64>().prop_map(|v| Value::Decimal(i128::from(v) * 1_000)).boxed()
         }

@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{RecordBatch, new_null_array};
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::scalar::ScalarValue;
 use sysjob::catalog::{Catalog, Table};
 use sysjob::error::ErrorKind;
-use sysjob::store::{Appended, Change, Snapshot, Store};
+use sysjob::store::{Appended, Change, CountedBy, CountsSnapshot, Snapshot, Store};
 use sysjob::value::{Guid, Value};
 
 pub type Cells = BTreeMap<usize, Value>;
@@ -113,11 +114,36 @@ pub fn read(snapshot: &Snapshot) -> Model {
             }
         }
         assert_eq!(table.rows(), rows.len(), "the count of {}", facts.logical_name);
+        table.counts().iter().for_each(|counts| check_counts(counts, &rows, schema));
         if !rows.is_empty() {
             model.tables.insert(index, rows);
         }
     }
     model
+}
+
+/// A pre-aggregate says what counting the rows says.
+fn check_counts(counts: &CountsSnapshot, rows: &Rows, schema: &SchemaRef) {
+    const HOUR: i64 = 3_600_000_000;
+    let key = |cell: &dyn Fn(usize) -> Value| -> Vec<String> {
+        let of = |by: &CountedBy| match (by, cell(by.column())) {
+            (CountedBy::Presence(_), value) => format!("{}", value != Value::Null),
+            (CountedBy::Hour(_), Value::Time(time)) => format!("{}", time.div_euclid(HOUR)),
+            (_, value) => format!("{value:?}"),
+        };
+        counts.by().iter().map(of).collect()
+    };
+    let mut counted: BTreeMap<Vec<String>, i64> = BTreeMap::new();
+    for row in rows.values() {
+        let cell = |column: usize| row.get(&column).cloned().unwrap_or(Value::Null);
+        *counted.entry(key(&cell)).or_default() += 1;
+    }
+    let (groups, numbers) = counts.rows();
+    let claimed: BTreeMap<Vec<String>, i64> = (0..groups.rows())
+        .map(|row| (key(&|column| groups.value(row, column, schema)), numbers.value(row)))
+        .collect();
+    assert_eq!(groups.rows(), claimed.len(), "a group twice");
+    assert_eq!(claimed, counted);
 }
 
 /// Fails with the first row that differs instead of thousands that do not.

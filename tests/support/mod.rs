@@ -5,13 +5,13 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use sysjob::ask;
 use sysjob::catalog::Catalog;
 use sysjob::dialect::Dialect;
 use sysjob::encode::{Format, RowWriter};
-use sysjob::engine::Engine;
+use sysjob::engine::{Engine, QueryLimits};
 use sysjob::error::Result;
 use sysjob::import::{Sink, trace};
 use sysjob::query::Context;
@@ -40,8 +40,27 @@ pub fn trace_store() -> (tempfile::TempDir, Store) {
     (folder, store)
 }
 
-/// The rows of an answer.
+/// The rows of an answer, which are the same with and without pre-aggregates.
 pub async fn rows(
+    engine: &Engine,
+    snapshot: &Arc<Snapshot>,
+    dialect: Dialect,
+    text: &str,
+) -> Result<Rows> {
+    static SCANNING: LazyLock<Engine> =
+        LazyLock::new(|| Engine::scanning(QueryLimits::default()).expect("no limits"));
+    let answer = answer(engine, snapshot, dialect, text).await?;
+    let scanned = self::answer(&SCANNING, snapshot, dialect, text).await?;
+    let sorted = |rows: &Rows| {
+        let mut texts: Vec<String> = rows.iter().map(|row| format!("{row:?}")).collect();
+        texts.sort();
+        texts
+    };
+    assert_eq!(sorted(&answer), sorted(&scanned), "pre-aggregates and rows differ: {text}");
+    Ok(answer)
+}
+
+async fn answer(
     engine: &Engine,
     snapshot: &Arc<Snapshot>,
     dialect: Dialect,

@@ -1,32 +1,19 @@
-//! `CAST`, `CONVERT` and their `TRY_` forms: T-SQL's types in the engine's.
-//!
-//! Where SQL Server converts differently from the engine (text to times and
-//! GUIDs, anything to text) a function of ours does it; see
+//! `CAST`, `CONVERT` and their `TRY_` forms: T-SQL's types in the engine's. The
+//! conversion itself is a function of the engine's, `sql_convert`; see
 //! [`crate::engine::functions`].
 
 use datafusion::sql::sqlparser::ast::{
-    CastKind, CharacterLength, DataType, ExactNumberInfo, Expr, TimezoneInfo, Value,
+    BinaryLength, CastKind, CharacterLength, DataType, ExactNumberInfo, Expr, TimezoneInfo, Value,
 };
 
 use super::functions;
 use datafusion::sql::sqlparser::tokenizer::Location;
 
-use crate::engine::functions::is_style;
+use crate::engine::functions::SqlType;
 use crate::error::{Error, Result};
 
-/// Characters of `CAST(x AS varchar)` without a length.
-const DEFAULT_LENGTH: u64 = 30;
-
-/// What a type of the text stands for.
-enum Target {
-    /// A type that the engine converts to itself.
-    Engine(DataType),
-    /// Text, cut to so many characters.
-    Text(Option<u64>),
-    DateTime,
-    Date,
-    Guid,
-}
+/// Characters of `CAST(x AS varchar)` without a length, bytes of `binary`.
+const DEFAULT_LENGTH: u32 = 30;
 
 /// A refusal; the caller knows the place.
 fn unsupported(what: impl std::fmt::Display) -> Error {
@@ -40,13 +27,13 @@ pub(super) fn cast(expr: &mut Expr) -> Result<()> {
         return Err(unsupported("this form of CAST"));
     }
     let tries = matches!(kind, CastKind::TryCast | CastKind::SafeCast);
-    let target = target(data_type)?;
+    let target = target(data_type, *kind == CastKind::DoubleColon)?;
     let operand = std::mem::replace(inner.as_mut(), Expr::value(Value::Null));
     *expr = converted(operand, target, None, tries);
     Ok(())
 }
 
-/// `CONVERT(type, x[, style])`, `TRY_CONVERT`; the operand is resolved.
+/// `CONVERT(type, x[, style])`, `TRY_CONVERT`; the operand and the style are resolved.
 pub(super) fn convert(expr: &mut Expr) -> Result<()> {
     let Expr::Convert { is_try, expr: inner, data_type, charset, styles, .. } = expr else {
         return Ok(());
@@ -54,146 +41,212 @@ pub(super) fn convert(expr: &mut Expr) -> Result<()> {
     let (Some(data_type), None) = (data_type, charset) else {
         return Err(unsupported("CONVERT … USING"));
     };
-    let target = target(data_type)?;
-    let style = match styles.as_slice() {
-        [] => None,
-        [style] => Some(style_number(style, &target)?),
-        _ => return Err(unsupported("CONVERT with several styles")),
-    };
+    let target = target(data_type, false)?;
+    if styles.len() > 1 {
+        return Err(unsupported("CONVERT with several styles"));
+    }
     let operand = std::mem::replace(inner.as_mut(), Expr::value(Value::Null));
-    *expr = converted(operand, target, style, *is_try);
+    *expr = converted(operand, target, styles.pop(), *is_try);
     Ok(())
 }
 
-/// `DATE '…'` and the like: the engine's spelling of the type.
-pub(super) fn typed_literal(data_type: &mut DataType) -> Result<()> {
-    *data_type = match target(data_type)? {
-        Target::Engine(data_type) => data_type,
-        Target::DateTime => microseconds(),
-        Target::Date => DataType::Date,
-        Target::Text(_) => DataType::Text,
-        Target::Guid => return Err(unsupported("a GUID literal with its type")),
-    };
+/// A literal of a type that its text does not tell.
+pub(super) fn literal(text: &str, target: SqlType) -> Expr {
+    converted(functions::text(text), target, None, false)
+}
+
+/// `DATE '…'` and the like.
+pub(super) fn typed_literal(expr: &mut Expr) -> Result<()> {
+    let Expr::TypedString(typed) = expr else { return Ok(()) };
+    let target = target(&typed.data_type, true)?;
+    *expr = converted(Expr::Value(typed.value.clone()), target, None, false);
     Ok(())
 }
 
 /// Whether a cast to this type gives text.
 pub(super) fn is_text_type(data_type: &DataType) -> bool {
-    matches!(target(data_type), Ok(Target::Text(_)))
+    target(data_type, false).is_ok_and(SqlType::is_text)
 }
 
-fn microseconds() -> DataType {
-    DataType::Timestamp(Some(6), TimezoneInfo::None)
-}
-
-fn converted(operand: Expr, target: Target, style: Option<u32>, tries: bool) -> Expr {
-    let cast = |expr: Expr, data_type: DataType| Expr::Cast {
-        kind: if tries { CastKind::TryCast } else { CastKind::Cast },
-        expr: Box::new(expr),
-        data_type,
-        array: false,
-        format: None,
+fn converted(operand: Expr, to: SqlType, style: Option<Expr>, tries: bool) -> Expr {
+    let operand = match parameter_type(to) {
+        // The type of a parameter is that of its cast.
+        Some(data_type) if is_parameter(&operand) => Expr::Cast {
+            kind: CastKind::Cast,
+            expr: Box::new(operand),
+            data_type,
+            array: false,
+            format: None,
+        },
+        _ => operand,
     };
-    let number = |n: u64| Expr::value(Value::Number(n.to_string(), false));
-    let datetime = if tries { "sql_try_datetime" } else { "sql_datetime" };
-    match target {
-        Target::Engine(data_type) => cast(operand, data_type),
-        Target::DateTime => functions::call(datetime, vec![operand]),
-        Target::Date => cast(functions::call(datetime, vec![operand]), DataType::Date),
-        Target::Guid => {
-            functions::call(if tries { "sql_try_guid" } else { "sql_guid" }, vec![operand])
-        }
-        Target::Text(length) => {
-            let mut args = vec![operand];
-            args.extend(style.map(|style| number(style.into())));
-            let text = functions::call("sql_text", args);
-            match length {
-                Some(length) => functions::call("sql_left", vec![text, number(length)]),
-                None => text,
-            }
-        }
+    let mut args = vec![functions::text(&to.to_string()), operand];
+    if style.is_some() || tries {
+        args.push(style.unwrap_or_else(|| Expr::value(Value::Null)));
+        args.push(Expr::value(Value::Boolean(tries)));
+    }
+    functions::call("sql_convert", args)
+}
+
+fn is_parameter(expr: &Expr) -> bool {
+    match expr {
+        Expr::Nested(inner) => is_parameter(inner),
+        Expr::Value(value) => matches!(value.value, Value::Placeholder(_)),
+        _ => false,
     }
 }
 
-fn style_number(style: &Expr, target: &Target) -> Result<u32> {
-    let number = match style {
-        Expr::Value(value) => match &value.value {
-            Value::Number(number, _) => number.parse().ok(),
-            _ => None,
-        },
-        _ => None,
-    };
-    // Text in any of these styles starts year, month, day; the others do not.
-    const READ: [u32; 9] = [20, 21, 23, 25, 112, 120, 121, 126, 127];
-    let known = number.filter(|style| match target {
-        Target::Text(_) => is_style(*style),
-        Target::DateTime | Target::Date => READ.contains(style),
-        Target::Engine(_) | Target::Guid => *style == 0,
-    });
-    known.ok_or_else(|| unsupported(format!("the CONVERT style {style} for this type")))
+/// The engine's word for a type that a parameter can be declared with.
+fn parameter_type(to: SqlType) -> Option<DataType> {
+    Some(match to {
+        SqlType::Bit => DataType::Boolean,
+        SqlType::SmallInt => DataType::SmallInt(None),
+        SqlType::TinyInt | SqlType::Int => DataType::Int(None),
+        SqlType::BigInt => DataType::BigInt(None),
+        SqlType::Real => DataType::Real,
+        SqlType::Float => DataType::DoublePrecision,
+        SqlType::Decimal(precision, scale) => {
+            DataType::Decimal(ExactNumberInfo::PrecisionAndScale(precision.into(), scale.into()))
+        }
+        SqlType::PgText | SqlType::Varchar(_) | SqlType::Char(_) => DataType::Text,
+        SqlType::Date => DataType::Date,
+        SqlType::DateTime | SqlType::Timestamp | SqlType::SmallDateTime | SqlType::DateTime2(_) => {
+            DataType::Timestamp(Some(6), TimezoneInfo::None)
+        }
+        _ => return None,
+    })
 }
 
-fn target(data_type: &DataType) -> Result<Target> {
+/// The type that a query names; `postgres` where only PostgreSQL has the syntax.
+fn target(data_type: &DataType, postgres: bool) -> Result<SqlType> {
     use DataType as Type;
+    let digits = |n: &Option<u64>, most: u8| match n {
+        None => Ok(most),
+        Some(n) => u8::try_from(*n)
+            .ok()
+            .filter(|n| *n <= 7)
+            .ok_or_else(|| unsupported(format!("{n} digits of the second (Msg 1002)"))),
+    };
     let target = match data_type {
+        Type::Varchar(None) | Type::CharVarying(None) | Type::CharacterVarying(None)
+            if postgres =>
+        {
+            SqlType::PgText
+        }
         Type::Varchar(length)
         | Type::Nvarchar(length)
-        | Type::Char(length)
-        | Type::Character(length)
         | Type::CharVarying(length)
-        | Type::CharacterVarying(length) => Target::Text(match length {
-            None => Some(DEFAULT_LENGTH),
-            Some(CharacterLength::IntegerLength { length, .. }) => Some(*length),
-            Some(CharacterLength::Max) => None,
+        | Type::CharacterVarying(length) => match length {
+            None => SqlType::Varchar(Some(DEFAULT_LENGTH)),
+            Some(CharacterLength::IntegerLength { length, .. }) => {
+                SqlType::Varchar(Some(size(*length)?))
+            }
+            Some(CharacterLength::Max) => SqlType::Varchar(None),
+        },
+        Type::Char(length) | Type::Character(length) => match length {
+            None if postgres => SqlType::Char(1),
+            None => SqlType::Char(DEFAULT_LENGTH),
+            Some(CharacterLength::IntegerLength { length, .. }) => SqlType::Char(size(*length)?),
+            Some(CharacterLength::Max) => return Err(unsupported("the type 'char(max)'")),
+        },
+        Type::Text | Type::String(_) => SqlType::PgText,
+        Type::Datetime(_) => SqlType::DateTime,
+        Type::Timestamp(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => {
+            SqlType::Timestamp
+        }
+        Type::Timestamp(..) => SqlType::DateTimeOffset(6),
+        Type::Date => SqlType::Date,
+        Type::Uuid => SqlType::Guid,
+        Type::Bit(None | Some(1)) | Type::Bool | Type::Boolean => SqlType::Bit,
+        Type::TinyInt(_) => SqlType::TinyInt,
+        Type::SmallInt(_) | Type::Int2(_) => SqlType::SmallInt,
+        Type::Int(_) | Type::Integer(_) | Type::Int4(_) => SqlType::Int,
+        Type::BigInt(_) | Type::Int8(_) => SqlType::BigInt,
+        Type::Float(ExactNumberInfo::Precision(bits)) if *bits <= 24 => SqlType::Real,
+        Type::Float(_) | Type::Float8 | Type::DoublePrecision | Type::Double(_) => SqlType::Float,
+        Type::Real | Type::Float4 => SqlType::Real,
+        Type::Decimal(info) | Type::Numeric(info) | Type::Dec(info) => match info {
+            // PostgreSQL's keeps all digits.
+            ExactNumberInfo::None if postgres => SqlType::Decimal(38, 10),
+            ExactNumberInfo::None => SqlType::Decimal(18, 0),
+            ExactNumberInfo::Precision(precision) => decimal(*precision, 0)?,
+            ExactNumberInfo::PrecisionAndScale(precision, scale) => decimal(*precision, *scale)?,
+        },
+        Type::Time(n, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => {
+            SqlType::Time(digits(n, 7)?)
+        }
+        Type::Binary(length) => SqlType::Binary(match length {
+            None => DEFAULT_LENGTH,
+            Some(length) => size(*length)?,
         }),
-        Type::Text | Type::String(_) => Target::Text(None),
-        Type::Datetime(_) => Target::DateTime,
-        Type::Timestamp(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => Target::DateTime,
-        Type::Date => Target::Date,
-        Type::Uuid => Target::Guid,
-        Type::Bit(None | Some(1)) | Type::Bool | Type::Boolean => Target::Engine(Type::Boolean),
-        Type::TinyInt(_) => Target::Engine(Type::TinyIntUnsigned(None)),
-        Type::SmallInt(_) | Type::Int2(_) => Target::Engine(Type::SmallInt(None)),
-        Type::Int(_) | Type::Integer(_) | Type::Int4(_) => Target::Engine(Type::Int(None)),
-        Type::BigInt(_) | Type::Int8(_) => Target::Engine(Type::BigInt(None)),
-        Type::Float(ExactNumberInfo::Precision(bits)) if *bits <= 24 => Target::Engine(Type::Real),
-        Type::Float(_) | Type::Float8 | Type::DoublePrecision | Type::Double(_) => {
-            Target::Engine(Type::DoublePrecision)
-        }
-        Type::Real | Type::Float4 => Target::Engine(Type::Real),
-        Type::Decimal(info) | Type::Numeric(info) | Type::Dec(info) => {
-            let info = match info {
-                ExactNumberInfo::None => ExactNumberInfo::PrecisionAndScale(18, 0),
-                given => *given,
-            };
-            Target::Engine(Type::Decimal(info))
-        }
-        Type::Time(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => {
-            Target::Engine(Type::Time(None, TimezoneInfo::None))
-        }
+        Type::Varbinary(length) => match length {
+            None => SqlType::Varbinary(Some(DEFAULT_LENGTH)),
+            Some(BinaryLength::IntegerLength { length }) => {
+                SqlType::Varbinary(Some(size(*length)?))
+            }
+            Some(BinaryLength::Max) => SqlType::Varbinary(None),
+        },
+        Type::Bytea => SqlType::Varbinary(None),
         Type::Custom(name, arguments) => return custom(&name.to_string(), arguments),
         _ => return Err(unsupported(format!("the type '{data_type}'"))),
     };
     Ok(target)
 }
 
+fn size(length: u64) -> Result<u32> {
+    u32::try_from(length).ok().filter(|length| (1..=8_000).contains(length)).ok_or_else(|| {
+        unsupported(format!("a type of the size {length}, beyond 1 to 8000 (Msg 131),"))
+    })
+}
+
+fn decimal(precision: u64, scale: i64) -> Result<SqlType> {
+    let digits = u8::try_from(precision).ok().filter(|p| (1..=38).contains(p));
+    let scale = i8::try_from(scale).ok().filter(|s| *s >= 0);
+    match (digits, scale) {
+        (Some(digits), Some(scale)) if u64::from(scale.unsigned_abs()) <= precision => {
+            Ok(SqlType::Decimal(digits, scale))
+        }
+        _ => Err(unsupported(format!(
+            "decimal({precision},{}), of more than 38 digits or with more decimals than \
+             digits (Msg 2750),",
+            scale.unwrap_or(-1)
+        ))),
+    }
+}
+
 /// Types that the parser has no word for.
-fn custom(name: &str, arguments: &[String]) -> Result<Target> {
-    let decimal = |precision, scale| {
-        Target::Engine(DataType::Decimal(ExactNumberInfo::PrecisionAndScale(precision, scale)))
+fn custom(name: &str, arguments: &[String]) -> Result<SqlType> {
+    let number = arguments.first().and_then(|n| n.parse::<u32>().ok());
+    let digits = match number {
+        None => Some(7),
+        Some(n) => u8::try_from(n).ok().filter(|n| *n <= 7),
     };
-    let known = match name.to_lowercase().trim_matches(['[', ']', '"']) {
-        "datetime2" => Some(Target::DateTime),
-        "uniqueidentifier" => Some(Target::Guid),
-        "money" => Some(decimal(19, 4)),
-        "smallmoney" => Some(decimal(10, 4)),
-        "sysname" => Some(Target::Text(Some(128))),
-        "ntext" => Some(Target::Text(None)),
-        "nchar" => match arguments {
-            [] => Some(Target::Text(Some(DEFAULT_LENGTH))),
-            [length] => length.parse().ok().map(|length| Target::Text(Some(length))),
-            _ => None,
-        },
+    let name = name.to_lowercase();
+    let known = match name.trim_matches(['[', ']', '"']) {
+        "int" => Some(SqlType::Int),
+        "bigint" => Some(SqlType::BigInt),
+        "smallint" => Some(SqlType::SmallInt),
+        "tinyint" => Some(SqlType::TinyInt),
+        "bit" => Some(SqlType::Bit),
+        "float" => Some(SqlType::Float),
+        "date" => Some(SqlType::Date),
+        "datetime" => Some(SqlType::DateTime),
+        "varchar" | "nvarchar"
+            if arguments.first().is_some_and(|n| n.eq_ignore_ascii_case("max")) =>
+        {
+            Some(SqlType::Varchar(None))
+        }
+        "varchar" | "nvarchar" => Some(SqlType::Varchar(Some(number.unwrap_or(DEFAULT_LENGTH)))),
+        "datetime2" => digits.map(SqlType::DateTime2),
+        "datetimeoffset" => digits.map(SqlType::DateTimeOffset),
+        "smalldatetime" => Some(SqlType::SmallDateTime),
+        "timestamptz" => Some(SqlType::DateTimeOffset(6)),
+        "uniqueidentifier" => Some(SqlType::Guid),
+        "money" => Some(SqlType::Money),
+        "smallmoney" => Some(SqlType::SmallMoney),
+        "sysname" => Some(SqlType::Varchar(Some(128))),
+        "ntext" | "name" => Some(SqlType::PgText),
+        "nchar" => Some(SqlType::Char(number.unwrap_or(DEFAULT_LENGTH))),
         _ => None,
     };
     known.ok_or_else(|| unsupported(format!("the type '{name}'")))

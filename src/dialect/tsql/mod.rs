@@ -9,6 +9,7 @@
 
 mod convert;
 mod functions;
+mod grammar;
 mod report;
 mod resolve;
 mod script;

@@ -4,9 +4,10 @@
 //! meaning here goes: white space, comments, `OPTION (…)`, join hints. A `GO`
 //! line becomes the end of a statement. Positions stay those of the text.
 
+use datafusion::sql::sqlparser::ast::{Expr, Ident, Setting, Value};
 use datafusion::sql::sqlparser::dialect::Dialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
-use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Word};
+use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Word};
 
 use super::report;
 use crate::error::{Error, ErrorKind, Result, codes};
@@ -15,8 +16,14 @@ use crate::error::{Error, ErrorKind, Result, codes};
 /// trees are walked with the stack of a small thread.
 const MAX_OPERATORS: usize = 2_000;
 
-/// The tokens of a script.
-pub(super) fn tokens(text: &str, dialect: &dyn Dialect) -> Result<Vec<TokenWithSpan>> {
+/// `MAXRECURSION` of a statement, and where it stands.
+pub(super) type RecursionLimit = (Location, Setting);
+
+/// The tokens of a script, and what its `OPTION` clauses say that has a meaning.
+pub(super) fn tokens(
+    text: &str,
+    dialect: &dyn Dialect,
+) -> Result<(Vec<TokenWithSpan>, Vec<RecursionLimit>)> {
     let mut tokens = Tokenizer::new(dialect, text).tokenize_with_location().map_err(|e| {
         let message = if e.message.starts_with("Unterminated") {
             format!("Unclosed quotation mark or comment (Msg 105): {}", e.message)
@@ -27,10 +34,9 @@ pub(super) fn tokens(text: &str, dialect: &dyn Dialect) -> Result<Vec<TokenWithS
     })?;
     tokens.retain(|t| !matches!(t.token, Token::Whitespace(_)));
     end_batches(&mut tokens)?;
-    drop_hints(&mut tokens);
-    check_rollup(&tokens)?;
+    let limits = drop_hints(&mut tokens);
     check_size(&tokens)?;
-    Ok(tokens)
+    Ok((tokens, limits))
 }
 
 /// The unquoted word of a token.
@@ -73,14 +79,16 @@ fn end_batches(tokens: &mut Vec<TokenWithSpan>) -> Result<()> {
 }
 
 /// Drops `OPTION (…)` and the algorithm in `INNER HASH JOIN`: both tell SQL
-/// Server how to run the query, not what it means.
-fn drop_hints(tokens: &mut Vec<TokenWithSpan>) {
+/// Server how to run the query, not what it means; all but `MAXRECURSION`.
+fn drop_hints(tokens: &mut Vec<TokenWithSpan>) -> Vec<RecursionLimit> {
+    let mut limits = Vec::new();
     let mut kept = Vec::with_capacity(tokens.len());
     let mut i = 0;
     while i < tokens.len() {
         if is_word(tokens.get(i), "option")
             && let Some(end) = closing(tokens, i + 1)
         {
+            limits.extend(recursion_limit(&tokens[i..end]));
             i = end + 1;
             continue;
         }
@@ -96,6 +104,18 @@ fn drop_hints(tokens: &mut Vec<TokenWithSpan>) {
         i += 1;
     }
     *tokens = kept;
+    limits
+}
+
+/// `MAXRECURSION n` among the hints of a query.
+fn recursion_limit(option: &[TokenWithSpan]) -> Option<RecursionLimit> {
+    let at = option.iter().position(|t| is_word(Some(t), "maxrecursion"))?;
+    let value = Expr::value(match &option.get(at + 1)?.token {
+        Token::Number(number, _) => Value::Number(number.clone(), false),
+        _ => return None,
+    });
+    let key = Ident::with_span(option[at].span, "maxrecursion");
+    Some((option[0].span.start, Setting { key, value }))
 }
 
 /// The index of the parenthesis that closes the one at `open`.
@@ -115,19 +135,6 @@ fn closing(tokens: &[TokenWithSpan], open: usize) -> Option<usize> {
         }
     }
     None
-}
-
-/// `GROUP BY … WITH ROLLUP`, which the grammar cannot name.
-fn check_rollup(tokens: &[TokenWithSpan]) -> Result<()> {
-    for pair in tokens.windows(2) {
-        for kind in ["ROLLUP", "CUBE"] {
-            if is_word(pair.first(), "with") && is_word(pair.get(1), kind) {
-                let what = format!("GROUP BY … WITH {kind}");
-                return Err(report::unsupported(what, pair[0].span.start));
-            }
-        }
-    }
-    Ok(())
 }
 
 fn check_size(tokens: &[TokenWithSpan]) -> Result<()> {

@@ -5,11 +5,12 @@
 //! are refused by their first word, whether or not the rest can be parsed.
 
 use datafusion::sql::sqlparser::ast;
-use datafusion::sql::sqlparser::dialect::{Dialect, MsSqlDialect, PostgreSqlDialect};
+use datafusion::sql::sqlparser::dialect::{Dialect, PostgreSqlDialect};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Word};
 
+use super::grammar::TSql;
 use super::{report, script};
 use crate::error::{Error, ErrorKind, Result, codes};
 
@@ -88,12 +89,12 @@ const PROCEDURAL: &[&str] = &[
 /// Words a statement may start with, where one follows another without `;`.
 const STARTS: &[&str] = &[
     "BEGIN", "COMMIT", "DISCARD", "EXPLAIN", "RESET", "ROLLBACK", "SELECT", "SET", "SHOW", "START",
-    "USE", "WITH",
+    "USE", "VALUES", "WITH",
 ];
 
 /// Parses a whole script.
 pub(super) fn parse(text: &str) -> Result<Vec<Parsed>> {
-    match parse_as(text, &MsSqlDialect {}) {
+    match parse_as(text, &TSql) {
         Err(error) if error.sqlstate == Some("42601") => {
             parse_as(text, &PostgreSqlDialect {}).map_err(|_| error)
         }
@@ -102,7 +103,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Parsed>> {
 }
 
 fn parse_as(text: &str, dialect: &dyn Dialect) -> Result<Vec<Parsed>> {
-    let tokens = script::tokens(text, dialect)?;
+    let (tokens, limits) = script::tokens(text, dialect)?;
     let mut parser = Parser::new(dialect).with_tokens_with_locations(tokens.clone());
     let mut statements = Vec::new();
     loop {
@@ -116,7 +117,14 @@ fn parse_as(text: &str, dialect: &dyn Dialect) -> Result<Vec<Parsed>> {
         if let Some(word) = &keyword {
             check_first_word(word, &tokens[parser.index()..], location)?;
         }
-        let statement = parser.parse_statement().map_err(|e| explain(e, &parser, &tokens))?;
+        let mut statement = parser.parse_statement().map_err(|e| explain(e, &parser, &tokens))?;
+        let end = parser.peek_token_ref().span.start;
+        let within = |at: &Location| *at > location && (end.line == 0 || *at < end);
+        if let ast::Statement::Query(query) = &mut statement
+            && let Some((_, limit)) = limits.iter().find(|(at, _)| within(at))
+        {
+            query.settings = Some(vec![limit.clone()]);
+        }
         statements.push(Parsed { statement, keyword: keyword.unwrap_or_default(), location });
         check_end(&parser, &tokens)?;
     }

@@ -27,15 +27,12 @@ pub(super) enum Kind {
     Time,
     Text,
     Int,
-    /// Left as it is.
-    Any,
 }
 
 /// The type that an argument is coerced to.
 pub(super) fn coerced(function: &str, kind: Kind, given: &DataType) -> Result<DataType> {
     use DataType as Type;
     Ok(match (kind, given) {
-        (Kind::Any, given) => given.clone(),
         (Kind::Part, _) => Type::Utf8,
         (Kind::Time, Type::Date32) => Type::Date32,
         (Kind::Time, Type::Timestamp(_, _) | Type::Date64 | Type::Null) => TIME,

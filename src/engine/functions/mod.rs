@@ -8,16 +8,21 @@
 
 mod arguments;
 mod calendar;
-mod conversions;
+mod convert;
 mod dates;
+mod decimals;
 mod fiscal;
+mod guid_order;
 mod isnull;
+mod lists;
 mod local;
 mod now;
+mod operators;
 mod part;
 mod styles;
 mod table_name;
 mod texts;
+mod types;
 
 use std::sync::Arc;
 
@@ -26,6 +31,11 @@ use datafusion::logical_expr::{Expr, ScalarUDF, lit};
 
 pub use self::part::DatePart;
 pub use self::styles::is_style;
+pub use self::types::SqlType;
+
+pub(super) use self::convert::{converted, literal_converted};
+pub(super) use self::guid_order::guid_order;
+pub(super) use self::operators::{Arithmetic, Operation};
 
 use crate::query::context::Calendar;
 
@@ -64,12 +74,16 @@ pub(super) fn table_name(code: Expr) -> Expr {
 /// All functions, for registration in a session.
 pub fn all() -> Vec<Arc<ScalarUDF>> {
     let mut functions = vec![
+        ScalarUDF::new_from_impl(convert::Convert::new()),
+        ScalarUDF::new_from_impl(guid_order::GuidOrder::new()),
         ScalarUDF::new_from_impl(isnull::IsNull::new()),
+        ScalarUDF::new_from_impl(lists::RecursionLevel::new()),
         ScalarUDF::new_from_impl(now::GetDate::new()),
         ScalarUDF::new_from_impl(table_name::TableName::new()),
     ];
+    functions.extend(lists::all().map(ScalarUDF::new_from_impl));
     functions.extend(dates::all().map(ScalarUDF::new_from_impl));
     functions.extend(texts::all().map(ScalarUDF::new_from_impl));
-    functions.extend(conversions::all().map(ScalarUDF::new_from_impl));
+    functions.extend(operators::all().map(ScalarUDF::new_from_impl));
     functions.into_iter().map(Arc::new).collect()
 }

@@ -1,137 +1,312 @@
-//! Times as text: the styles of `CONVERT`, and the texts that SQL Server reads
-//! as times whatever the session's language is.
+//! Times as text: the styles of `CONVERT`.
 
-use std::fmt::Write;
+use std::fmt::Write as _;
 
-use datafusion::common::{Result, exec_datafusion_err};
+use datafusion::common::Result;
 
 use super::calendar::{
     self, Date, MICROS_PER_DAY, MICROS_PER_HOUR, MICROS_PER_MINUTE, MICROS_PER_SECOND, day_of,
 };
+use super::convert::{hijri, read_time};
 use super::dates::MONTHS;
+use super::types::SqlType;
 
-/// Whether a time can be written in this style.
-pub fn is_style(style: u32) -> bool {
-    matches!(style, 0 | 20 | 21 | 23 | 25 | 100..=114 | 120 | 121 | 126 | 127)
+/// How a style writes the date.
+#[derive(Clone, Copy, PartialEq)]
+enum DateForm {
+    None,
+    /// `Nov 21 2026`, the day two wide.
+    MonthDayYear,
+    /// Numbers: `m`, `d`, `y` (four digits) or `Y` (two) with what stands between.
+    Numbers(&'static str),
+    /// `21 Nov 2026`, the year of two digits or four.
+    DayMonthYear(bool),
+    /// `Nov 21, 2026`.
+    MonthDayComma(bool),
+    /// The Hijri date, the month as a name or a number.
+    Hijri(bool),
 }
 
-/// Writes a time in a style of `CONVERT`.
-pub(super) fn write(time: i64, style: u32) -> String {
-    let Date { year, month, day } = calendar::date(day_of(time));
-    let of_day = time.rem_euclid(MICROS_PER_DAY);
-    let hour = of_day / MICROS_PER_HOUR;
-    let minute = of_day / MICROS_PER_MINUTE % 60;
-    let second = of_day / MICROS_PER_SECOND % 60;
-    let millis = of_day / 1_000 % 1_000;
-    let month_name = &MONTHS[(month - 1) as usize][..3];
-    let hour12 = (hour + 11) % 12 + 1;
-    let half = if hour < 12 { "AM" } else { "PM" };
-    match style {
-        101 => format!("{month:02}/{day:02}/{year:04}"),
-        102 => format!("{year:04}.{month:02}.{day:02}"),
-        103 => format!("{day:02}/{month:02}/{year:04}"),
-        104 => format!("{day:02}.{month:02}.{year:04}"),
-        105 => format!("{day:02}-{month:02}-{year:04}"),
-        106 => format!("{day:02} {month_name} {year:04}"),
-        107 => format!("{month_name} {day:02}, {year:04}"),
-        108 => format!("{hour:02}:{minute:02}:{second:02}"),
-        109 => format!(
-            "{month_name} {day:>2} {year:04} {hour12:>2}:{minute:02}:{second:02}:{millis:03}{half}"
-        ),
-        110 => format!("{month:02}-{day:02}-{year:04}"),
-        111 => format!("{year:04}/{month:02}/{day:02}"),
-        112 => format!("{year:04}{month:02}{day:02}"),
-        113 => {
-            format!("{day:02} {month_name} {year:04} {hour:02}:{minute:02}:{second:02}:{millis:03}")
-        }
-        114 => format!("{hour:02}:{minute:02}:{second:02}:{millis:03}"),
-        20 | 120 => {
-            format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}")
-        }
-        21 | 25 | 121 => {
-            format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{millis:03}")
-        }
-        23 => format!("{year:04}-{month:02}-{day:02}"),
-        126 | 127 => {
-            let mut text =
-                format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}");
-            if millis != 0 {
-                // Writing to a String cannot fail.
-                let _ = write!(text, ".{millis:03}");
-            }
-            if style == 127 {
-                text.push('Z');
-            }
-            text
-        }
-        _ => format!("{month_name} {day:>2} {year:04} {hour12:>2}:{minute:02}{half}"),
-    }
+/// How a style writes the time of day.
+#[derive(Clone, Copy, PartialEq)]
+enum TimeForm {
+    None,
+    /// ` 1:45AM`
+    Short,
+    /// ` 1:45:30:123AM`, the last part behind a colon.
+    Half,
+    /// ` 1:45:30 AM`
+    HalfSeconds,
+    /// `13:45:30`
+    Seconds,
+    /// `13:45:30:123`, behind a colon; a dot for types with seven digits.
+    Colon,
+    /// `13:45:30.123`
+    Point,
+    /// As ISO 8601 has it: no fraction if it is zero.
+    Iso,
 }
 
-/// Reads a time from text: `2024-05-01`, `20240501`, either with a time after
-/// a space or `T`, and with `Z` or an offset.
-pub(super) fn read(text: &str) -> Result<i64> {
-    parse(text.trim()).filter(|time| calendar::in_range(*time)).ok_or_else(|| {
-        exec_datafusion_err!(
-            "Conversion failed when converting date and/or time from character string '{text}' \
-             (Msg 241); write it like 2024-05-01T10:00:00"
-        )
+const fn form(style: i32) -> Option<(DateForm, TimeForm)> {
+    use DateForm as D;
+    use TimeForm as T;
+    Some(match style {
+        0 | 100 => (D::MonthDayYear, T::Short),
+        1 => (D::Numbers("m/d/Y"), T::None),
+        101 => (D::Numbers("m/d/y"), T::None),
+        2 => (D::Numbers("Y.m.d"), T::None),
+        102 => (D::Numbers("y.m.d"), T::None),
+        3 => (D::Numbers("d/m/Y"), T::None),
+        103 => (D::Numbers("d/m/y"), T::None),
+        4 => (D::Numbers("d.m.Y"), T::None),
+        104 => (D::Numbers("d.m.y"), T::None),
+        5 => (D::Numbers("d-m-Y"), T::None),
+        105 => (D::Numbers("d-m-y"), T::None),
+        6 => (D::DayMonthYear(false), T::None),
+        106 => (D::DayMonthYear(true), T::None),
+        7 => (D::MonthDayComma(false), T::None),
+        107 => (D::MonthDayComma(true), T::None),
+        8 | 24 | 108 => (D::None, T::Seconds),
+        9 | 109 => (D::MonthDayYear, T::Half),
+        10 => (D::Numbers("m-d-Y"), T::None),
+        110 => (D::Numbers("m-d-y"), T::None),
+        11 => (D::Numbers("Y/m/d"), T::None),
+        111 => (D::Numbers("y/m/d"), T::None),
+        12 => (D::Numbers("Ymd"), T::None),
+        112 => (D::Numbers("ymd"), T::None),
+        13 | 113 => (D::DayMonthYear(true), T::Colon),
+        14 | 114 => (D::None, T::Colon),
+        20 | 120 => (D::Numbers("y-m-d"), T::Seconds),
+        21 | 25 | 121 => (D::Numbers("y-m-d"), T::Point),
+        22 => (D::Numbers("m/d/Y"), T::HalfSeconds),
+        23 => (D::Numbers("y-m-d"), T::None),
+        126 | 127 => (D::Numbers("y-m-d"), T::Iso),
+        130 => (D::Hijri(true), T::Half),
+        131 => (D::Hijri(false), T::Half),
+        _ => return None,
     })
 }
 
-fn parse(text: &str) -> Option<i64> {
-    if text.is_empty() {
-        return Some(calendar::DAY_ZERO * MICROS_PER_DAY);
+/// Whether `CONVERT` knows the style for dates and times.
+pub fn is_style(style: i32) -> bool {
+    form(style).is_some()
+}
+
+/// How values of a type are shown in a style.
+pub(super) struct Shown {
+    date: DateForm,
+    time: TimeForm,
+    style: i32,
+    /// Digits of the second.
+    digits: u8,
+    /// Whether there are always so many, behind a dot.
+    exact: bool,
+    offset: bool,
+}
+
+impl Shown {
+    /// The form of a type in a style, its own without one; `postgres` has another.
+    pub fn of(from: SqlType, style: Option<i32>, postgres: bool) -> Self {
+        let digits = match from {
+            SqlType::Time(n) | SqlType::DateTime2(n) | SqlType::DateTimeOffset(n) => n,
+            _ => 3,
+        };
+        let exact = !matches!(from, SqlType::DateTime | SqlType::SmallDateTime | SqlType::Date);
+        // `datetime` was there before the standard's form.
+        let default = if exact || from == SqlType::Date { 121 } else { 0 };
+        let style = style.unwrap_or(default);
+        let (mut date, mut time) = form(style).unwrap_or((DateForm::MonthDayYear, TimeForm::Short));
+        if postgres {
+            (date, time) = (DateForm::Numbers("y-m-d"), TimeForm::Iso);
+        }
+        if from == SqlType::Date {
+            time = TimeForm::None;
+        }
+        if matches!(from, SqlType::Time(_)) {
+            date = DateForm::None;
+        }
+        let offset = matches!(from, SqlType::DateTimeOffset(_)) && time != TimeForm::None;
+        let (digits, exact) = if postgres { (6, false) } else { (digits, exact) };
+        Self { date, time, style, digits, exact, offset }
     }
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    if digits != 8 || !text.is_ascii() {
-        return crate::value::parse_time(text);
+
+    /// Writes a time.
+    pub fn write(&self, time: i64, out: &mut String) {
+        // Writing to a String cannot fail.
+        let start = out.len();
+        self.write_date(day_of(time), out);
+        if self.time != TimeForm::None {
+            let iso = self.time == TimeForm::Iso && self.style >= 126;
+            if out.len() > start {
+                out.push(if iso { 'T' } else { ' ' });
+            }
+            self.write_time(time.rem_euclid(MICROS_PER_DAY), out.len() > start, out);
+        }
+        match (self.offset, self.style) {
+            (true, 127) => out.push('Z'),
+            (true, 126) => out.push_str("+00:00"),
+            (true, _) => out.push_str(" +00:00"),
+            (false, 127) if self.time == TimeForm::Iso => out.push('Z'),
+            _ => {}
+        }
     }
-    let (date, rest) = text.split_at(8);
-    let hyphened = format!("{}-{}-{}{rest}", &date[..4], &date[4..6], &date[6..]);
-    crate::value::parse_time(&hyphened)
+
+    fn write_date(&self, number: i64, out: &mut String) {
+        let Date { year, month, day } = calendar::date(number);
+        let name = MONTHS.get(month as usize - 1).map_or("", |name| &name[..3]);
+        let short = year % 100;
+        let _ = match self.date {
+            DateForm::None => Ok(()),
+            DateForm::MonthDayYear => write!(out, "{name} {day:>2} {year:04}"),
+            DateForm::DayMonthYear(true) => write!(out, "{day:02} {name} {year:04}"),
+            DateForm::DayMonthYear(false) => write!(out, "{day:02} {name} {short:02}"),
+            DateForm::MonthDayComma(true) => write!(out, "{name} {day:02}, {year:04}"),
+            DateForm::MonthDayComma(false) => write!(out, "{name} {day:02}, {short:02}"),
+            DateForm::Hijri(named) => {
+                let (year, month, day) = hijri::date(number);
+                let name = hijri::MONTHS.get(month as usize - 1).copied().unwrap_or_default();
+                match named {
+                    true => write!(out, "{day:>2} {name} {year:04}"),
+                    false => write!(out, "{day:>2}/{month:02}/{year:04}"),
+                }
+            }
+            DateForm::Numbers(parts) => parts.chars().try_for_each(|part| match part {
+                'y' => write!(out, "{year:04}"),
+                'Y' => write!(out, "{short:02}"),
+                'm' => write!(out, "{month:02}"),
+                'd' => write!(out, "{day:02}"),
+                other => out.write_char(other),
+            }),
+        };
+    }
+
+    fn write_time(&self, of_day: i64, after_date: bool, out: &mut String) {
+        let hour = of_day / MICROS_PER_HOUR;
+        let minute = of_day / MICROS_PER_MINUTE % 60;
+        let second = of_day / MICROS_PER_SECOND % 60;
+        let hour12 = (hour + 11) % 12 + 1;
+        let half = if hour < 12 { "AM" } else { "PM" };
+        let width = if after_date { 2 } else { 1 };
+        let _ = match self.time {
+            TimeForm::None => Ok(()),
+            TimeForm::Short => write!(out, "{hour12:>width$}:{minute:02}{half}"),
+            TimeForm::HalfSeconds => {
+                write!(out, "{hour12:>width$}:{minute:02}:{second:02} {half}")
+            }
+            TimeForm::Half => write!(out, "{hour12:>width$}:{minute:02}:{second:02}"),
+            _ => write!(out, "{hour:02}:{minute:02}:{second:02}"),
+        };
+        let micros = of_day % MICROS_PER_SECOND;
+        let mark = if self.exact { '.' } else { ':' };
+        match self.time {
+            TimeForm::Half => {
+                self.fraction(micros, mark, out);
+                out.push_str(half);
+            }
+            TimeForm::Colon => self.fraction(micros, mark, out),
+            TimeForm::Point => self.fraction(micros, '.', out),
+            TimeForm::Iso if self.exact => self.fraction(micros, '.', out),
+            TimeForm::Iso if self.digits == 6 && micros > 0 => {
+                let digits = format!("{micros:06}");
+                out.push('.');
+                out.push_str(digits.trim_end_matches('0'));
+            }
+            TimeForm::Iso if self.digits < 6 && micros >= 1_000 => self.fraction(micros, '.', out),
+            _ => {}
+        }
+    }
+
+    /// The fraction of a second in the type's digits.
+    fn fraction(&self, micros: i64, mark: char, out: &mut String) {
+        if self.digits == 0 {
+            return;
+        }
+        let digits = format!("{micros:06}0");
+        out.push(mark);
+        out.push_str(&digits[..usize::from(self.digits).min(7)]);
+    }
+}
+
+/// Reads a time from text.
+pub(super) fn read(text: &str) -> Result<i64> {
+    let time = read_time(text, None).map_err(|e| e.error(text, SqlType::DateTime))?;
+    match calendar::in_range(time) {
+        true => Ok(time),
+        false => Err(super::convert::NoTime::Range.error(text, SqlType::DateTime)),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn write(time: i64, style: i32) -> String {
+        let mut out = String::new();
+        Shown::of(SqlType::DateTime, Some(style), false).write(time, &mut out);
+        out
+    }
+
     #[test]
     fn styles_of_an_afternoon() {
         let time = read("2026-03-05 13:04:05.067").expect("a time");
         for (style, text) in [
             (0, "Mar  5 2026  1:04PM"),
+            (1, "03/05/26"),
             (101, "03/05/2026"),
+            (2, "26.03.05"),
+            (102, "2026.03.05"),
+            (3, "05/03/26"),
+            (103, "05/03/2026"),
             (104, "05.03.2026"),
+            (105, "05-03-2026"),
+            (6, "05 Mar 26"),
+            (106, "05 Mar 2026"),
+            (7, "Mar 05, 26"),
             (107, "Mar 05, 2026"),
+            (8, "13:04:05"),
             (108, "13:04:05"),
+            (9, "Mar  5 2026  1:04:05:067PM"),
             (109, "Mar  5 2026  1:04:05:067PM"),
+            (10, "03-05-26"),
+            (110, "03-05-2026"),
+            (11, "26/03/05"),
+            (111, "2026/03/05"),
+            (12, "260305"),
             (112, "20260305"),
             (113, "05 Mar 2026 13:04:05:067"),
+            (114, "13:04:05:067"),
             (120, "2026-03-05 13:04:05"),
             (121, "2026-03-05 13:04:05.067"),
+            (22, "03/05/26  1:04:05 PM"),
             (23, "2026-03-05"),
             (126, "2026-03-05T13:04:05.067"),
             (127, "2026-03-05T13:04:05.067Z"),
+            (130, "16 رمضان 1447  1:04:05:067PM"),
+            (131, "16/09/1447  1:04:05:067PM"),
         ] {
             assert_eq!(write(time, style), text, "style {style}");
         }
         let midnight = read("20260305").expect("a date");
         assert_eq!(write(midnight, 100), "Mar  5 2026 12:00AM");
         assert_eq!(write(midnight, 126), "2026-03-05T00:00:00");
+        assert!(!is_style(15) && !is_style(99) && !is_style(-1));
     }
 
     #[test]
-    fn reads_what_is_unambiguous() {
-        let expected = read("2024-05-01T10:00:00").expect("a time");
-        for text in ["20240501 10:00:00", "2024-05-01 10:00", "2024-05-01T12:00:00+02:00"] {
-            assert_eq!(read(text).expect("a time"), expected, "{text}");
-        }
-        assert_eq!(write(read("").expect("day zero"), 23), "1900-01-01");
-        for text in ["yesterday", "2024-13-01", "05/01/2024", "2024050", "２０２４０５０１"]
-        {
-            let error = read(text).expect_err(text).to_string();
-            assert!(error.contains("Msg 241") && error.contains(text), "{error}");
-        }
+    fn types_have_forms_of_their_own() {
+        let time = read("2026-03-05 13:04:05.067").expect("a time");
+        let shown = |from, style| {
+            let mut out = String::new();
+            Shown::of(from, style, false).write(time, &mut out);
+            out
+        };
+        assert_eq!(shown(SqlType::DateTime2(7), None), "2026-03-05 13:04:05.0670000");
+        assert_eq!(shown(SqlType::DateTime2(0), None), "2026-03-05 13:04:05");
+        assert_eq!(shown(SqlType::DateTime2(7), Some(126)), "2026-03-05T13:04:05.0670000");
+        assert_eq!(shown(SqlType::Date, None), "2026-03-05");
+        assert_eq!(shown(SqlType::Date, Some(126)), "2026-03-05");
+        assert_eq!(shown(SqlType::Time(7), None), "13:04:05.0670000");
+        assert_eq!(shown(SqlType::Time(0), Some(100)), "1:04PM");
+        assert_eq!(shown(SqlType::DateTimeOffset(3), None), "2026-03-05 13:04:05.067 +00:00");
     }
 }

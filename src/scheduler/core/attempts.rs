@@ -13,23 +13,29 @@ use crate::scheduler::core::job::Cause;
 use crate::value::Guid;
 
 impl Core {
-    /// Starts the jobs whose turn it is.
+    /// Starts the jobs whose turn it is, the oldest of all pools first: a start that
+    /// is refused may let a job of another pool go.
     pub(super) fn pick(&mut self, now: i64, step: &mut Step) {
-        if self.draining {
-            return;
-        }
         let mut left = STEP_MAX;
-        while let Some(pool) = self.queue.stirred.first().copied() {
-            while left > 0 && self.queue.pools[pool].running < self.queue.pools[pool].concurrency {
-                let Some(place) = self.queue.pools[pool].ready.first().copied() else { break };
-                left -= 1;
-                self.start(&place, None, now, step);
-            }
-            if left == 0 {
-                return;
-            }
-            self.queue.stirred.remove(&pool);
+        while !self.draining
+            && left > 0
+            && let Some(place) = self.first_ready()
+        {
+            left -= 1;
+            self.start(&place, None, now, step);
         }
+    }
+
+    /// The oldest job that has a place to start in.
+    fn first_ready(&mut self) -> Option<Place> {
+        let pools = &self.queue.pools;
+        let first = |pool: &usize| {
+            let pool = &pools[*pool];
+            if pool.running < pool.concurrency { pool.ready.first().copied() } else { None }
+        };
+        // Until something changes, the others have nothing to start.
+        self.queue.stirred.retain(|pool| first(pool).is_some());
+        self.queue.stirred.iter().filter_map(first).min()
     }
 
     /// Gives a worker the first jobs of the types it asks for.

@@ -4,12 +4,11 @@
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
     CaseWhen, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
-    FunctionArgumentList, FunctionArguments, Ident, ObjectName, ObjectNamePart, Value, WindowFrame,
-    WindowFrameBound, WindowType,
+    FunctionArgumentList, FunctionArguments, Ident, ObjectName, ObjectNamePart, Value,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 
-use super::Resolver;
+use super::{Resolver, window};
 use crate::dialect::tsql::functions::{self, Known, Rule, Scalar};
 use crate::dialect::tsql::report;
 use crate::engine::functions::DatePart;
@@ -42,10 +41,19 @@ impl Resolver<'_> {
         if let Some(Known { rule: Rule::Part(_), .. }) = known {
             date_part(function, &written, location)?;
         }
-        self.arguments(function, location)?;
+        let aggregate = self.check_call(function, &name, location)?;
+        if aggregate {
+            self.scope().in_aggregate = true;
+        }
+        let resolved = self.arguments(function, location);
+        if aggregate {
+            self.scope().in_aggregate = false;
+        }
+        resolved?;
         rename(&mut function.name, &name);
+        window::typed_rank(expr, &name);
         match known {
-            Some(known) => apply(known.rule, expr, location),
+            Some(known) => apply(known.rule, expr, &name, location),
             None => Ok(()),
         }
     }
@@ -97,35 +105,7 @@ impl Resolver<'_> {
         if let Some(filter) = &mut function.filter {
             self.expr(filter)?;
         }
-        match &mut function.over {
-            None => Ok(()),
-            Some(WindowType::NamedWindow(name)) => {
-                Err(report::unsupported("OVER with a window name", report::start(name)))
-            }
-            Some(WindowType::WindowSpec(window)) => {
-                if window.window_name.is_some() {
-                    return Err(report::unsupported("OVER with a window name", location));
-                }
-                window.partition_by.iter_mut().try_for_each(|e| self.expr(e))?;
-                window.order_by.iter_mut().try_for_each(|key| self.sort_key(key))?;
-                match &mut window.window_frame {
-                    Some(frame) => self.frame(frame),
-                    None => Ok(()),
-                }
-            }
-        }
-    }
-
-    fn frame(&mut self, frame: &mut WindowFrame) -> Result<()> {
-        let bounds = std::iter::once(&mut frame.start_bound).chain(&mut frame.end_bound);
-        for bound in bounds {
-            if let WindowFrameBound::Preceding(Some(rows))
-            | WindowFrameBound::Following(Some(rows)) = bound
-            {
-                self.expr(rows)?;
-            }
-        }
-        Ok(())
+        self.over(function, location)
     }
 }
 
@@ -196,7 +176,7 @@ fn date_part(function: &mut Function, written: &str, location: Location) -> Resu
 }
 
 /// The call that stands for a T-SQL function; its arguments are resolved.
-fn apply(rule: Rule, expr: &mut Expr, location: Location) -> Result<()> {
+fn apply(rule: Rule, expr: &mut Expr, name: &str, location: Location) -> Result<()> {
     let Expr::Function(function) = expr else { return Ok(()) };
     match rule {
         Rule::Call(name) | Rule::Part(name) => {
@@ -213,11 +193,7 @@ fn apply(rule: Rule, expr: &mut Expr, location: Location) -> Result<()> {
                 list.clauses.push(FunctionArgumentClause::OrderBy(order));
             }
         }
-        Rule::Percentile => {
-            if function.over.is_some() {
-                return Err(report::unsupported("PERCENTILE_CONT … OVER", location));
-            }
-        }
+        Rule::Percentile => *expr = window::percentile(function, name, location)?,
         Rule::Scalar(scalar) => {
             let args = scalar_args(function, location)?;
             *expr = replace(scalar, args);

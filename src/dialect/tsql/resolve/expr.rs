@@ -11,6 +11,7 @@ use datafusion::sql::sqlparser::tokenizer::Location;
 use super::Resolver;
 use super::scope::{self, Found, Holds, Scope, Source};
 use crate::dialect::tsql::{convert, functions, report};
+use crate::engine::functions::SqlType;
 use crate::error::Result;
 
 impl Resolver<'_> {
@@ -30,14 +31,12 @@ impl Resolver<'_> {
 
     /// Resolves all but the leftmost operand, which it returns.
     fn step<'e>(&mut self, expr: &'e mut Expr) -> Result<Option<&'e mut Expr>> {
-        if matches!(expr, Expr::BinaryOp { op: BinaryOperator::Plus, .. }) {
-            return self.plus(expr).map(|()| None);
-        }
         match expr {
             Expr::BinaryOp { left, op, right } => {
                 self.check_operator(op)?;
                 self.expr(right)?;
-                if *op == BinaryOperator::StringConcat {
+                // What may join text takes a table's name, not its code.
+                if matches!(op, BinaryOperator::StringConcat | BinaryOperator::Plus) {
                     self.named(right);
                     if is_name(left) {
                         self.text_of(left)?;
@@ -59,6 +58,17 @@ impl Resolver<'_> {
             | Expr::IsUnknown(inner)
             | Expr::IsNotUnknown(inner)
             | Expr::Nested(inner) => Ok(Some(inner)),
+            Expr::UnaryOp { op: UnaryOperator::BitwiseNot, expr: operand } => {
+                // All bits of minus one are set.
+                let operand = std::mem::replace(operand, Box::new(nothing()));
+                let ones = Expr::value(Value::Number("-1".into(), false));
+                *expr = Expr::BinaryOp {
+                    left: operand,
+                    op: BinaryOperator::BitwiseXor,
+                    right: Box::new(ones),
+                };
+                Ok(Some(expr))
+            }
             Expr::UnaryOp { op, expr } => match op {
                 UnaryOperator::Plus | UnaryOperator::Minus | UnaryOperator::Not => Ok(Some(expr)),
                 _ => Err(report::unsupported(format!("the operator {op}"), self.location)),
@@ -94,20 +104,24 @@ impl Resolver<'_> {
             Expr::Identifier(_) | Expr::CompoundIdentifier(_) => self.name(expr),
             Expr::Value(value) => {
                 plain_literal(value);
+                if let Some(literal) = typed_number(&value.value) {
+                    *expr = literal;
+                }
                 Ok(())
             }
             Expr::TypedString(typed) => {
                 plain_literal(&mut typed.value);
-                convert::typed_literal(&mut typed.data_type)
-                    .map_err(|e| report::at(e, typed.value.span.start))
+                let start = typed.value.span.start;
+                convert::typed_literal(expr).map_err(|e| report::at(e, start))
             }
             Expr::Interval(interval) => self.expr(&mut interval.value),
             Expr::Cast { expr: inner, .. } => {
                 self.text_of(inner)?;
                 convert::cast(expr).map_err(|e| report::at(e, self.place_of(expr)))
             }
-            Expr::Convert { expr: inner, .. } => {
+            Expr::Convert { expr: inner, styles, .. } => {
                 self.text_of(inner)?;
+                styles.iter_mut().try_for_each(|style| self.expr(style))?;
                 convert::convert(expr).map_err(|e| report::at(e, self.place_of(expr)))
             }
             Expr::Function(_) => self.function(expr),
@@ -186,7 +200,8 @@ impl Resolver<'_> {
     fn check_operator(&self, op: &BinaryOperator) -> Result<()> {
         use BinaryOperator as Op;
         match op {
-            Op::Minus
+            Op::Plus
+            | Op::Minus
             | Op::Multiply
             | Op::Divide
             | Op::Modulo
@@ -210,28 +225,6 @@ impl Resolver<'_> {
         }
     }
 
-    /// A chain of `+`: text next to text is joined, all else is added.
-    fn plus(&mut self, expr: &mut Expr) -> Result<()> {
-        let mut operands = Vec::new();
-        let mut rest = std::mem::replace(expr, nothing());
-        while let Expr::BinaryOp { left, op: BinaryOperator::Plus, right } = rest {
-            operands.push(*right);
-            rest = *left;
-        }
-        self.text_of(&mut rest)?;
-        let (mut text, mut null) = (is_text(&rest, &self.scopes), is_null(&rest));
-        for mut right in operands.into_iter().rev() {
-            self.text_of(&mut right)?;
-            let (right_text, right_null) = (is_text(&right, &self.scopes), is_null(&right));
-            text = text && (right_text || right_null) || null && right_text;
-            null = null && right_null;
-            let op = if text { BinaryOperator::StringConcat } else { BinaryOperator::Plus };
-            rest = Expr::BinaryOp { left: Box::new(rest), op, right: Box::new(right) };
-        }
-        *expr = rest;
-        Ok(())
-    }
-
     /// A query used as a value or a list of values: one column.
     fn subquery(
         &mut self,
@@ -239,6 +232,7 @@ impl Resolver<'_> {
         single: bool,
     ) -> Result<()> {
         let location = self.location;
+        self.check_inner_order(query)?;
         let outputs = self.query(query)?;
         if single && outputs.len() != 1 {
             let message = format!(
@@ -342,17 +336,27 @@ impl Resolver<'_> {
     }
 }
 
-/// A literal without a dialect's decoration: `N'…'`, `E'…'`, `$1.50`.
+/// Numbers whose type is told by how they are written: `1e0` is a float and
+/// `$1.50` money.
+fn typed_number(value: &Value) -> Option<Expr> {
+    match value {
+        Value::Number(number, _) if number.contains(['e', 'E']) => {
+            Some(convert::literal(number, SqlType::Float))
+        }
+        Value::Placeholder(text) if text.starts_with('$') && text.contains('.') => {
+            Some(convert::literal(&text[1..], SqlType::Money))
+        }
+        _ => None,
+    }
+}
+
+/// A literal without a dialect's decoration: `N'…'`, `E'…'`.
 fn plain_literal(literal: &mut ValueWithSpan) {
     let text = match &mut literal.value {
         Value::NationalStringLiteral(text)
         | Value::EscapedStringLiteral(text)
         | Value::UnicodeStringLiteral(text) => std::mem::take(text),
         Value::DollarQuotedString(text) => std::mem::take(&mut text.value),
-        Value::Placeholder(text) if text.starts_with('$') && text.contains('.') => {
-            literal.value = Value::Number(text[1..].to_owned(), false);
-            return;
-        }
         _ => return,
     };
     literal.value = Value::SingleQuotedString(text);
@@ -363,16 +367,8 @@ fn nothing() -> Expr {
     Expr::value(Value::Null)
 }
 
-fn is_null(expr: &Expr) -> bool {
-    matches!(expr, Expr::Value(value) if value.value == Value::Null)
-}
-
 fn is_name(expr: &Expr) -> bool {
     matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_))
-}
-
-fn is_text(expr: &Expr, scopes: &[Scope]) -> bool {
-    holds(expr, scopes) == Holds::Text
 }
 
 /// What a resolved expression is known to hold.

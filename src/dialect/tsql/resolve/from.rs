@@ -1,14 +1,15 @@
 //! `FROM`: tables, derived tables and joins, and the names they give columns.
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Join, JoinConstraint,
-    JoinOperator, ObjectName, ObjectNamePart, Spanned, TableAlias, TableFactor, TableFunctionArgs,
-    TableWithJoins,
+    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, ObjectNamePart,
+    Spanned, TableAlias, TableFactor, TableFunctionArgs, TableWithJoins,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 
 use super::Resolver;
-use super::scope::{self, Columns, Scope, Source};
+use super::scope::{self, Columns, Source};
+use super::tables::is_table_function;
+use crate::catalog::views::View;
 use crate::dialect::tsql::report;
 use crate::error::Result;
 
@@ -47,88 +48,84 @@ impl Resolver<'_> {
     pub(super) fn from(&mut self, from: &mut [TableWithJoins]) -> Result<Vec<Source>> {
         let mut sources = Vec::new();
         for item in from {
-            sources.extend(self.table_with_joins(item)?);
+            let added = self.table_with_joins(item, &sources)?;
+            sources.extend(added);
         }
         for (i, source) in sources.iter().enumerate() {
             let Some(name) = &source.name else { continue };
-            let taken = |s: &Source| s.name.as_deref().is_some_and(|n| scope::same(n, name));
-            if sources[..i].iter().any(taken) {
-                let message = format!(
-                    "Two tables of the FROM clause have the name '{name}' (Msg 1013); \
-                     give one of them an alias"
-                );
+            let taken = |s: &&Source| s.name.as_deref().is_some_and(|n| scope::same(n, name));
+            if let Some(other) = sources[..i].iter().find(taken) {
+                let message = if source.bare_table || other.bare_table {
+                    format!(
+                        "Two tables of the FROM clause have the name '{name}' (Msg 1013); \
+                         give one of them an alias"
+                    )
+                } else {
+                    format!(
+                        "The correlation name '{name}' is specified multiple times in a FROM \
+                         clause (Msg 1011)"
+                    )
+                };
                 return Err(report::invalid("42712", message, self.location));
             }
         }
         Ok(sources)
     }
 
-    fn table_with_joins(&mut self, item: &mut TableWithJoins) -> Result<Vec<Source>> {
-        let mut sources = self.factor(&mut item.relation)?;
-        for join in &mut item.joins {
-            sources.extend(self.factor(&mut join.relation)?);
-            if let Some(condition) = self.join_condition(join)? {
-                self.scopes.push(Scope { sources, aliases: Vec::new() });
-                let resolved = self.expr(condition);
-                sources = self.scopes.pop().expect("pushed above").sources;
-                resolved?;
-            }
-        }
-        Ok(sources)
-    }
-
-    /// The condition after `ON`; refuses the joins that SQL Server has not.
-    fn join_condition<'j>(&self, join: &'j mut Join) -> Result<Option<&'j mut Expr>> {
-        let refused = |what: &str| Err(report::unsupported(what, self.location));
-        let constraint = match &mut join.join_operator {
-            JoinOperator::CrossJoin(JoinConstraint::None) => return Ok(None),
-            JoinOperator::Join(constraint)
-            | JoinOperator::Inner(constraint)
-            | JoinOperator::Left(constraint)
-            | JoinOperator::LeftOuter(constraint)
-            | JoinOperator::Right(constraint)
-            | JoinOperator::RightOuter(constraint)
-            | JoinOperator::FullOuter(constraint) => constraint,
-            JoinOperator::CrossApply => return refused("CROSS APPLY"),
-            JoinOperator::OuterApply => return refused("OUTER APPLY"),
-            _ => return refused("this kind of join"),
-        };
-        match constraint {
-            JoinConstraint::On(condition) => Ok(Some(condition)),
-            JoinConstraint::Using(_) => refused("JOIN … USING (write JOIN … ON)"),
-            JoinConstraint::Natural => refused("NATURAL JOIN"),
-            JoinConstraint::None => {
-                let message = format!(
-                    "Incorrect syntax (Msg 102): JOIN with {} needs an ON clause",
-                    join.relation
-                );
-                Err(report::syntax(message, self.location))
-            }
-        }
-    }
-
     /// One table or parenthesized item; a nested join has several sources.
-    fn factor(&mut self, factor: &mut TableFactor) -> Result<Vec<Source>> {
+    /// `beside` are the tables that a lateral one sees.
+    pub(super) fn factor(
+        &mut self,
+        factor: &mut TableFactor,
+        beside: &[Source],
+    ) -> Result<Vec<Source>> {
         let what = match factor {
+            TableFactor::Table { name, args: Some(args), alias, with_ordinality, .. }
+                if is_table_function(name) =>
+            {
+                let (table, source) = self.table_function(
+                    name,
+                    &args.args,
+                    alias.as_ref(),
+                    *with_ordinality,
+                    beside,
+                )?;
+                *factor = table;
+                return Ok(vec![source]);
+            }
+            TableFactor::Function { name, args, alias, with_ordinality, .. } => {
+                let (table, source) =
+                    self.table_function(name, args, alias.as_ref(), *with_ordinality, beside)?;
+                *factor = table;
+                return Ok(vec![source]);
+            }
+            TableFactor::UNNEST {
+                alias, array_exprs, with_offset: false, with_ordinality, ..
+            } => {
+                let args: Vec<_> = array_exprs
+                    .iter()
+                    .map(|e| FunctionArg::Unnamed(FunctionArgExpr::Expr(e.clone())))
+                    .collect();
+                let name = ObjectName(vec![ObjectNamePart::Identifier(Ident::new("unnest"))]);
+                let (table, source) =
+                    self.table_function(&name, &args, alias.as_ref(), *with_ordinality, beside)?;
+                *factor = table;
+                return Ok(vec![source]);
+            }
             TableFactor::Table { .. } => return self.table(factor).map(|source| vec![source]),
-            TableFactor::Derived { lateral, subquery, alias, sample } => {
-                if *lateral || sample.is_some() {
-                    let what = if *lateral { "LATERAL" } else { "TABLESAMPLE" };
-                    return Err(report::unsupported(what, self.location));
-                }
-                let outputs = self.query(subquery)?;
-                return Ok(vec![Self::derived(outputs, alias.as_ref())?]);
+            TableFactor::Derived { .. } => {
+                return self.derived_table(factor, beside).map(|source| vec![source]);
             }
             TableFactor::NestedJoin { table_with_joins, alias: None } => {
-                return self.table_with_joins(table_with_joins);
+                return self.table_with_joins(table_with_joins, beside);
             }
+            TableFactor::Pivot { .. } => return self.pivot(factor, beside).map(|s| vec![s]),
+            TableFactor::Unpivot { .. } => return self.unpivot(factor, beside).map(|s| vec![s]),
             TableFactor::NestedJoin { .. } => "an alias for a parenthesized join",
-            TableFactor::Pivot { .. } => "PIVOT",
-            TableFactor::Unpivot { .. } => "UNPIVOT",
             TableFactor::OpenJsonTable { .. } => "OPENJSON",
-            TableFactor::TableFunction { .. }
-            | TableFactor::Function { .. }
-            | TableFactor::UNNEST { .. } => "a table-valued function",
+            TableFactor::TableFunction { .. } | TableFactor::UNNEST { .. } => {
+                "a table-valued function"
+            }
             TableFactor::JsonTable { .. }
             | TableFactor::XmlTable { .. }
             | TableFactor::MatchRecognize { .. }
@@ -183,6 +180,16 @@ impl Resolver<'_> {
         }
     }
 
+    /// `sys.tables`, `INFORMATION_SCHEMA.COLUMNS`, `sysjob.sys.tables`.
+    fn system_view(&self, qualifiers: &[Ident], last: &Ident) -> Option<&View> {
+        let schema = match qualifiers {
+            [schema] => schema,
+            [database, schema] if scope::same(&database.value, DATABASE) => schema,
+            _ => return None,
+        };
+        self.catalog.view(&schema.value, &last.value)
+    }
+
     /// A name as a common table expression or a table of the catalog; the name
     /// becomes the exact one.
     fn named_table(&self, name: &mut ObjectName) -> Result<Source> {
@@ -196,10 +203,7 @@ impl Resolver<'_> {
             let what = format!("the temporary table '{}'", last.value);
             return Err(report::unsupported(what, location));
         }
-        let rename = |exact: &str| {
-            let ident = Ident { value: exact.to_owned(), quote_style: None, span: last.span };
-            ObjectName(vec![ObjectNamePart::Identifier(ident)])
-        };
+        let rename = |exact: &str| ObjectName(vec![part(exact, last)]);
         if qualifiers.is_empty()
             && let Some(cte) = self
                 .ctes
@@ -210,12 +214,14 @@ impl Resolver<'_> {
             *name = rename(cte.name.as_deref().expect("found by its name"));
             return Ok(cte.clone());
         }
+        if let Some(view) = self.system_view(qualifiers, last) {
+            *name = ObjectName(vec![part(view.schema, last), part(view.name(), last)]);
+            let columns = Columns::Table(view.table.clone());
+            let source = Source::new(Some(view.name().to_owned()), columns);
+            return Ok(Source { bare_table: true, ..source });
+        }
         check_qualifiers(qualifiers, name, location)?;
         let Some(table) = self.catalog.table(&last.value.to_lowercase()) else {
-            if self.open_ctes.iter().any(|open| scope::same(open, &last.value)) {
-                let what = format!("the recursive common table expression '{}'", last.value);
-                return Err(report::unsupported(what, location));
-            }
             let ctes = self.ctes.iter().filter_map(|c| c.name.as_deref());
             let nearest = crate::catalog::nearest(
                 &last.value,
@@ -226,12 +232,15 @@ impl Resolver<'_> {
             return Err(report::unknown_table(message, location));
         };
         *name = rename(&table.logical_name);
-        Ok(Source {
-            name: Some(table.logical_name.clone()),
-            columns: Columns::Table(table.clone()),
-            bare_table: true,
-        })
+        let columns = Columns::Table(table.clone());
+        Ok(Source { bare_table: true, ..Source::new(Some(table.logical_name.clone()), columns) })
     }
+}
+
+/// A part of a name, at the place of `at`.
+fn part(exact: &str, at: &Ident) -> ObjectNamePart {
+    let ident = Ident { value: exact.to_owned(), quote_style: None, span: at.span };
+    ObjectNamePart::Identifier(ident)
 }
 
 /// `dbo.`, `public.`, `sysjob.dbo.`, `sysjob..`.

@@ -4,27 +4,38 @@
 //! The tree is walked by hand, clause by clause, because what a name means
 //! depends on the clause; anything not listed here is refused by name.
 
+mod build;
 mod calls;
 mod expr;
 mod from;
+mod grouping;
+mod joins;
+mod limits;
 mod order;
+mod pivot;
+mod ranked;
 mod scope;
 mod select;
+mod sets;
+mod tables;
+mod window;
+mod with;
 
 use datafusion::sql::sqlparser::ast::{
-    Query, Select, SelectFlavor, SetExpr, SetOperator, SetQuantifier, TableAlias, With,
+    Expr, Query, Select, SelectFlavor, SetExpr, TableAlias, Value, Values,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 
-use self::scope::{Columns, Holds, Output, Scope, Source};
+use self::scope::{Columns, Output, Scope, Source};
 use super::report;
 use crate::catalog::Catalog;
 use crate::error::Result;
 
 /// Resolves a whole query in place.
 pub(super) fn query(query: &mut Query, catalog: &Catalog, location: Location) -> Result<()> {
+    let max_recursion = max_recursion(query, location)?;
     let mut resolver =
-        Resolver { catalog, scopes: Vec::new(), ctes: Vec::new(), open_ctes: Vec::new(), location };
+        Resolver { catalog, scopes: Vec::new(), ctes: Vec::new(), location, max_recursion };
     resolver.query(query).map(|_| ())
 }
 
@@ -35,11 +46,11 @@ struct Resolver<'a> {
     scopes: Vec<Scope>,
     /// Common table expressions in sight, innermost last.
     ctes: Vec<Source>,
-    /// Names of the common table expressions being resolved.
-    open_ctes: Vec<String>,
     /// Where the statement, or the clause looked at, starts; the place of errors
     /// whose own is unknown.
     location: Location,
+    /// Levels of a recursive common table expression; 0 is any number.
+    max_recursion: u16,
 }
 
 impl Resolver<'_> {
@@ -76,43 +87,24 @@ impl Resolver<'_> {
         Err(report::unsupported(clause, self.location))
     }
 
-    fn with(&mut self, with: &mut With) -> Result<()> {
-        let location = with.with_token.0.span.start;
-        if with.recursive {
-            return Err(report::unsupported("WITH RECURSIVE", location));
-        }
-        let first = self.ctes.len();
-        for cte in &mut with.cte_tables {
-            let name = &cte.alias.name;
-            let taken = |s: &Source| s.name.as_deref().is_some_and(|n| scope::same(n, &name.value));
-            if self.ctes[first..].iter().any(taken) {
-                let message =
-                    format!("Duplicate common table expression name '{}' (Msg 239)", name.value);
-                return Err(report::invalid("42712", message, report::start(name)));
-            }
-            self.open_ctes.push(name.value.clone());
-            let outputs = self.query(&mut cte.query)?;
-            self.open_ctes.pop();
-            let source = Self::derived(outputs, Some(&cte.alias))?;
-            self.ctes.push(source);
-        }
-        Ok(())
-    }
-
     /// The body and its `ORDER BY`, which sees the tables of a plain `SELECT`
     /// and only the output columns of anything else.
     fn body(&mut self, query: &mut Query) -> Result<Vec<Output>> {
-        if let SetExpr::Select(select) = query.body.as_mut() {
-            let top = self.take_top(select)?;
-            let outputs = self.select(select, query.order_by.as_mut())?;
-            if let Some(top) = top {
-                self.set_top(query, top)?;
-            }
+        if matches!(query.body.as_ref(), SetExpr::Select(_)) {
+            let limit = self.take_limit(query)?;
+            let Query { body, order_by, .. } = query;
+            let SetExpr::Select(select) = body.as_mut() else { return Ok(Vec::new()) };
+            let outputs = self.select(select, order_by.as_mut())?;
+            self.set_limit(query, &outputs, limit)?;
             return Ok(outputs);
         }
-        let outputs = self.set_expr(&mut query.body)?;
+        let outputs = match query.body.as_mut() {
+            body @ SetExpr::SetOperation { .. } => self.set_expr(body)?,
+            body => self.operand(body)?,
+        };
         if let Some(order_by) = &mut query.order_by {
-            self.scopes.push(Scope { sources: Vec::new(), aliases: outputs.clone() });
+            let aliases = outputs.clone();
+            self.scopes.push(Scope { aliases, ..Scope::default() });
             let ordered = self.order_by(order_by, outputs.len());
             self.scopes.pop();
             ordered?;
@@ -120,76 +112,22 @@ impl Resolver<'_> {
         Ok(outputs)
     }
 
-    /// The body of a query. Chains of set operations lean to the left and are
-    /// taken apart in a loop, so that a long one needs no deep stack.
-    fn set_expr(&mut self, body: &mut SetExpr) -> Result<Vec<Output>> {
-        let mut others = Vec::new();
-        let mut first = body;
-        while let SetExpr::SetOperation { left, right, op, set_quantifier } = first {
-            check_set_operation(*op, *set_quantifier, self.location)?;
-            others.push((*op, right));
-            first = left;
-        }
-        let outputs = self.operand(first)?;
-        for (op, other) in others.into_iter().rev() {
-            let columns = self.operand(other)?;
-            if outputs.len() != columns.len() {
-                let message = format!(
-                    "All queries combined using {op} need the same number of columns \
-                     (Msg 205): the first has {}, the other {}",
-                    outputs.len(),
-                    columns.len()
-                );
-                return Err(report::invalid("42601", message, self.location));
-            }
-        }
-        Ok(outputs)
-    }
-
-    /// An operand of a set operation, or the body of a query without one.
-    fn operand(&mut self, operand: &mut SetExpr) -> Result<Vec<Output>> {
-        match operand {
-            SetExpr::Select(select) if select.top.is_some() => {
-                // LIMIT belongs to a query: the operand becomes one.
-                let mut query = as_query(std::mem::replace(operand, SetExpr::Values(no_rows())));
-                let outputs = self.query(&mut query)?;
-                *operand = SetExpr::Query(query);
-                Ok(outputs)
-            }
-            SetExpr::Select(select) => self.select(select, None),
-            SetExpr::Query(query) => self.query(query),
-            SetExpr::Values(values) => {
-                let width = values.rows.first().map_or(0, |row| row.len());
-                self.scopes.push(Scope::default());
-                let resolved = values
-                    .rows
-                    .iter_mut()
-                    .flat_map(|row| row.iter_mut())
-                    .try_for_each(|value| self.expr(value));
-                self.scopes.pop();
-                resolved?;
-                let name = |i| Output { name: format!("column{i}"), holds: Holds::Other };
-                Ok((1..=width).map(name).collect())
-            }
-            SetExpr::SetOperation { .. } => self.set_expr(operand),
-            SetExpr::Insert(_) => Err(report::read_only("INSERT", self.location)),
-            SetExpr::Update(_) => Err(report::read_only("UPDATE", self.location)),
-            SetExpr::Delete(_) => Err(report::read_only("DELETE", self.location)),
-            SetExpr::Merge(_) => Err(report::read_only("MERGE", self.location)),
-            SetExpr::Table(_) => Err(report::unsupported("TABLE", self.location)),
-        }
-    }
-
     /// A query seen as a table: its alias and column names.
     fn derived(mut outputs: Vec<Output>, alias: Option<&TableAlias>) -> Result<Source> {
         let Some(alias) = alias else {
-            return Ok(Source { name: None, columns: Columns::Listed(outputs), bare_table: false });
+            return Ok(Source::new(None, Columns::Listed(outputs)));
         };
         let name = &alias.name;
         if !alias.columns.is_empty() {
             if alias.columns.len() != outputs.len() {
+                let (more, number) = if outputs.len() > alias.columns.len() {
+                    ("more", 8158)
+                } else {
+                    ("fewer", 8159)
+                };
                 let message = format!(
-                    "'{}' has {} columns and its column list {} (Msg 8158)",
+                    "'{}' has {more} columns than were specified in the column list: {} and {} \
+                     (Msg {number})",
                     name.value,
                     outputs.len(),
                     alias.columns.len()
@@ -197,64 +135,55 @@ impl Resolver<'_> {
                 return Err(report::invalid("42P10", message, report::start(name)));
             }
             for (output, column) in outputs.iter_mut().zip(&alias.columns) {
-                output.name.clone_from(&column.name.value);
+                *output = Output::named(column.name.value.clone(), output.holds);
             }
         }
+        let written = |o: &Output| o.written.as_ref().map(|name| name.to_lowercase());
         for (i, output) in outputs.iter().enumerate() {
-            if outputs[..i].iter().any(|o| scope::same(&o.name, &output.name)) {
+            let Some(own) = written(output) else {
+                let message = format!(
+                    "No column name was specified for column {} of '{}' (Msg 8155)",
+                    i + 1,
+                    name.value
+                );
+                return Err(report::invalid("42P10", message, report::start(name)));
+            };
+            if outputs[..i].iter().any(|o| written(o).as_ref() == Some(&own)) {
                 let message = format!(
                     "The column '{}' was specified multiple times for '{}' (Msg 8156)",
-                    output.name, name.value
+                    output.written.as_deref().unwrap_or_default(),
+                    name.value
                 );
                 return Err(report::invalid("42701", message, report::start(name)));
             }
         }
-        Ok(Source {
-            name: Some(name.value.clone()),
-            columns: Columns::Listed(outputs),
-            bare_table: false,
-        })
+        Ok(Source::new(Some(name.value.clone()), Columns::Listed(outputs)))
     }
 }
 
-fn check_set_operation(
-    op: SetOperator,
-    quantifier: SetQuantifier,
-    location: Location,
-) -> Result<()> {
-    let offered = match quantifier {
-        SetQuantifier::None | SetQuantifier::Distinct => op != SetOperator::Minus,
-        SetQuantifier::All => op == SetOperator::Union,
-        SetQuantifier::ByName | SetQuantifier::AllByName | SetQuantifier::DistinctByName => false,
+/// `OPTION (MAXRECURSION n)`, which the parser has left with the query.
+fn max_recursion(query: &mut Query, location: Location) -> Result<u16> {
+    let Some(settings) = query.settings.take() else { return Ok(100) };
+    let Some(setting) = settings.first() else { return Ok(100) };
+    let limit = match &setting.value {
+        Expr::Value(value) => match &value.value {
+            Value::Number(number, _) => number.parse().ok().filter(|n| *n <= 32_767),
+            _ => None,
+        },
+        _ => None,
     };
-    if offered {
-        return Ok(());
-    }
-    let what = format!("{op} {quantifier}");
-    Err(report::unsupported(what.trim_end(), location))
-}
-
-fn no_rows() -> datafusion::sql::sqlparser::ast::Values {
-    datafusion::sql::sqlparser::ast::Values {
-        explicit_row: false,
-        value_keyword: false,
-        rows: Vec::new(),
-    }
-}
-
-fn as_query(body: SetExpr) -> Box<Query> {
-    Box::new(Query {
-        with: None,
-        body: Box::new(body),
-        order_by: None,
-        limit_clause: None,
-        fetch: None,
-        locks: Vec::new(),
-        for_clause: None,
-        settings: None,
-        format_clause: None,
-        pipe_operators: Vec::new(),
+    limit.ok_or_else(|| {
+        let message = format!(
+            "The value {} specified for the MAXRECURSION option exceeds the allowed maximum of \
+             32767 (Msg 310)",
+            setting.value
+        );
+        report::invalid("22023", message, location)
     })
+}
+
+fn no_rows() -> Values {
+    Values { explicit_row: false, value_keyword: false, rows: Vec::new() }
 }
 
 /// Clauses of a `SELECT` that neither dialect offers here.
@@ -269,7 +198,6 @@ fn foreign_clause(select: &Select) -> Option<&'static str> {
         (!select.cluster_by.is_empty(), "CLUSTER BY"),
         (!select.distribute_by.is_empty(), "DISTRIBUTE BY"),
         (!select.sort_by.is_empty(), "SORT BY"),
-        (!select.named_window.is_empty(), "WINDOW"),
         (select.qualify.is_some(), "QUALIFY"),
         (select.value_table_mode.is_some(), "SELECT AS"),
         (select.flavor != SelectFlavor::Standard, "FROM before SELECT"),

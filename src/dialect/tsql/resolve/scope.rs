@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use datafusion::sql::sqlparser::ast::{Expr, Ident};
+use datafusion::sql::sqlparser::ast::{Expr, Ident, WindowSpec};
 
 use crate::catalog::{self, Table};
 use crate::dialect::tsql::report;
@@ -16,6 +16,18 @@ use crate::error::Result;
 pub(super) struct Output {
     pub name: String,
     pub holds: Holds,
+    /// The name as written, where a plan's name must be another; none of an
+    /// expression without alias.
+    pub written: Option<String>,
+    /// Other names that find it.
+    pub also: Vec<String>,
+}
+
+impl Output {
+    /// A column with a name of its own.
+    pub fn named(name: String, holds: Holds) -> Self {
+        Self { written: Some(name.clone()), name, holds, also: Vec::new() }
+    }
 }
 
 /// What a column or an expression holds, as far as operators depend on it.
@@ -43,12 +55,44 @@ pub(super) struct Source {
     pub columns: Columns,
     /// A table without alias, which `dbo.table.column` may refer to.
     pub bare_table: bool,
+    /// Columns that `USING` has merged with another table's: only found with
+    /// the table's name.
+    pub hidden: Vec<String>,
+    /// The merged columns themselves, of a source that has no others.
+    pub merged: Vec<Merged>,
+}
+
+/// A column of `JOIN … USING`, and what it is.
+#[derive(Clone, Debug)]
+pub(super) struct Merged {
+    pub name: String,
+    pub expr: Expr,
+    pub holds: Holds,
+}
+
+/// The clause that is being resolved, as far as functions depend on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Clause {
+    Where,
+    On,
+    GroupBy,
+    Having,
+    #[default]
+    Select,
+    OrderBy,
 }
 
 /// One `SELECT`.
 #[derive(Debug, Default)]
 pub(super) struct Scope {
     pub sources: Vec<Source>,
+    pub clause: Clause,
+    /// Inside of an aggregate's arguments.
+    pub in_aggregate: bool,
+    /// Inside of a window.
+    pub in_window: bool,
+    /// The windows that `WINDOW` names.
+    pub windows: Vec<(String, WindowSpec)>,
     /// Aliases of the select list, while a clause is resolved that may use them.
     pub aliases: Vec<Output>,
 }
@@ -61,7 +105,9 @@ pub(super) struct Found {
 
 fn find<'a>(outputs: &'a [Output], name: &str) -> Option<&'a Output> {
     let exact = outputs.iter().find(|o| o.name == name);
-    exact.or_else(|| outputs.iter().find(|o| same(&o.name, name)))
+    let near = || outputs.iter().find(|o| same(&o.name, name));
+    let other = || outputs.iter().find(|o| o.also.iter().any(|also| same(also, name)));
+    exact.or_else(near).or_else(other)
 }
 
 /// Equal but for case.
@@ -70,6 +116,15 @@ pub(super) fn same(a: &str, b: &str) -> bool {
 }
 
 impl Source {
+    pub fn new(name: Option<String>, columns: Columns) -> Self {
+        Self { name, columns, bare_table: false, hidden: Vec::new(), merged: Vec::new() }
+    }
+
+    /// Whether `USING` has merged a column of it.
+    pub fn hides(&self, name: &str) -> bool {
+        self.hidden.iter().any(|hidden| same(hidden, name))
+    }
+
     /// The exact name of a column, and what it holds.
     fn column(&self, ident: &Ident) -> Result<Option<(String, Holds)>> {
         match &self.columns {
@@ -101,7 +156,7 @@ impl Source {
                 .columns
                 .iter()
                 .filter(|c| c.read)
-                .map(|c| Output { name: c.logical_name.clone(), holds: holds(c) })
+                .map(|c| Output::named(c.logical_name.clone(), holds(c)))
                 .collect(),
         }
     }
@@ -150,7 +205,14 @@ impl Scope {
     /// An unqualified name, or `None` when this scope does not know it.
     pub fn column(&self, ident: &Ident) -> Result<Option<Found>> {
         let mut found: Option<(&Source, String, Holds)> = None;
+        let merged = self.sources.iter().flat_map(|s| &s.merged);
+        if let Some(merged) = merged.into_iter().find(|m| same(&m.name, &ident.value)) {
+            return Ok(Some(Found { expr: merged.expr.clone(), holds: merged.holds }));
+        }
         for source in &self.sources {
+            if source.hides(&ident.value) {
+                continue;
+            }
             let Some((name, holds)) = source.column(ident)? else { continue };
             if let Some((other, _, _)) = &found {
                 let qualify = match (&other.name, &source.name) {

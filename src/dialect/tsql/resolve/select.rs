@@ -4,13 +4,13 @@
 use std::collections::HashMap;
 
 use datafusion::sql::sqlparser::ast::{
-    Distinct, Expr, GroupByExpr, Ident, OrderBy, Select, SelectItem,
-    SelectItemQualifiedWildcardKind, WildcardAdditionalOptions,
+    Distinct, Expr, Ident, OrderBy, Select, SelectItem, SelectItemQualifiedWildcardKind,
+    WildcardAdditionalOptions,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::expr::holds;
-use super::scope::{Holds, Output, Scope, Source};
+use super::scope::{Clause, Holds, Output, Scope, Source};
 use super::{Resolver, foreign_clause};
 use crate::dialect::tsql::report;
 use crate::error::Result;
@@ -37,7 +37,7 @@ impl Resolver<'_> {
             return Err(report::syntax(message, self.location));
         }
         let sources = self.from(&mut select.from)?;
-        self.scopes.push(Scope { sources, aliases: Vec::new() });
+        self.scopes.push(Scope { sources, ..Scope::default() });
         let outputs = self.select_in_scope(select, order_by);
         self.scopes.pop();
         outputs
@@ -49,32 +49,37 @@ impl Resolver<'_> {
         order_by: Option<&mut OrderBy>,
     ) -> Result<Vec<Output>> {
         if let Some(selection) = &mut select.selection {
+            self.clause(Clause::Where);
             self.expr(selection)?;
         }
+        self.clause(Clause::Select);
+        self.define_windows(std::mem::take(&mut select.named_window))?;
         let (outputs, aliases) = self.projection(&mut select.projection)?;
         // T-SQL sees aliases in ORDER BY only, PostgreSQL in GROUP BY too;
         // a column of the tables wins there, so that T-SQL's meaning stands.
         self.scope().aliases = aliases;
         if let Some(Distinct::On(exprs)) = &mut select.distinct {
-            exprs.iter_mut().try_for_each(|e| self.expr(e))?;
-        }
-        match &mut select.group_by {
-            GroupByExpr::All(_) => {
-                return Err(report::unsupported("GROUP BY ALL", self.location));
-            }
-            GroupByExpr::Expressions(exprs, modifiers) => {
-                if let Some(modifier) = modifiers.first() {
-                    let what = format!("GROUP BY … {modifier}");
-                    return Err(report::unsupported(what, self.location));
+            for expr in exprs {
+                if let Some(item) = super::ranked::item_behind(expr, &select.projection) {
+                    *expr = item;
+                } else {
+                    self.expr(expr)?;
                 }
-                exprs.iter_mut().try_for_each(|e| self.expr(e))?;
             }
         }
+        self.clause(Clause::GroupBy);
+        self.group_by(select)?;
         if let Some(having) = &mut select.having {
+            self.clause(Clause::Having);
             self.expr(having)?;
         }
         if let Some(order_by) = order_by {
+            self.clause(Clause::OrderBy);
             self.order_by(order_by, outputs.len())?;
+            self.check_groups(select, Some(order_by))?;
+            self.check_order(select, Some(order_by))?;
+        } else {
+            self.check_groups(select, None)?;
         }
         Ok(outputs)
     }
@@ -103,7 +108,7 @@ impl Resolver<'_> {
                         return Err(report::invalid("42601", message, report::start(&at)));
                     }
                     for source in &self.scope().sources {
-                        list.push_all(source, &at);
+                        list.push_all(source, &at, true);
                     }
                 }
                 SelectItem::QualifiedWildcard(kind, options) => {
@@ -116,7 +121,7 @@ impl Resolver<'_> {
                     let parts = parts
                         .ok_or_else(|| report::unsupported(format!("{name}.*"), self.location))?;
                     let source = self.qualified_source(&parts)?;
-                    list.push_all(&source, &parts[0]);
+                    list.push_all(&source, &parts[0], false);
                 }
                 SelectItem::ExprWithAliases { .. } => {
                     return Err(report::unsupported("a list of aliases", self.location));
@@ -133,6 +138,10 @@ impl Resolver<'_> {
         }
         let column = matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
         let text_as_written = if column { String::new() } else { heading(&expr) };
+        let written_name = match &expr {
+            Expr::Identifier(ident) => ident.value.clone(),
+            _ => String::new(),
+        };
         self.expr(&mut expr)?;
         let holds = holds(&expr, &self.scopes);
         match &expr {
@@ -141,13 +150,23 @@ impl Resolver<'_> {
                     return Err(report::unsupported(expr.to_string(), self.location));
                 };
                 let (source, name) = (source.value.clone(), name.clone());
-                list.push_column(expr, Some(&source), &name, holds);
+                // A column of an outer query is no column of this one.
+                if self.scope().source(&source, false).is_none() {
+                    list.push_alias(expr, name, holds, false);
+                } else {
+                    list.push_column(expr, Some(&source), &name, holds);
+                }
             }
             Expr::Identifier(name) => {
                 let name = name.clone();
                 list.push_column(expr, None, &name, holds);
             }
-            _ => list.push_alias(expr, Ident::new(text_as_written), holds, false),
+            _ if column => {
+                // What `USING` has merged.
+                let name = Ident::new(written_name);
+                list.push_column_as(expr, &name, holds);
+            }
+            _ => list.push_expr(expr, Ident::new(text_as_written), holds),
         }
         Ok(())
     }
@@ -199,7 +218,7 @@ impl List {
             return self.push_alias(expr, name.clone(), holds, false);
         }
         users.push(source.map(str::to_owned));
-        self.outputs.push(Output { name: name.value.clone(), holds });
+        self.outputs.push(Output::named(name.value.clone(), holds));
         self.items.push(SelectItem::UnnamedExpr(expr));
     }
 
@@ -211,7 +230,8 @@ impl List {
             number += 1;
         }
         self.taken.insert(name.clone(), vec![None]);
-        let output = Output { name: name.clone(), holds };
+        let output =
+            Output { written: Some(alias.value.clone()), ..Output::named(name.clone(), holds) };
         if written {
             self.aliases.push(output.clone());
         }
@@ -220,8 +240,29 @@ impl List {
         self.items.push(SelectItem::ExprWithAlias { expr, alias });
     }
 
-    fn push_all(&mut self, source: &Source, at: &Ident) {
+    /// A column that is an expression here.
+    fn push_column_as(&mut self, expr: Expr, name: &Ident, holds: Holds) {
+        self.push_alias(expr, name.clone(), holds, false);
+    }
+
+    /// An expression that has no name, only a heading.
+    fn push_expr(&mut self, expr: Expr, heading: Ident, holds: Holds) {
+        self.push_alias(expr, heading, holds, false);
+        if let Some(output) = self.outputs.last_mut() {
+            output.written = None;
+        }
+    }
+
+    /// All columns of a source; what `USING` has merged comes once, if merged.
+    fn push_all(&mut self, source: &Source, at: &Ident, merged: bool) {
+        for column in &source.merged {
+            let name = Ident::with_span(at.span, column.name.clone());
+            self.push_column_as(column.expr.clone(), &name, column.holds);
+        }
         for output in source.outputs() {
+            if merged && source.hides(&output.name) {
+                continue;
+            }
             let name = Ident::with_span(at.span, output.name.clone());
             let expr = source.reference(&output.name, &name);
             self.push_column(expr, source.name.as_deref(), &name, output.holds);

@@ -143,19 +143,19 @@ proptest! {
 #[test]
 fn wrong_types_are_named_as_sql_calls_them() {
     for (expression, expected) in [
-        ("SUM(name)", "The function 'sum' does not take the type nvarchar (Msg 8116)"),
-        ("AVG(createdon)", "The function 'avg' does not take the type datetime (Msg 8116)"),
+        ("SUM(name)", "Operand data type nvarchar is invalid for sum operator (Msg 8117)"),
+        ("AVG(createdon)", "Operand data type datetime is invalid for avg operator (Msg 8117)"),
         (
             "UPPER(ownerid)",
             "The function 'upper' does not take the type uniqueidentifier (Msg 8116)",
         ),
         (
             "CAST(createdon AS uniqueidentifier)",
-            "Explicit conversion from Timestamp(µs) to uniqueidentifier is not allowed (Msg 529)",
+            "Explicit conversion from data type datetime to uniqueidentifier is not allowed (Msg 529)",
         ),
         (
             "CAST(name AS int)",
-            "Conversion failed when converting the text 'Send mail' to int (Msg 245)",
+            "Conversion failed when converting the varchar value 'Send mail' to data type int (Msg 245)",
         ),
     ] {
         let text = format!("SELECT {expression} FROM asyncoperation");

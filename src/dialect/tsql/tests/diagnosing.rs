@@ -14,7 +14,7 @@ fn share_of_each_state() {
         "SELECT StateCode, COUNT(*) AS Jobs, COUNT(*) * 100.0 / SUM(COUNT(*)) OVER () AS pct \
          FROM AsyncOperation WITH (NOLOCK) GROUP BY StateCode HAVING COUNT(*) > 0 \
          ORDER BY COUNT(*) DESC, statecode",
-        &["statecode | Jobs | pct", "3 | 2 | 66.66666666666667", "0 | 1 | 33.333333333333336"],
+        &["statecode | Jobs | pct", "3 | 2 | 66.666666666666", "0 | 1 | 33.333333333333"],
     );
 }
 

@@ -1,0 +1,186 @@
+//! `PERCENTILE_CONT` and `PERCENTILE_DISC` of a group or of a window: exact, of
+//! the values that are not null.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Float64Array, ListArray, StringViewArray, UInt32Array,
+};
+use datafusion::arrow::buffer::OffsetBuffer;
+use datafusion::arrow::compute::{
+    SortOptions, cast, concat, filter, is_not_null, sort_to_indices, take,
+};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Float64Type};
+use datafusion::common::{Result, ScalarValue, exec_err};
+use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion::logical_expr::utils::format_state_name;
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility,
+};
+
+use super::collation;
+
+/// The functions of this file.
+pub fn all() -> impl Iterator<Item = Arc<AggregateUDF>> {
+    [false, true].into_iter().map(|discrete| {
+        let signature = Signature::any(3, Volatility::Immutable);
+        Arc::new(AggregateUDF::from(Percentile { discrete, signature }))
+    })
+}
+
+/// `f(value, share, descending)`.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Percentile {
+    /// A value that is there, rather than one between two.
+    discrete: bool,
+    signature: Signature,
+}
+
+impl AggregateUDFImpl for Percentile {
+    fn name(&self) -> &str {
+        if self.discrete { "sql_percentile_disc" } else { "sql_percentile_cont" }
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        if self.discrete {
+            return Ok(types[0].clone());
+        }
+        if !types[0].is_numeric() && types[0] != DataType::Null {
+            return datafusion::common::plan_err!(
+                "Operand data type is invalid for PERCENTILE_CONT: it takes numbers (Msg 8117)"
+            );
+        }
+        Ok(DataType::Float64)
+    }
+
+    fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        let kind =
+            if self.discrete { args.return_field.data_type().clone() } else { DataType::Float64 };
+        let values = Values {
+            discrete: self.discrete,
+            kind,
+            parts: Vec::new(),
+            share: None,
+            descending: false,
+        };
+        Ok(Box::new(values))
+    }
+
+    fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
+        let kind = if self.discrete {
+            args.input_fields[0].data_type().clone()
+        } else {
+            DataType::Float64
+        };
+        let list = DataType::List(Arc::new(Field::new_list_field(kind, true)));
+        let field =
+            |name: &str, kind| Field::new(format_state_name(args.name, name), kind, true).into();
+        Ok(vec![
+            field("values", list),
+            field("share", DataType::Float64),
+            field("descending", DataType::Boolean),
+        ])
+    }
+}
+
+#[derive(Debug)]
+struct Values {
+    discrete: bool,
+    kind: DataType,
+    parts: Vec<ArrayRef>,
+    share: Option<f64>,
+    descending: bool,
+}
+
+impl Values {
+    fn all(&self) -> Result<ArrayRef> {
+        if self.parts.is_empty() {
+            return Ok(datafusion::arrow::array::new_empty_array(&self.kind));
+        }
+        let parts: Vec<&dyn Array> = self.parts.iter().map(AsRef::as_ref).collect();
+        Ok(concat(&parts)?)
+    }
+
+    fn sorted(&self, values: &ArrayRef) -> Result<UInt32Array> {
+        let options = SortOptions { descending: self.descending, nulls_first: false };
+        if matches!(self.kind, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8) {
+            let texts = cast(values, &DataType::Utf8View)?;
+            let texts = texts.as_string_view();
+            let keys: StringViewArray = texts.iter().map(|t| t.map(collation::key)).collect();
+            return Ok(sort_to_indices(&keys, Some(options), None)?);
+        }
+        Ok(sort_to_indices(values, Some(options), None)?)
+    }
+}
+
+impl Accumulator for Values {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        let shares = cast(&values[1], &DataType::Float64)?;
+        if let Some(share) = shares.as_primitive::<Float64Type>().iter().flatten().next() {
+            if !(0.0..=1.0).contains(&share) {
+                return exec_err!("The percentile value must be between 0 and 1 (Msg 10756)");
+            }
+            self.share = Some(share);
+        }
+        let descending = values[2].as_boolean();
+        self.descending = descending.iter().flatten().next().unwrap_or(self.descending);
+        let present = filter(&values[0], &is_not_null(&values[0])?)?;
+        if !present.is_empty() {
+            self.parts.push(cast(&present, &self.kind)?);
+        }
+        Ok(())
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        let lists: &ListArray = states[0].as_list();
+        for list in lists.iter().flatten().filter(|list| !list.is_empty()) {
+            self.parts.push(list);
+        }
+        let shares = states[1].as_primitive::<Float64Type>();
+        self.share = shares.iter().flatten().next().or(self.share);
+        let descending: &BooleanArray = states[2].as_boolean();
+        self.descending = descending.iter().flatten().any(|d| d) || self.descending;
+        Ok(())
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        let values = self.all()?;
+        let field = Arc::new(Field::new_list_field(self.kind.clone(), true));
+        let offsets = OffsetBuffer::from_lengths([values.len()]);
+        let list = ListArray::try_new(field, offsets, values, None)?;
+        Ok(vec![
+            ScalarValue::List(Arc::new(list)),
+            ScalarValue::Float64(self.share),
+            ScalarValue::Boolean(Some(self.descending)),
+        ])
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        let values = self.all()?;
+        let (Some(share), false) = (self.share, values.is_empty()) else {
+            return ScalarValue::try_from(&self.kind);
+        };
+        let order = self.sorted(&values)?;
+        let count = values.len();
+        if self.discrete {
+            // The first value whose share of rows up to it is large enough.
+            let place = (share * count as f64).ceil().max(1.0) as usize;
+            let index = order.value(place.min(count) - 1) as usize;
+            return ScalarValue::try_from_array(&values, index);
+        }
+        let sorted = take(&values, &order, None)?;
+        let sorted: &Float64Array = sorted.as_primitive::<Float64Type>();
+        let place = share * (count - 1) as f64;
+        let (low, high) = (place.floor() as usize, place.ceil() as usize);
+        let (below, above) = (sorted.value(low), sorted.value(high));
+        Ok(ScalarValue::Float64(Some(below + (place - low as f64) * (above - below))))
+    }
+
+    fn size(&self) -> usize {
+        size_of_val(self) + self.parts.iter().map(|p| p.get_array_memory_size()).sum::<usize>()
+    }
+}

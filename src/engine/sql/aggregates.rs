@@ -1,0 +1,127 @@
+//! Which types T-SQL's aggregates take, and what they give.
+
+use std::sync::Arc;
+
+use datafusion::common::{DFSchema, Result, plan_err};
+use datafusion::functions_aggregate::count::count_udaf;
+use datafusion::functions_aggregate::first_last::first_value_udaf;
+use datafusion::logical_expr::expr::{AggregateFunction, NullTreatment};
+use datafusion::logical_expr::{AggregateUDF, Cast, Expr, WindowFunctionDefinition};
+
+use super::implicit::{as_type, type_of};
+use crate::engine::average::DecimalAverage;
+use crate::engine::collation::collation_key;
+use crate::engine::failure::NUMBERS_ONLY;
+use crate::engine::functions::{SqlType, converted, guid_order};
+use crate::engine::sum::WholeSum;
+
+/// An aggregate with T-SQL's types.
+pub fn typed(function: AggregateFunction, schema: &DFSchema) -> Result<AggregateFunction> {
+    let AggregateFunction { mut func, mut params } = function;
+    let name = func.name().to_owned();
+    if name == "count" && params.args.len() > 1 {
+        return plan_err!("The count function requires 1 argument(s) (Msg 174)");
+    }
+    if name == "approx_distinct" {
+        // An exact number is a good estimate, and of the right type.
+        params.distinct = true;
+        func = count_udaf();
+    }
+    if name == "string_agg" {
+        text_list(&mut params.args, schema)?;
+        for key in &mut params.order_by {
+            if type_of(&key.expr, schema).is_some_and(SqlType::is_text) {
+                key.expr = collation_key(std::mem::take(&mut key.expr));
+            }
+        }
+    }
+    if matches!(name.as_str(), "min" | "max")
+        && params.args.first().and_then(|arg| type_of(arg, schema)) == Some(SqlType::Guid)
+    {
+        params.order_by = vec![guid_order(params.args[0].clone()).sort(name == "min", false)];
+        params.null_treatment = Some(NullTreatment::IgnoreNulls);
+        return Ok(AggregateFunction { func: first_value_udaf(), params });
+    }
+    if let Some(other) = numbers(&name, &mut params.args, schema)? {
+        func = other;
+    }
+    Ok(AggregateFunction { func, params })
+}
+
+/// An aggregate over a window with T-SQL's types.
+pub fn typed_window(
+    function: WindowFunctionDefinition,
+    args: &mut Vec<Expr>,
+    schema: &DFSchema,
+) -> Result<WindowFunctionDefinition> {
+    let WindowFunctionDefinition::AggregateUDF(func) = function else { return Ok(function) };
+    let other = numbers(func.name(), args, schema)?;
+    Ok(WindowFunctionDefinition::AggregateUDF(other.unwrap_or(func)))
+}
+
+/// Checks what an aggregate is given, and converts it where the engine would
+/// give another type; the function to take instead, if there is one.
+fn numbers(
+    name: &str,
+    args: &mut Vec<Expr>,
+    schema: &DFSchema,
+) -> Result<Option<Arc<AggregateUDF>>> {
+    use SqlType as T;
+    let Some(kind) = args.first().and_then(|arg| type_of(arg, schema)) else { return Ok(None) };
+    let refused = |word: &str| {
+        plan_err!("Operand data type {} is invalid for {word} operator (Msg 8117)", kind.name())
+    };
+    if matches!(name, "min" | "max") && kind == T::Bit {
+        return refused(name);
+    }
+    let Some((_, word)) = NUMBERS_ONLY.iter().find(|(known, _)| *known == name) else {
+        return Ok(None);
+    };
+    let foreign = matches!(kind, T::Other | T::Null);
+    if !foreign && (!kind.is_number() || kind == T::Bit) {
+        return refused(word);
+    }
+    let whole = kind.is_integer() && kind != T::BigInt;
+    Ok(match (name, kind) {
+        ("sum", _) if whole => Some(Arc::new(AggregateUDF::from(WholeSum::of_int()))),
+        ("sum", T::Decimal(precision, scale)) if precision < 38 => {
+            widen(&mut args[0], T::Decimal(38, scale));
+            None
+        }
+        ("sum" | "avg", T::Money | T::SmallMoney) => {
+            widen(&mut args[0], T::Decimal(38, 4));
+            (name == "avg").then(|| Arc::new(AggregateUDF::from(DecimalAverage::new(4))))
+        }
+        ("avg", T::TinyInt | T::SmallInt) => {
+            widen(&mut args[0], T::Int);
+            None
+        }
+        ("avg", T::Decimal(_, scale)) => {
+            widen(&mut args[0], T::Decimal(38, scale));
+            Some(Arc::new(AggregateUDF::from(DecimalAverage::new(scale.max(6)))))
+        }
+        _ => None,
+    })
+}
+
+fn widen(arg: &mut Expr, to: SqlType) {
+    *arg = Expr::Cast(Cast::new(Box::new(std::mem::take(arg)), to.arrow()));
+}
+
+/// `STRING_AGG(value, separator)`.
+fn text_list(args: &mut [Expr], schema: &DFSchema) -> Result<()> {
+    let [value, separator] = args else { return Ok(()) };
+    if type_of(value, schema).is_some_and(|t| !t.is_text()) {
+        *value = converted(std::mem::take(value), SqlType::Varchar(None));
+    }
+    match type_of(separator, schema) {
+        _ if !matches!(separator, Expr::Literal(..) | Expr::Placeholder(_)) => plan_err!(
+            "Separator parameter for STRING_AGG must be a string literal or variable (Msg 8733)"
+        ),
+        Some(kind) if !kind.is_text() && !matches!(separator, Expr::Placeholder(_)) => {
+            *separator = as_type(std::mem::take(separator), kind, SqlType::Varchar(None))?;
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}

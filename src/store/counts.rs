@@ -1,0 +1,297 @@
+//! Pre-aggregates: how many rows of a table have which values in a few columns.
+//!
+//! The writer keeps them exact with every commit; a snapshot shares them. A key
+//! gets a number when it is first met, and its count stands at that number, so
+//! a commit copies a plain vector at most while a snapshot holds it.
+
+use std::sync::{Arc, OnceLock};
+
+use datafusion::arrow::array::types::TimestampMicrosecondType;
+use datafusion::arrow::array::{
+    ArrayRef, AsArray, BooleanArray, FixedSizeBinaryArray, Int64Array, UInt32Array, new_null_array,
+};
+use datafusion::arrow::compute::{FilterBuilder, is_not_null, take};
+use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::arrow::row::{RowConverter, Rows, SortField};
+use datafusion::common::HashMap;
+
+use super::chunk::Chunk;
+use super::column::Column;
+use crate::catalog::Table;
+use crate::job::{self, Dimension};
+
+const MICROS_PER_HOUR: i64 = 3_600_000_000;
+
+/// Keys without rows are dropped when they are this many and more than half.
+const EMPTY_MAX: usize = 4096;
+
+/// What is counted: columns by their number in the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CountedBy {
+    Value(usize),
+    Presence(usize),
+    Hour(usize),
+}
+
+impl CountedBy {
+    pub fn column(self) -> usize {
+        match self {
+            Self::Value(column) | Self::Presence(column) | Self::Hour(column) => column,
+        }
+    }
+
+    /// The column of some rows as keys have it.
+    fn key(
+        self,
+        column: &Column,
+        rows: Option<&UInt32Array>,
+        length: usize,
+        schema: &SchemaRef,
+    ) -> ArrayRef {
+        let Some(array) = column else {
+            return match self {
+                Self::Presence(_) => Arc::new(BooleanArray::from(vec![false; length])),
+                by => new_null_array(&by.key_type(schema), length),
+            };
+        };
+        let array = match rows {
+            Some(rows) => take(array, rows, None).expect("rows of the chunk"),
+            None => array.clone(),
+        };
+        match self {
+            Self::Value(_) => array,
+            Self::Presence(_) => Arc::new(is_not_null(&array).expect("any column may be null")),
+            Self::Hour(_) => {
+                let times = array.as_primitive::<TimestampMicrosecondType>();
+                let hour = |time: i64| time.saturating_sub(time.rem_euclid(MICROS_PER_HOUR));
+                Arc::new(times.unary::<_, TimestampMicrosecondType>(hour))
+            }
+        }
+    }
+
+    fn key_type(self, schema: &SchemaRef) -> DataType {
+        match self {
+            Self::Presence(_) => DataType::Boolean,
+            Self::Value(column) | Self::Hour(column) => schema.field(column).data_type().clone(),
+        }
+    }
+
+    /// The table's column for decoded keys: where only presence is known, any value.
+    fn column_of(self, keys: &ArrayRef, schema: &SchemaRef) -> ArrayRef {
+        let Self::Presence(column) = self else { return keys.clone() };
+        let data_type = schema.field(column).data_type();
+        let present = keys.as_boolean();
+        if *data_type == DataType::FixedSizeBinary(16) {
+            let some = |is: Option<bool>| is.filter(|is| *is).map(|_| [0u8; 16]);
+            let ids =
+                FixedSizeBinaryArray::try_from_sparse_iter_with_size(present.iter().map(some), 16);
+            return Arc::new(ids.expect("16 bytes each"));
+        }
+        unreachable!("presence is counted of lookups")
+    }
+}
+
+/// The counts of a table's rows by some of its columns, as the writer has them.
+pub struct Counts {
+    facts: Arc<Facts>,
+    numbers: HashMap<Arc<[u8]>, usize>,
+    keys: Arc<Keys>,
+    counts: Arc<Vec<i64>>,
+    /// Keys whose count has become zero.
+    empty: usize,
+}
+
+/// What is counted, and how keys are written.
+struct Facts {
+    by: Vec<CountedBy>,
+    schema: SchemaRef,
+    converter: RowConverter,
+}
+
+/// All keys met so far, in the order of their numbers.
+#[derive(Default)]
+struct Keys {
+    bytes: Vec<Arc<[u8]>>,
+    decoded: OnceLock<Vec<ArrayRef>>,
+}
+
+impl Clone for Keys {
+    /// A copy is made to be added to, hence not decoded.
+    fn clone(&self) -> Self {
+        Self { bytes: self.bytes.clone(), decoded: OnceLock::new() }
+    }
+}
+
+/// The counts at one commit.
+#[derive(Clone)]
+pub struct CountsSnapshot {
+    facts: Arc<Facts>,
+    keys: Arc<Keys>,
+    counts: Arc<Vec<i64>>,
+}
+
+impl Counts {
+    /// What is counted of a table; no rows yet.
+    pub fn of(table: &Table) -> Vec<Self> {
+        if table.logical_name != job::TABLE {
+            return Vec::new();
+        }
+        let column = |name: &str| table.column_index(name).expect("a column of asyncoperation");
+        let by = |dimension: &Dimension| match dimension {
+            Dimension::Value(name) => CountedBy::Value(column(name)),
+            Dimension::Presence(name) => CountedBy::Presence(column(name)),
+            Dimension::Hour(name) => CountedBy::Hour(column(name)),
+        };
+        let new = |dimensions: &&[Dimension]| {
+            Self::new(dimensions.iter().map(by).collect(), table.schema().clone())
+        };
+        job::COUNTED_BY.iter().map(new).collect()
+    }
+
+    fn new(by: Vec<CountedBy>, schema: SchemaRef) -> Self {
+        let fields = by.iter().map(|by| SortField::new(by.key_type(&schema))).collect();
+        let converter = RowConverter::new(fields).expect("columns have simple types");
+        Self {
+            facts: Arc::new(Facts { by, schema, converter }),
+            numbers: HashMap::new(),
+            keys: Arc::default(),
+            counts: Arc::default(),
+            empty: 0,
+        }
+    }
+
+    pub fn snapshot(&self) -> CountsSnapshot {
+        CountsSnapshot {
+            facts: self.facts.clone(),
+            keys: self.keys.clone(),
+            counts: self.counts.clone(),
+        }
+    }
+
+    /// Whether rows are counted by a column.
+    pub fn depends_on(&self, column: usize) -> bool {
+        self.facts.by.iter().any(|by| by.column() == column)
+    }
+
+    /// Counts all rows of a chunk that are there.
+    pub fn add_chunk(&mut self, chunk: &Chunk) {
+        match chunk.alive() {
+            None => self.count(chunk, None, 1),
+            Some(alive) => {
+                let rows: UInt32Array = alive.set_indices_u32().collect::<Vec<_>>().into();
+                self.count(chunk, Some(&rows), 1);
+            }
+        }
+    }
+
+    /// Counts some rows of a chunk (`each` is 1) or takes them out (-1).
+    pub fn count(&mut self, chunk: &Chunk, rows: Option<&UInt32Array>, each: i64) {
+        let length = rows.map_or(chunk.rows(), UInt32Array::len);
+        let keys = self.facts.keys(chunk, rows, length);
+        let mut last = None;
+        for key in &keys {
+            let number = match last {
+                Some((before, number)) if before == key => number,
+                _ => self.number(key.data()),
+            };
+            last = Some((key, number));
+            let count = &mut Arc::make_mut(&mut self.counts)[number];
+            *count += each;
+            match (*count, each) {
+                (0, _) => self.empty += 1,
+                (1, 1) => self.empty -= 1,
+                _ => {}
+            }
+        }
+        if self.empty > EMPTY_MAX && self.empty > self.counts.len() / 2 {
+            self.forget_empty();
+        }
+    }
+
+    /// The number of a key; a new one counts as empty until its first row.
+    fn number(&mut self, key: &[u8]) -> usize {
+        if let Some(number) = self.numbers.get(key) {
+            return *number;
+        }
+        let number = self.counts.len();
+        let key: Arc<[u8]> = key.into();
+        self.numbers.insert(key.clone(), number);
+        let keys = Arc::make_mut(&mut self.keys);
+        keys.bytes.push(key);
+        keys.decoded = OnceLock::new();
+        Arc::make_mut(&mut self.counts).push(0);
+        self.empty += 1;
+        number
+    }
+
+    fn forget_empty(&mut self) {
+        let mut keys = Keys::default();
+        let mut counts = Vec::new();
+        self.numbers.clear();
+        for (key, count) in self.keys.bytes.iter().zip(self.counts.iter()) {
+            if *count != 0 {
+                self.numbers.insert(key.clone(), counts.len());
+                keys.bytes.push(key.clone());
+                counts.push(*count);
+            }
+        }
+        self.keys = Arc::new(keys);
+        self.counts = Arc::new(counts);
+        self.empty = 0;
+    }
+}
+
+impl Facts {
+    fn keys(&self, chunk: &Chunk, rows: Option<&UInt32Array>, length: usize) -> Rows {
+        let keys: Vec<ArrayRef> = self
+            .by
+            .iter()
+            .map(|by| by.key(chunk.column(by.column()), rows, length, &self.schema))
+            .collect();
+        self.converter.convert_columns(&keys).expect("the fields' own types")
+    }
+
+    fn decode(&self, keys: &[Arc<[u8]>]) -> Vec<ArrayRef> {
+        let parser = self.converter.parser();
+        let rows = keys.iter().map(|key| parser.parse(key));
+        let keys = self.converter.convert_rows(rows).expect("written by the same converter");
+        let columns = keys.iter().zip(&self.by);
+        columns.map(|(keys, by)| by.column_of(keys, &self.schema)).collect()
+    }
+}
+
+impl CountsSnapshot {
+    /// What is counted by.
+    pub fn by(&self) -> &[CountedBy] {
+        &self.facts.by
+    }
+
+    /// At most so many groups.
+    pub fn groups(&self) -> usize {
+        self.counts.len()
+    }
+
+    /// A row for each combination of values that rows of the table have: a chunk
+    /// with the columns counted by and no others, and the number of those rows.
+    /// A column of which only the presence is counted has some value where rows
+    /// have one, a time is the start of its hour.
+    pub fn rows(&self) -> (Chunk, Int64Array) {
+        let keys = self.keys.decoded.get_or_init(|| self.facts.decode(&self.keys.bytes));
+        let mut counts = Int64Array::from(self.counts.to_vec());
+        let mut keys = keys.clone();
+        if self.counts.contains(&0) {
+            let there: BooleanArray = self.counts.iter().map(|count| Some(*count != 0)).collect();
+            let filter = FilterBuilder::new(&there).optimize().build();
+            for key in &mut keys {
+                *key = filter.filter(key).expect("as long as the counts");
+            }
+            let kept = filter.filter(&counts).expect("as long as itself");
+            counts = kept.as_primitive().clone();
+        }
+        let mut columns = vec![None; self.facts.schema.fields().len()];
+        for (by, key) in self.facts.by.iter().zip(keys) {
+            columns[by.column()] = Some(key);
+        }
+        (Chunk::from_columns(counts.len(), columns), counts)
+    }
+}
