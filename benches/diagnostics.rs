@@ -34,18 +34,15 @@ fn diagnostics(c: &mut Criterion) {
             let Some(text) = text else { continue };
             group.bench_function(name, |bencher| {
                 bencher.to_async(&runtime).iter(|| async {
-                    let plans =
-                        ask::plans(&engine, &snapshot, Some(dialect), text, Context::default());
-                    let plan = plans.expect("a plan").remove(0);
-                    engine.collect(plan).await.expect("an answer")
+                    let plan =
+                        ask::plan(&engine, &snapshot, Some(dialect), text, Context::default());
+                    engine.collect(plan.expect("a plan")).await.expect("an answer")
                 });
             });
             group.bench_function(format!("{name}, plan only"), |bencher| {
                 bencher.iter(|| {
                     let context = Context::default();
-                    ask::plans(&engine, &snapshot, Some(dialect), text, context)
-                        .expect("a plan")
-                        .remove(0)
+                    ask::plan(&engine, &snapshot, Some(dialect), text, context).expect("a plan")
                 });
             });
         }

@@ -1,4 +1,4 @@
-//! A question in any dialect as plans over a snapshot: the path that the command
+//! Questions in any dialect as plans over a snapshot: the path that the command
 //! line, `/sysjob/query` and the tests share. Paging belongs to the Web API;
 //! here an answer has all its rows.
 
@@ -13,51 +13,111 @@ use crate::error::{Error, Result, codes};
 use crate::query::bind::{BindOptions, bind};
 use crate::query::bound::BoundQuery;
 use crate::query::{Context, Page, Select};
+use crate::script::{self, Event, Run};
 use crate::store::Snapshot;
 
-/// The plans of a text, one a query; `dialect` is found out if it is not given.
-/// The context is of FetchXML and OData; SQL has its own time and zone.
-pub fn plans(
+/// The queries of a text, planned one after the other, because a script of SQL
+/// decides as it goes what comes next.
+pub struct Questions<'a> {
+    engine: &'a Engine,
+    snapshot: &'a Arc<Snapshot>,
+    kind: Kind,
+    /// Whether there was any query.
+    asked: bool,
+}
+
+enum Kind {
+    /// The only query of a text in another dialect, until it is handed out.
+    Single(Option<LogicalPlan>),
+    Script(Run, Box<tsql::Session>),
+}
+
+impl<'a> Questions<'a> {
+    /// Parses a text; `dialect` is found out if it is not given. The context is
+    /// of FetchXML and OData; SQL has its own time and zone.
+    pub fn new(
+        engine: &'a Engine,
+        snapshot: &'a Arc<Snapshot>,
+        dialect: Option<Dialect>,
+        text: &str,
+        context: Context,
+    ) -> Result<Self> {
+        let catalog = snapshot.catalog();
+        let single = |select: &Select| -> Result<Kind> {
+            Ok(Kind::Single(Some(selected(engine, snapshot, select, context.clone())?)))
+        };
+        let script = |text: &str| -> Result<Kind> {
+            let script = tsql::Script::parse(text, std::iter::empty())?;
+            let mut session = tsql::Session::default();
+            session.dollars = true;
+            Ok(Kind::Script(Run::new(Arc::new(script)), Box::new(session)))
+        };
+        let kind = match dialect.unwrap_or_else(|| detect(text)) {
+            Dialect::FetchXml => single(&fetchxml::parse(text)?)?,
+            Dialect::OData => match odata::parse_request(text, catalog)?.query {
+                odata::Query::Select(select) => single(&select)?,
+                odata::Query::FetchXml { text, .. } => single(&fetchxml::parse(&text)?)?,
+                odata::Query::Sql(text) => script(&text)?,
+            },
+            Dialect::Sql => script(text)?,
+        };
+        Ok(Self { engine, snapshot, kind, asked: false })
+    }
+
+    /// The plan of the next query; `None` when there are no more.
+    pub async fn next(&mut self) -> Result<Option<LogicalPlan>> {
+        let (run, session) = match &mut self.kind {
+            Kind::Single(plan) => return Ok(plan.take()),
+            Kind::Script(run, session) => (run, session),
+        };
+        while let Some(event) = run.next(self.engine, self.snapshot, session).await? {
+            match event {
+                Event::Query(query) => {
+                    self.asked = true;
+                    let plan = script::plan(&query, self.engine, self.snapshot, session)?;
+                    return Ok(Some(plan));
+                }
+                Event::Explain { .. } => {
+                    return Err(Error::unsupported(
+                        "EXPLAIN is for SQL sessions; use `sysjob explain` here",
+                    ));
+                }
+                // Settings, transactions and messages mean nothing to a single question.
+                Event::Notice(_) | Event::Statement(_) | Event::Done(_) => {}
+            }
+        }
+        if self.asked || run.may_be_silent() {
+            return Ok(None);
+        }
+        Err(Error::invalid(codes::INVALID_ARGUMENT, "the text holds no query"))
+    }
+
+    /// How many rows the last query had, for `@@ROWCOUNT`.
+    pub fn answered(&mut self, rows: usize) {
+        if let Kind::Script(_, session) = &mut self.kind {
+            session.rows = i64::try_from(rows).unwrap_or(i64::MAX);
+        }
+    }
+}
+
+/// The plan of a text that is one query and nothing else.
+pub fn plan(
     engine: &Engine,
     snapshot: &Arc<Snapshot>,
     dialect: Option<Dialect>,
     text: &str,
     context: Context,
-) -> Result<Vec<LogicalPlan>> {
-    let catalog = snapshot.catalog();
-    match dialect.unwrap_or_else(|| detect(text)) {
-        Dialect::FetchXml => {
-            Ok(vec![selected(engine, snapshot, &fetchxml::parse(text)?, context)?])
-        }
-        Dialect::OData => {
-            let select = match odata::parse_request(text, catalog)?.query {
-                odata::Query::Select(select) => *select,
-                odata::Query::FetchXml { text, .. } => fetchxml::parse(&text)?,
-                odata::Query::Sql(text) => {
-                    return plans(engine, snapshot, Some(Dialect::Sql), &text, context);
-                }
-            };
-            Ok(vec![selected(engine, snapshot, &select, context)?])
-        }
-        Dialect::Sql => {
-            let mut plans = Vec::new();
-            for statement in tsql::parse(text, catalog)? {
-                match statement {
-                    tsql::Statement::Query(query) => plans.push(engine.plan_sql(&query, snapshot)?),
-                    tsql::Statement::Explain { .. } => {
-                        return Err(Error::unsupported(
-                            "EXPLAIN is for SQL sessions; use `sysjob explain` here",
-                        ));
-                    }
-                    // Settings and transactions mean nothing to a single question.
-                    _ => {}
-                }
+) -> Result<LogicalPlan> {
+    let questions = Questions::new(engine, snapshot, dialect, text, context)?;
+    let several = || Error::unsupported("the text is a script, not one query");
+    match questions.kind {
+        Kind::Single(plan) => plan.ok_or_else(several),
+        Kind::Script(run, session) => match run.script().plain().as_deref() {
+            Some([tsql::Statement::Query(query)]) => {
+                script::plan(query, engine, snapshot, &session)
             }
-            if plans.is_empty() {
-                return Err(Error::invalid(codes::INVALID_ARGUMENT, "the text holds no query"));
-            }
-            Ok(plans)
-        }
+            _ => Err(several()),
+        },
     }
 }
 

@@ -22,6 +22,7 @@ pub mod pgwire;
 pub mod query;
 pub mod relations;
 pub mod scheduler;
+pub mod script;
 pub mod service;
 pub mod store;
 pub mod tls;

@@ -19,8 +19,7 @@ use support::{rows, trace_store};
 /// The optimized plan, without what one published text asks and another does
 /// not: OData's missing sort, and the top projection with its names and order.
 async fn core_plan(engine: &Engine, snapshot: &Arc<Snapshot>, d: Dialect, text: &str) -> String {
-    let plan =
-        ask::plans(engine, snapshot, Some(d), text, Context::default()).expect("a plan").remove(0);
+    let plan = ask::plan(engine, snapshot, Some(d), text, Context::default()).expect("a plan");
     let text = engine.explain(plan, false, false).await.expect("explained");
     let lines: Vec<&str> = text
         .lines()
@@ -146,9 +145,9 @@ async fn every_question_answers_in_every_dialect_it_is_written_in() {
         ] {
             let text = folder(name, file);
             // Every column of thirty thousand rows is more than this needs.
-            let plan = ask::plans(&engine, &snapshot, Some(dialect), &text, Context::default())
+            let plan = ask::plan(&engine, &snapshot, Some(dialect), &text, Context::default())
                 .expect("a plan");
-            let batches = engine.collect(plan.into_iter().next().expect("one")).await.expect(name);
+            let batches = engine.collect(plan).await.expect(name);
             let rows: usize = batches.iter().map(|b| b.num_rows()).sum();
             assert_eq!(rows, expected, "{name} {dialect:?}");
         }

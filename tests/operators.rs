@@ -116,8 +116,8 @@ impl World {
     async fn rows(&self, fetch: &str, timezone: Tz) -> Vec<Map<String, Json>> {
         let dialect = Some(Dialect::FetchXml);
         let context = self.context(timezone);
-        let plan = ask::plans(&self.engine, &self.snapshot, dialect, fetch, context);
-        let plan = plan.unwrap_or_else(|e| panic!("{fetch}: {e}")).remove(0);
+        let plan = ask::plan(&self.engine, &self.snapshot, dialect, fetch, context);
+        let plan = plan.unwrap_or_else(|e| panic!("{fetch}: {e}"));
         let mut rows = self.engine.run(plan).await.expect("runs");
         let mut writer = RowWriter::new(Format::Jsonl, &rows.schema(), Vec::new()).expect("writes");
         while let Some(batch) = rows.next().await {
@@ -288,8 +288,8 @@ async fn a_caller_in_utc_has_the_plan_of_universal_time() {
         );
         let context = world.context(Tz::UTC);
         let dialect = Some(Dialect::FetchXml);
-        let plan = ask::plans(&world.engine, &world.snapshot, dialect, &fetch, context);
-        let plan = world.engine.optimized(plan.expect("a plan").remove(0)).expect("optimized");
+        let plan = ask::plan(&world.engine, &world.snapshot, dialect, &fetch, context);
+        let plan = world.engine.optimized(plan.expect("a plan")).expect("optimized");
         plan.display_indent().to_string()
     };
     assert_eq!(plan(true), plan(false));

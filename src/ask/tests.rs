@@ -94,14 +94,17 @@ fn printed(answers: Result<Vec<String>>) -> String {
 }
 
 async fn rows(engine: &Engine, text: &str) -> Result<Vec<String>> {
-    let plans = plans(engine, &WORLD.snapshot, Some(Dialect::Sql), text, Context::default())?;
+    let (dialect, context) = (Some(Dialect::Sql), Context::default());
+    let mut questions = Questions::new(engine, &WORLD.snapshot, dialect, text, context)?;
     let mut answers = Vec::new();
-    for plan in plans {
+    while let Some(plan) = questions.next().await? {
         let schema = engine.schema(plan.clone())?;
         let columns = schema.fields().iter().map(|f| format!("{} {}", f.name(), type_name(f)));
         let mut answer = columns.collect::<Vec<_>>().join(" | ");
         let mut writer = RowWriter::new(Format::Jsonl, &schema, Vec::new())?;
-        for batch in engine.collect(plan).await? {
+        let batches = engine.collect(plan).await?;
+        questions.answered(batches.iter().map(RecordBatch::num_rows).sum());
+        for batch in batches {
             writer.write(&batch)?;
         }
         let lines = String::from_utf8(writer.finish()?).expect("JSON is UTF-8");

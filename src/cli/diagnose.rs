@@ -123,14 +123,8 @@ pub struct Local {
 impl Local {
     fn answer(&self, sql: &str, format: Format) -> Result<Vec<u8>> {
         self.runtime.block_on(async {
-            let mut plans = ask::plans(
-                &self.engine,
-                &self.snapshot,
-                Some(Dialect::Sql),
-                sql,
-                Context::default(),
-            )?;
-            let plan = plans.pop().ok_or_else(|| Error::internal("no query"))?;
+            let (dialect, context) = (Some(Dialect::Sql), Context::default());
+            let plan = ask::plan(&self.engine, &self.snapshot, dialect, sql, context)?;
             let mut rows = self.engine.run(plan).await?;
             let mut writer = RowWriter::new(format, &rows.schema(), Vec::new())?;
             while let Some(batch) = rows.next().await {

@@ -12,7 +12,7 @@ use futures::StreamExt;
 
 use super::remote::Remote;
 use super::{DialectArgument, Target, Timezone, runtime};
-use crate::ask;
+use crate::ask::Questions;
 use crate::clock::{Clock, SystemClock};
 use crate::encode::{Format, RowWriter};
 use crate::engine::{Engine, failure};
@@ -146,12 +146,18 @@ async fn answer(
     let engine = Engine::new();
     let snapshot = store.snapshot();
     let context = context(&snapshot, query.timezone);
-    for plan in ask::plans(&engine, &snapshot, query.text.dialect.dialect(), text, context)? {
+    let dialect = query.text.dialect.dialect();
+    let mut questions = Questions::new(&engine, &snapshot, dialect, text, context)?;
+    while let Some(plan) = questions.next().await? {
         let mut rows = engine.run(plan).await?;
         let mut writer = RowWriter::new(query.format, &rows.schema(), out)?;
+        let mut count = 0;
         while let Some(batch) = rows.next().await {
-            writer.write(&batch.map_err(failure)?)?;
+            let batch = batch.map_err(failure)?;
+            count += batch.num_rows();
+            writer.write(&batch)?;
         }
+        questions.answered(count);
         out = writer.finish()?;
     }
     out.flush().map_err(write_failed)
@@ -174,7 +180,8 @@ impl Explain {
             let dialect = self.text.dialect.dialect();
             let snapshot = store.snapshot();
             let context = context(&snapshot, self.timezone);
-            for plan in ask::plans(&engine, &snapshot, dialect, &text, context)? {
+            let mut questions = Questions::new(&engine, &snapshot, dialect, &text, context)?;
+            while let Some(plan) = questions.next().await? {
                 println!("{}", engine.explain(plan, self.physical, self.analyze).await?.trim_end());
             }
             Ok(ExitCode::SUCCESS)

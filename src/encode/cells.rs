@@ -201,7 +201,9 @@ fn values(array: &ArrayRef, entity_name: bool) -> Result<Values, ArrowError> {
             to(DataType::Decimal128(*p, *s))?.as_primitive::<Decimal128Type>().clone(),
         ),
         DataType::Boolean => Values::Boolean(array.as_boolean().clone()),
-        DataType::Timestamp(..) => {
+        DataType::Timestamp(_, zone)
+            if zone.as_ref().is_none_or(|zone| matches!(zone.as_ref(), "UTC" | "+00:00")) =>
+        {
             let micros = to(DataType::Timestamp(TimeUnit::Microsecond, None))?;
             Values::Time(micros.as_primitive::<TimestampMicrosecondType>().clone())
         }

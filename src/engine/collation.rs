@@ -25,7 +25,7 @@ pub fn key(text: &str) -> Cow<'_, str> {
 }
 
 /// Lower case without accents; trailing spaces stay, as LIKE needs them.
-fn fold(text: &str) -> Cow<'_, str> {
+pub(super) fn fold(text: &str) -> Cow<'_, str> {
     if !text.is_ascii() {
         let plain = text.nfd().filter(|c| !is_combining_mark(*c));
         return Cow::Owned(plain.flat_map(char::to_lowercase).collect());
@@ -34,6 +34,29 @@ fn fold(text: &str) -> Cow<'_, str> {
         return Cow::Owned(text.to_ascii_lowercase());
     }
     Cow::Borrowed(text)
+}
+
+/// The folded characters of a text, each with the byte where its source starts.
+fn folded_places(text: &str) -> Vec<(char, usize)> {
+    let sources = text.char_indices().map(|(at, c)| (at, &text[at..at + c.len_utf8()]));
+    sources.flat_map(|(at, c)| fold(c).chars().map(move |c| (c, at)).collect::<Vec<_>>()).collect()
+}
+
+/// Where a text that is not empty first occurs in another: from which byte, up
+/// to which.
+pub(super) fn find(text: &str, wanted: &str) -> Option<(usize, usize)> {
+    if text.is_ascii() && wanted.is_ascii() {
+        let mut windows = text.as_bytes().windows(wanted.len().max(1));
+        let at = windows.position(|part| part.eq_ignore_ascii_case(wanted.as_bytes()))?;
+        return Some((at, at + wanted.len()));
+    }
+    let places = folded_places(text);
+    let wanted: Vec<char> = fold(wanted).chars().collect();
+    let found = places.windows(wanted.len().max(1)).position(|part| {
+        part.len() == wanted.len() && part.iter().zip(&wanted).all(|((c, _), wanted)| c == wanted)
+    })?;
+    let end = places.get(found + wanted.len()).map_or(text.len(), |(_, at)| *at);
+    Some((places[found].1, end))
 }
 
 /// A LIKE pattern: `%` any text, `_` one character, `[a-f]` and `[^a-f]` one of
@@ -95,38 +118,61 @@ impl Pattern {
 
     /// Whether a text matches.
     pub fn matches(&self, text: &str) -> bool {
-        let folded = fold(text);
-        let text: Vec<char> = folded.chars().collect();
-        let (mut part, mut at) = (0, 0);
-        // The last `%` and the text position it was tried with.
-        let mut back: Option<(usize, usize)> = None;
-        while at < text.len() {
-            let step = match self.parts.get(part) {
-                Some(Part::Any) => {
-                    back = Some((part, at));
-                    part += 1;
-                    continue;
-                }
-                Some(Part::One) => true,
-                Some(Part::Char(c)) => *c == text[at],
-                Some(Part::Set { negated, ranges }) => {
-                    ranges.iter().any(|(from, to)| (*from..=*to).contains(&text[at])) != *negated
-                }
-                None => false,
-            };
-            if step {
-                part += 1;
-                at += 1;
-            } else if let Some((any, from)) = back {
-                back = Some((any, from + 1));
-                part = any + 1;
-                at = from + 1;
-            } else {
-                return false;
-            }
-        }
-        self.parts[part..].iter().all(|p| *p == Part::Any)
+        let text: Vec<char> = fold(text).chars().collect();
+        matches(&self.parts, &text)
     }
+
+    /// The byte from which what follows a leading `%` first matches; without a
+    /// `%` in front only the whole text can match.
+    pub(super) fn find(&self, text: &str) -> Option<usize> {
+        let (chars, places): (Vec<char>, Vec<usize>) = folded_places(text).into_iter().unzip();
+        let Some((Part::Any, rest)) = self.parts.split_first() else {
+            return matches(&self.parts, &chars).then_some(0);
+        };
+        // A last `%` matches from the start.
+        if rest.is_empty() {
+            return Some(0);
+        }
+        let may_start = |at: usize| match rest.first() {
+            Some(Part::Char(first)) => chars.get(at) == Some(first),
+            _ => true,
+        };
+        let start = (0..=chars.len()).find(|at| may_start(*at) && matches(rest, &chars[*at..]))?;
+        Some(places.get(start).copied().unwrap_or(text.len()))
+    }
+}
+
+/// Whether folded text matches the parts of a pattern.
+fn matches(parts: &[Part], text: &[char]) -> bool {
+    let (mut part, mut at) = (0, 0);
+    // The last `%` and the text position it was tried with.
+    let mut back: Option<(usize, usize)> = None;
+    while at < text.len() {
+        let step = match parts.get(part) {
+            Some(Part::Any) => {
+                back = Some((part, at));
+                part += 1;
+                continue;
+            }
+            Some(Part::One) => true,
+            Some(Part::Char(c)) => *c == text[at],
+            Some(Part::Set { negated, ranges }) => {
+                ranges.iter().any(|(from, to)| (*from..=*to).contains(&text[at])) != *negated
+            }
+            None => false,
+        };
+        if step {
+            part += 1;
+            at += 1;
+        } else if let Some((any, from)) = back {
+            back = Some((any, from + 1));
+            part = any + 1;
+            at = from + 1;
+        } else {
+            return false;
+        }
+    }
+    parts[part..].iter().all(|p| *p == Part::Any)
 }
 
 fn ranges(members: &[char]) -> Vec<(char, char)> {
@@ -221,7 +267,20 @@ fn keys(array: &ArrayRef) -> Result<ArrayRef> {
         return Ok(array);
     }
     let mut keys = StringViewBuilder::with_capacity(texts.len());
-    texts.iter().for_each(|text| keys.append_option(text.map(key)));
+    // One buffer for all of them: a key of its own for each text costs most of the time.
+    let mut small = String::new();
+    for text in texts {
+        match text {
+            None => keys.append_null(),
+            Some(text) if text.is_ascii() => {
+                small.clear();
+                small.push_str(text.trim_end_matches(' '));
+                small.make_ascii_lowercase();
+                keys.append_value(&small);
+            }
+            Some(text) => keys.append_value(key(text)),
+        }
+    }
     Ok(Arc::new(keys.finish()))
 }
 
@@ -310,5 +369,18 @@ mod tests {
         assert!(like("caf_", "Café"));
         assert!(Pattern::new("50!%", Some('!')).matches("50%"));
         assert!(like("%ab%ab", "abxab"));
+    }
+
+    #[test]
+    fn searches_ignore_case_and_accents_and_name_bytes_of_the_text() {
+        assert_eq!(find("Naïve", "IV"), Some((2, 5)));
+        assert_eq!(find("xe\u{301}y", "E"), Some((1, 4)));
+        assert_eq!(find("abc", "abcd"), None);
+        let find = |pattern: &str, text: &str| Pattern::new(pattern, None).find(text);
+        assert_eq!(find("%[0-9]%", "Æb7"), Some(3));
+        assert_eq!(find("%b", "aBb"), Some(2));
+        assert_eq!(find("b%", "abb"), None);
+        assert_eq!(find("a%", "Abb"), Some(0));
+        assert_eq!(find("%", "abc"), Some(0));
     }
 }

@@ -60,20 +60,11 @@ pub fn failure(e: Failure) -> Error {
             datafusion::arrow::error::ArrowError::ParseError(_) => invalid("22P02"),
             _ => Error::internal(text).caused_by(e),
         },
-        DataFusionError::Execution(what) if what == MORE_ROWS => {
-            Error::invalid(codes::INVALID_ARGUMENT, MORE_VALUES).sqlstate("21000")
-        }
         DataFusionError::Execution(what) => executed(what),
         DataFusionError::External(_) if text.contains("regex parse error") => invalid("2201B"),
         _ => Error::internal(text).caused_by(e),
     }
 }
-
-/// DataFusion's words for a scalar subquery with several rows, and SQL Server's.
-const MORE_ROWS: &str = "Scalar subquery returned more than one row";
-const MORE_VALUES: &str = "Subquery returned more than 1 value. This is not permitted when the \
-                           subquery follows =, !=, <, <=, >, >= or is used as an expression \
-                           (Msg 512)";
 
 /// SQLSTATEs by the number of SQL Server's message.
 const STATES: &[(&str, &[u32])] = &[
@@ -83,7 +74,10 @@ const STATES: &[(&str, &[u32])] = &[
     ("42883", &[174, 195, 8116]),
     ("42804", &[206, 257, 402, 468, 8117, 8133]),
     ("42846", &[529]),
+    ("2201W", &[127, 1031, 1060, 10744]),
+    ("2201X", &[10742]),
     ("22023", &[155, 214, 281, 4199, 8733]),
+    ("54000", &[530]),
     ("42704", &[448]),
     ("22P02", &[235, 245, 8114, 8169]),
     ("22007", &[241, 242, 289, 295]),
@@ -91,9 +85,6 @@ const STATES: &[(&str, &[u32])] = &[
     ("22012", &[8134]),
     ("22001", &[8170]),
     ("21000", &[512]),
-    ("2201W", &[1060]),
-    ("2201X", &[10742]),
-    ("54000", &[530]),
 ];
 
 /// The SQLSTATE of a message that carries a number.
@@ -177,6 +168,9 @@ fn with_types(what: &str, message: String) -> String {
 
 /// An error while a query runs.
 fn executed(what: &str) -> Error {
+    if what == "Scalar subquery returned more than one row" {
+        return numbered(super::MORE_VALUES.to_owned(), "21000");
+    }
     if let Some(cast) = what.strip_prefix("Cast error: ") {
         return numbered(wrong_text(cast), "22P02");
     }

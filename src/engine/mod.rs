@@ -12,6 +12,7 @@ mod collation;
 mod decorrelate;
 mod derived;
 mod failure;
+mod grouping_sets;
 mod limits;
 mod percentile;
 mod plan;
@@ -24,6 +25,7 @@ mod sql;
 mod sum;
 mod total;
 mod views;
+mod windowed;
 
 use std::sync::Arc;
 
@@ -41,6 +43,7 @@ use datafusion::sql::sqlparser::ast;
 use futures::TryStreamExt;
 
 pub use self::collation::key as collation_key;
+use self::decorrelate::MORE_VALUES;
 pub use self::failure::failure;
 pub use self::limits::QueryLimits;
 pub use self::provider::SnapshotTable;

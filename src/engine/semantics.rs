@@ -34,8 +34,10 @@ use datafusion::logical_expr::{
 
 use super::average::WholeAverage;
 use super::collation::{collation_key, like};
-use super::functions::table_name;
+use super::functions::{collated_key, collated_pattern, collation_of, extreme_text, table_name};
+use super::grouping_sets;
 use super::sum::WholeSum;
+use super::windowed;
 use crate::catalog::{entity_code_or_none, is_entity_name, is_label};
 use crate::value::{Value, parse_guid};
 
@@ -72,8 +74,7 @@ fn rewrite_node(node: LogicalPlan) -> Result<LogicalPlan> {
         LogicalPlan::Join(mut join) => {
             for (left, right) in &mut join.on {
                 if is_text(left, join.left.schema()) && is_text(right, join.right.schema()) {
-                    *left = collation_key(left.clone());
-                    *right = collation_key(right.clone());
+                    (*left, *right) = keys_of(left.clone(), right.clone(), &schema)?;
                 }
             }
             Ok(LogicalPlan::Join(join))
@@ -84,6 +85,27 @@ fn rewrite_node(node: LogicalPlan) -> Result<LogicalPlan> {
 
 fn is_text(expr: &Expr, schema: &DFSchema) -> bool {
     matches!(expr.get_type(schema), Ok(DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8))
+}
+
+/// The key that a text compares by: that of its own collation, if it was given one.
+fn key_of(text: Expr, schema: &DFSchema) -> Expr {
+    match collation_of(&text, schema) {
+        Some(name) => collated_key(text, &name),
+        None => collation_key(text),
+    }
+}
+
+/// The keys of two texts; one collation decides for both.
+fn keys_of(left: Expr, right: Expr, schema: &DFSchema) -> Result<(Expr, Expr)> {
+    match (collation_of(&left, schema), collation_of(&right, schema)) {
+        (None, None) => Ok((collation_key(left), collation_key(right))),
+        (Some(a), Some(b)) if !a.eq_ignore_ascii_case(&b) => {
+            plan_err!("Cannot resolve the collation conflict between \"{a}\" and \"{b}\" (Msg 468)")
+        }
+        (Some(name), _) | (None, Some(name)) => {
+            Ok((collated_key(left, &name), collated_key(right, &name)))
+        }
+    }
 }
 
 /// Whether an expression is a table's object type code.
@@ -120,7 +142,12 @@ fn rewrite_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         }
         Expr::Like(Like { negated, expr, pattern, escape_char, .. }) => {
             let expr = if is_table(&expr, schema) { table_name(*expr) } else { *expr };
-            let matches = like(expr, *pattern, escape_char);
+            let (expr, pattern) =
+                match collation_of(&expr, schema).or(collation_of(&pattern, schema)) {
+                    Some(name) => collated_pattern(expr, *pattern, &name),
+                    None => (expr, *pattern),
+                };
+            let matches = like(expr, pattern, escape_char);
             Transformed::yes(if negated { !matches } else { matches })
         }
         Expr::AggregateFunction(function) => aggregate_function(function, schema)?,
@@ -130,14 +157,21 @@ fn rewrite_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         {
             Transformed::yes(null_if_equal(function.args, schema)?)
         }
+        Expr::ScalarFunction(function)
+            if matches!(function.name(), "greatest" | "least")
+                && function.args.iter().any(|arg| is_text(arg, schema)) =>
+        {
+            Transformed::yes(extreme_text(function.name() == "greatest", function.args))
+        }
         Expr::WindowFunction(mut window) => {
             let params = &mut window.params;
             let keys = params.partition_by.iter_mut();
             for text in keys.chain(params.order_by.iter_mut().map(|key| &mut key.expr)) {
                 if is_text(text, schema) {
-                    *text = collation_key(text.clone());
+                    *text = key_of(text.clone(), schema);
                 }
             }
+            windowed::adapt(&mut window, schema)?;
             Transformed::yes(Expr::WindowFunction(window))
         }
         Expr::InSubquery(test) => Transformed::yes(in_subquery(test, schema)?),
@@ -228,7 +262,7 @@ fn is_comparison(op: Operator) -> bool {
 /// Both sides of a comparison in a form in which DataFusion compares them right.
 fn operands(left: Expr, right: Expr, schema: &DFSchema) -> Result<(Expr, Expr)> {
     if is_text(&left, schema) && is_text(&right, schema) {
-        return Ok((collation_key(left), collation_key(right)));
+        return keys_of(left, right, schema);
     }
     let literal = |e: &Expr| matches!(e, Expr::Literal(..));
     if is_text(&right, schema) && !literal(&right) && is_table(&left, schema) {
@@ -303,13 +337,13 @@ fn aggregate_function(function: AggregateFunction, schema: &DFSchema) -> Result<
         "min" | "max" if over_text => {
             let ascending = func.name() == "min";
             let text = params.args[0].clone();
-            params.order_by = vec![collation_key(text).sort(ascending, false)];
+            params.order_by = vec![key_of(text, schema).sort(ascending, false)];
             params.null_treatment = Some(NullTreatment::IgnoreNulls);
             let func = first_value_udaf();
             Transformed::yes(Expr::AggregateFunction(AggregateFunction { func, params }))
         }
         "count" if params.distinct && over_text => {
-            params.args[0] = collation_key(params.args[0].clone());
+            params.args[0] = key_of(params.args[0].clone(), schema);
             Transformed::yes(Expr::AggregateFunction(AggregateFunction { func, params }))
         }
         _ => Transformed::no(Expr::AggregateFunction(AggregateFunction { func, params })),
@@ -322,9 +356,10 @@ fn group_text(aggregate: Aggregate) -> Result<LogicalPlan> {
     // Labels are equal only when they are the same.
     let label = |e: &Expr| e.to_field(&input).is_ok_and(|(_, field)| is_label(&field));
     let grouped = |e: &Expr| is_text(e, &input) && !label(e);
-    if !aggregate.group_expr.iter().any(grouped)
-        || aggregate.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_)))
-    {
+    if aggregate.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_))) {
+        return grouping_sets::group_text(aggregate, grouped);
+    }
+    if !aggregate.group_expr.iter().any(grouped) {
         return Ok(LogicalPlan::Aggregate(aggregate));
     }
     let mut groups = Vec::new();
@@ -334,7 +369,7 @@ fn group_text(aggregate: Aggregate) -> Result<LogicalPlan> {
         let (relation, field) = aggregate.schema.qualified_field(index);
         if grouped(group) {
             let text = group.clone().unalias();
-            groups.push(collation_key(text.clone()).alias(format!("key of {}", field.name())));
+            groups.push(key_of(text.clone(), &input).alias(format!("key of {}", field.name())));
             let example = format!("text of {}", field.name());
             aggregates.push(example_of(text, &input).alias(&example));
             let example = Expr::Column(Column::from_name(example));
@@ -356,7 +391,7 @@ fn group_text(aggregate: Aggregate) -> Result<LogicalPlan> {
 
 /// The text of a group: that of the row created first, where rows have such a
 /// time, and the least one by bytes otherwise.
-fn example_of(text: Expr, input: &DFSchema) -> Expr {
+pub(super) fn example_of(text: Expr, input: &DFSchema) -> Expr {
     let relation: Option<TableReference> = match &text {
         Expr::Column(column) => column.relation.clone(),
         _ => None,
@@ -389,7 +424,7 @@ fn distinct(input: Arc<LogicalPlan>) -> Result<LogicalPlan> {
 fn sort_text(mut sort: Sort) -> Result<LogicalPlan> {
     for key in &mut sort.expr {
         if is_text(&key.expr, sort.input.schema()) {
-            key.expr = collation_key(key.expr.clone());
+            key.expr = key_of(key.expr.clone(), sort.input.schema());
         }
     }
     Ok(LogicalPlan::Sort(sort))

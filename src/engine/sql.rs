@@ -4,6 +4,7 @@
 mod aggregates;
 mod implicit;
 mod operators;
+mod recursion;
 mod typing;
 
 use std::sync::Arc;
@@ -47,7 +48,7 @@ pub fn plan(
     let statement = ast::Statement::Query(Box::new(query));
     let plan = SqlToRel::new_with_options(&provider, options)
         .statement_to_plan(DfStatement::Statement(Box::new(statement)))?;
-    typing::apply(plan)
+    typing::apply(recursion::apply(plan)?)
 }
 
 struct Tables<'a> {

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use super::error::{Failure, Result};
 use super::formats;
 use super::prefer::Prefer;
-use crate::ask;
+use crate::ask::Questions;
 use crate::dialect::Dialect;
 use crate::encode::Format;
 use crate::error::{Error, codes};
@@ -104,12 +104,15 @@ pub async fn query(
     let snapshot = service.store.snapshot();
     let dialect = dialect(&question.dialect)?;
     let context = context(&service, &snapshot, &caller, &headers)?;
-    let mut plans = ask::plans(&service.engine, &snapshot, dialect, &question.text, context)?;
-    if plans.len() > 1 {
+    let mut questions =
+        Questions::new(&service.engine, &snapshot, dialect, &question.text, context)?;
+    let plan = questions.next().await?;
+    if plan.is_some() && questions.next().await?.is_some() {
         let message = "the text holds several queries; ask them one at a time";
         return Err(Error::unsupported(message).into());
     }
-    let plan = plans.pop().ok_or_else(|| Error::internal("a text without a query"))?;
+    let plan =
+        plan.ok_or_else(|| Error::invalid(codes::INVALID_ARGUMENT, "the text came to no query"))?;
     let rows = service.engine.run(plan).await?;
     Ok(formats::rows(format, rows).await?)
 }
@@ -125,7 +128,9 @@ pub async fn explain(
     let dialect = dialect(&question.dialect)?;
     let mut text = String::new();
     let context = context(&service, &snapshot, &caller, &headers)?;
-    for plan in ask::plans(&service.engine, &snapshot, dialect, &question.text, context)? {
+    let mut questions =
+        Questions::new(&service.engine, &snapshot, dialect, &question.text, context)?;
+    while let Some(plan) = questions.next().await? {
         let plan = service.engine.explain(plan, question.physical, question.analyze).await?;
         text.push_str(plan.trim_end());
         text.push('\n');

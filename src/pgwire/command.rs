@@ -19,6 +19,8 @@ pub enum Command {
     RollbackTo(String),
     /// `None`: the default value.
     Set(String, Option<String>),
+    /// An option of SQL Server.
+    Option(String, String),
     /// Accepted, because nothing depends on it; the command tag.
     Accepted(&'static str),
     Show(String),

@@ -21,6 +21,7 @@ use datafusion::prelude::SessionContext;
 use super::lists;
 use super::metadata::{DATABASE, SCHEMA};
 use super::settings::{SERVER_VERSION, Settings};
+use super::texts;
 
 /// Registers what is the same for every session.
 pub fn register(context: &SessionContext) {
@@ -52,6 +53,13 @@ pub fn register(context: &SessionContext) {
         ("pg_size_pretty", null()),
         ("pg_database_size", ScalarValue::Int64(None)),
         ("pg_table_size", ScalarValue::Int64(None)),
+        ("pg_relation_size", ScalarValue::Int64(None)),
+        ("pg_total_relation_size", ScalarValue::Int64(None)),
+        ("pg_stat_get_numscans", ScalarValue::Int64(Some(0))),
+        ("pg_relation_is_publishable", ScalarValue::Boolean(Some(false))),
+        ("pg_get_statisticsobjdef_columns", null()),
+        ("pg_get_partkeydef", null()),
+        ("pg_encoding_to_char", text("UTF8")),
         ("pg_indexes_size", ScalarValue::Int64(None)),
         ("inet_server_addr", null()),
         ("inet_client_addr", null()),
@@ -64,7 +72,7 @@ pub fn register(context: &SessionContext) {
     for name in PRIVILEGES {
         context.register_udf(constant(name, ScalarValue::Boolean(Some(true))));
     }
-    for function in lists::functions() {
+    for function in lists::functions().into_iter().chain(texts::functions()) {
         context.register_udf(function);
     }
 }
@@ -83,7 +91,6 @@ const PRIVILEGES: &[&str] = &[
     "has_tablespace_privilege",
     "has_type_privilege",
     "pg_has_role",
-    "pg_table_is_visible",
 ];
 
 /// Registers what depends on the session.
@@ -146,7 +153,8 @@ struct CurrentSetting {
 impl CurrentSetting {
     fn new(settings: &Settings) -> Self {
         let either = vec![TypeSignature::Any(1), TypeSignature::Any(2)];
-        let signature = Signature::one_of(either, Volatility::Stable);
+        // Of one statement: arguments of table functions have to be constant.
+        let signature = Signature::one_of(either, Volatility::Immutable);
         Self { values: settings.all().clone(), signature }
     }
 }

@@ -26,8 +26,10 @@ use super::command::Command;
 use super::encode;
 use super::error::{plain, state};
 use super::params::Parameters;
-use super::planner::{Planner, Query, Work, single};
+use super::planner::{Planner, Progress, Query, Running, Work, single};
 use super::session::{Effect, Session};
+use crate::dialect::tsql::Script;
+use crate::script::Run;
 
 /// Answers the queries of every connection.
 pub struct Handler {
@@ -73,7 +75,8 @@ impl Handler {
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
         let session = Session::of(client)?;
-        let work = self.planner.parse(text)?;
+        session.forget_variables();
+        let work = self.planner.parse(text, &session)?;
         if work.is_empty() {
             client
                 .feed(PgWireBackendMessage::EmptyQueryResponse(EmptyQueryResponse::new()))
@@ -81,34 +84,78 @@ impl Handler {
         }
         let text: Arc<str> = text.into();
         for work in work {
-            let answer = match work {
-                Work::Refused(error) => {
+            match work {
+                Work::Script(script) => {
                     allowed(client, None)?;
-                    return Err(error);
+                    let mut run = Run::new(script);
+                    let mut sql = session.sql();
+                    sql.dollars = true;
+                    while let Some(progress) =
+                        self.planner.progress(&mut run, &mut sql, &session, &text).await?
+                    {
+                        session.keep_sql(sql);
+                        match progress {
+                            Progress::Work(work) => {
+                                self.perform(client, &session, work, &text).await?;
+                            }
+                            Progress::Notice(text) => {
+                                notice(client, "INFO", "00000", text).await?;
+                                complete(client, "PRINT", None).await?;
+                            }
+                            Progress::Done(tag) => complete(client, tag, None).await?,
+                        }
+                        sql = session.sql();
+                    }
+                    session.keep_sql(sql);
                 }
-                Work::Session(command) => {
-                    self.command(client, &session, &command, &Format::UnifiedText).await?
-                }
-                Work::Query(query) => {
-                    allowed(client, None)?;
-                    let running = self.planner.run(&query, None, &session, &text).await?;
-                    let fields = Arc::new(encode::fields(&running.schema, &Format::UnifiedText)?);
-                    let schema = running.schema;
-                    let rows = encode::rows(running.batches, schema, fields.clone(), text.clone());
-                    Answer::Rows { fields, rows: Box::pin(rows), tag: query.tag().to_owned() }
-                }
-            };
-            match answer {
-                Answer::Done { tag } => complete(client, &tag, None).await?,
-                Answer::Rows { fields, mut rows, tag } => {
-                    let description = RowDescription::new(fields.iter().map(Into::into).collect());
-                    client.feed(PgWireBackendMessage::RowDescription(description)).await?;
-                    let (count, _) = send_rows(client, &mut rows, 0).await?;
-                    complete(client, &tag, Some(count)).await?;
-                }
+                work => self.perform(client, &session, work, &text).await?,
             }
         }
+        session.forget_variables();
         Ok(())
+    }
+
+    /// Runs one statement and sends what it answers.
+    async fn perform<C>(
+        &self,
+        client: &mut C,
+        session: &Session,
+        work: Work,
+        text: &Arc<str>,
+    ) -> PgWireResult<()>
+    where
+        C: Client,
+        C::PortalStore: PortalStore,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        let answer = match work {
+            Work::Refused(error) => {
+                allowed(client, None)?;
+                return Err(error);
+            }
+            Work::Session(command) => {
+                self.command(client, session, &command, &Format::UnifiedText).await?
+            }
+            Work::Query(query) => {
+                allowed(client, None)?;
+                let running = self.planner.run(&query, None, session, text).await?;
+                let fields = Arc::new(encode::fields(&running.schema, &Format::UnifiedText)?);
+                let schema = running.schema;
+                let rows = encode::rows(running.batches, schema, fields.clone(), text.clone());
+                Answer::Rows { fields, rows: Box::pin(rows), tag: query.tag().to_owned() }
+            }
+            Work::Script(_) => return Err(plain(state::SYNTAX, "a script within a script")),
+        };
+        match answer {
+            Answer::Done { tag } => complete(client, &tag, None).await,
+            Answer::Rows { fields, mut rows, tag } => {
+                let description = RowDescription::new(fields.iter().map(Into::into).collect());
+                client.feed(PgWireBackendMessage::RowDescription(description)).await?;
+                let (count, _) = send_rows(client, &mut rows, 0).await?;
+                session.answered(count);
+                complete(client, &tag, Some(count)).await
+            }
+        }
     }
 
     async fn command<C>(
@@ -128,9 +175,7 @@ impl Handler {
         let tag = match session.apply(command, status, &self.planner.service.store)? {
             Effect::Done(tag) => tag,
             Effect::Warned(tag, code, message) => {
-                let warning = ErrorInfo::new("WARNING".into(), code.into(), message.into());
-                let notice = NoticeResponse::from(warning);
-                client.feed(PgWireBackendMessage::NoticeResponse(notice)).await?;
+                notice(client, "WARNING", code, message.into()).await?;
                 tag
             }
             Effect::Status(tag, status) => {
@@ -175,7 +220,7 @@ impl Handler {
         C: ClientInfo + Unpin + Send + Sync,
     {
         let session = Session::of(client)?;
-        let Some(work) = single(self.planner.parse(text)?)? else { return Ok(None) };
+        let Some(work) = single(self.planner.parse(text, &session)?)? else { return Ok(None) };
         let (columns, parameters) = match &work {
             Work::Session(command) => {
                 allowed(client, Some(command))?;
@@ -185,6 +230,10 @@ impl Handler {
                 allowed(client, None)?;
                 let described = self.planner.describe(query, named, &session, text).await?;
                 (Some(described.0), described.1)
+            }
+            Work::Script(script) => {
+                allowed(client, None)?;
+                self.planner.describe_script(script, named, &session, text).await?
             }
             Work::Refused(_) => return Ok(None),
         };
@@ -205,14 +254,39 @@ impl Handler {
         let prepared = &portal.statement.statement;
         let session = Session::of(client)?;
         let format = &portal.result_column_format;
-        let query: &Query = match &prepared.work {
+        let (running, tag) = match &prepared.work {
             Work::Session(command) => {
                 return self.command(client, &session, command, format).await;
             }
-            Work::Query(query) => query,
+            Work::Query(query) => {
+                allowed(client, None)?;
+                (self.bound(query, portal, &session).await?, query.tag().to_owned())
+            }
+            Work::Script(script) => {
+                allowed(client, None)?;
+                match self.script(client, script, portal, &session).await? {
+                    (Some(running), tag) => (running, tag),
+                    (None, tag) => return Ok(Answer::Done { tag }),
+                }
+            }
             Work::Refused(_) => return Err(plain(state::UNKNOWN_STATEMENT, "refused before")),
         };
-        allowed(client, None)?;
+        // The client was told the columns of the description, so it gets those.
+        let schema = prepared.columns.clone().unwrap_or(running.schema);
+        let fields = Arc::new(encode::fields(&schema, format)?);
+        let text = prepared.text.clone();
+        let rows = encode::rows(running.batches, schema, fields.clone(), text);
+        Ok(Answer::Rows { fields, rows: Box::pin(rows), tag })
+    }
+
+    /// Starts a query with a portal's parameters.
+    async fn bound(
+        &self,
+        query: &Query,
+        portal: &Portal<Arc<Prepared>>,
+        session: &Session,
+    ) -> PgWireResult<Running> {
+        let prepared = &portal.statement.statement;
         let values = match query {
             Query::Sql(_) | Query::Explain { .. } => prepared.parameters.values(|at| {
                 (portal.parameters[at].as_deref(), portal.parameter_format.is_binary(at))
@@ -224,13 +298,41 @@ impl Handler {
                 deserialize_parameters_with_server_types(portal, &targets, &types)?
             }
         };
-        let running = self.planner.run(query, Some(&values), &session, &prepared.text).await?;
-        // The client was told the columns of the description, so it gets those.
-        let schema = prepared.columns.clone().unwrap_or(running.schema);
-        let fields = Arc::new(encode::fields(&schema, format)?);
-        let text = prepared.text.clone();
-        let rows = encode::rows(running.batches, schema, fields.clone(), text);
-        Ok(Answer::Rows { fields, rows: Box::pin(rows), tag: query.tag().to_owned() })
+        self.planner.run(query, Some(&values), session, &prepared.text).await
+    }
+
+    /// Runs all of a prepared script; its one query is only started.
+    async fn script<C>(
+        &self,
+        client: &mut C,
+        script: &Arc<Script>,
+        portal: &Portal<Arc<Prepared>>,
+        session: &Session,
+    ) -> PgWireResult<(Option<Running>, String)>
+    where
+        C: Client,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        let text = &portal.statement.statement.text;
+        let mut run = Run::new(script.clone());
+        let mut sql = session.sql();
+        let (mut running, mut tag) = (None, "SELECT");
+        while let Some(progress) = self.planner.progress(&mut run, &mut sql, session, text).await? {
+            session.keep_sql(sql);
+            match progress {
+                Progress::Work(Work::Query(query)) => {
+                    running = Some(self.bound(&query, portal, session).await?);
+                }
+                Progress::Notice(text) => notice(client, "INFO", "00000", text).await?,
+                Progress::Done(done) => tag = done,
+                // Told apart when it was prepared.
+                Progress::Work(_) => {}
+            }
+            sql = session.sql();
+        }
+        session.keep_sql(sql);
+        let tag = if running.is_some() { "SELECT" } else { tag };
+        Ok((running, tag.to_owned()))
     }
 
     /// Runs or goes on with a portal and sends the next rows of it.
@@ -324,6 +426,16 @@ where
     };
     let complete = CommandComplete::from(tag);
     Ok(client.feed(PgWireBackendMessage::CommandComplete(complete)).await?)
+}
+
+async fn notice<C>(client: &mut C, severity: &str, state: &str, message: String) -> PgWireResult<()>
+where
+    C: Client,
+    PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+{
+    let notice = ErrorInfo::new(severity.into(), state.into(), message);
+    let notice = NoticeResponse::from(notice);
+    Ok(client.feed(PgWireBackendMessage::NoticeResponse(notice)).await?)
 }
 
 async fn report<C>(client: &mut C, changes: Vec<(String, String)>) -> PgWireResult<()>

@@ -25,6 +25,7 @@ mod settings;
 mod startup;
 #[cfg(test)]
 mod tests;
+mod texts;
 
 use std::future::Future;
 use std::io;

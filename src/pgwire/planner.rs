@@ -3,6 +3,7 @@
 //! The only file of this module that knows which parser and which engine a
 //! statement belongs to; the protocol handlers see [`Work`] and [`Running`].
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{RecordBatch, StringViewArray};
@@ -22,24 +23,27 @@ use super::params::Parameters;
 use super::route::{Route, route};
 use super::scan;
 use super::session::Session;
-use crate::dialect::tsql;
+use crate::dialect::tsql::{self, Script};
 use crate::error::{Error, Result};
+use crate::script::{self, Event, Run};
 use crate::service::Service;
 
 /// A statement that was understood.
 pub enum Work {
     Session(Command),
     Query(Query),
+    /// Statements that depend on each other: variables, branches, batches.
+    Script(Arc<Script>),
     /// Refused when its turn comes; what stands before it is done first.
     Refused(PgWireError),
 }
 
 /// A statement that answers with rows.
 pub enum Query {
-    Sql(Box<ast::Query>),
+    Sql(Box<tsql::Query>),
     /// The plan of a query as text; `analyze` runs it first.
     Explain {
-        query: Box<ast::Query>,
+        query: Box<tsql::Query>,
         analyze: bool,
     },
     Catalog(Box<ast::Statement>),
@@ -57,6 +61,15 @@ impl Query {
             },
         }
     }
+}
+
+/// What a script comes to, one after the other.
+pub enum Progress {
+    Work(Work),
+    /// A message for the client.
+    Notice(String),
+    /// A statement without an answer was run; its command tag.
+    Done(&'static str),
 }
 
 /// A query in progress.
@@ -78,7 +91,8 @@ impl Planner {
     }
 
     /// The statements of a request. A syntax error anywhere refuses the whole.
-    pub fn parse(&self, text: &str) -> PgWireResult<Vec<Work>> {
+    pub fn parse(&self, text: &str, session: &Session) -> PgWireResult<Vec<Work>> {
+        let mut known: Vec<String> = session.sql().variables().map(str::to_owned).collect();
         let catalog = self.service.store.catalog();
         let mut work = Vec::new();
         // Neighbouring T-SQL statements are parsed together: they share variables.
@@ -91,7 +105,7 @@ impl Planner {
                 continue;
             }
             if let Some((start, end)) = sql.take() {
-                self.parse_sql(text, start, end, &mut work)?;
+                self.parse_sql(text, start..end, session, &mut known, &mut work)?;
             }
             match route {
                 Ok(Route::Session(command)) => work.push(Work::Session(command)),
@@ -104,40 +118,95 @@ impl Planner {
             }
         }
         if let Some((start, end)) = sql {
-            self.parse_sql(text, start, end, &mut work)?;
+            self.parse_sql(text, start..end, session, &mut known, &mut work)?;
         }
         Ok(work)
     }
 
+    /// Statements of T-SQL; `known` are the variables declared so far.
     fn parse_sql(
         &self,
         text: &str,
-        start: usize,
-        end: usize,
+        range: Range<usize>,
+        session: &Session,
+        known: &mut Vec<String>,
         work: &mut Vec<Work>,
     ) -> PgWireResult<()> {
         // What stands before is blanked, so that places are those of the whole text.
         let blank = |c: char| if c == '\n' { '\n' } else { ' ' };
         let padded: String =
-            text[..start].chars().map(blank).chain(text[start..end].chars()).collect();
-        let parsed = tsql::parse(&padded, self.service.store.catalog());
-        for statement in parsed.map_err(|e| to_wire(&e, text))? {
-            work.push(match statement {
-                tsql::Statement::Begin => Work::Session(Command::Begin),
-                tsql::Statement::Commit => Work::Session(Command::Commit),
-                tsql::Statement::Rollback => Work::Session(Command::Rollback),
-                tsql::Statement::Set { .. } | tsql::Statement::Use => {
-                    Work::Session(Command::Accepted("SET"))
-                }
-                tsql::Statement::Reset { command } => Work::Session(Command::Accepted(command)),
-                tsql::Statement::Show { name } => Work::Session(Command::Show(name)),
-                tsql::Statement::Query(query) => Work::Query(Query::Sql(query)),
-                tsql::Statement::Explain { query, analyze, .. } => {
-                    Work::Query(Query::Explain { query, analyze })
-                }
-            });
-        }
+            text[..range.start].chars().map(blank).chain(text[range].chars()).collect();
+        let script = Script::parse(&padded, known.iter().map(String::as_str));
+        let script = script.map_err(|e| to_wire(&e, text))?;
+        let Some(statements) = script.plain().filter(|_| known.is_empty()) else {
+            if script.ends_batch() {
+                known.clear();
+            }
+            known.extend(script.declares().map(str::to_lowercase));
+            work.push(Work::Script(Arc::new(script)));
+            return Ok(());
+        };
+        let catalog = self.service.store.catalog();
+        script.check(0, catalog, &session.sql()).map_err(|e| to_wire(&e, text))?;
+        work.extend(statements.into_iter().cloned().filter_map(statement));
         Ok(())
+    }
+
+    /// Runs a script until something is to be sent; `None` at its end.
+    pub async fn progress(
+        &self,
+        run: &mut Run,
+        sql: &mut tsql::Session,
+        session: &Session,
+        text: &str,
+    ) -> PgWireResult<Option<Progress>> {
+        let snapshot = session.snapshot(&self.service.store);
+        loop {
+            let event = run.next(&self.service.engine, &snapshot, sql).await;
+            let Some(event) = event.map_err(|e| to_wire(&e, text))? else { return Ok(None) };
+            return Ok(Some(match event {
+                Event::Query(query) => Progress::Work(Work::Query(Query::Sql(Box::new(query)))),
+                Event::Explain { query, analyze } => {
+                    let query = Query::Explain { query: Box::new(query), analyze };
+                    Progress::Work(Work::Query(query))
+                }
+                Event::Notice(text) => Progress::Notice(text),
+                Event::Done(tag) => Progress::Done(tag),
+                // The script's own session has been told of it.
+                Event::Statement(tsql::Statement::Set { .. }) => Progress::Done("SET"),
+                Event::Statement(other) => match statement(other) {
+                    Some(work) => Progress::Work(work),
+                    None => continue,
+                },
+            }));
+        }
+    }
+
+    /// What a script answers with, as far as its first query, and what that one
+    /// asks for. Nothing that the script does is kept.
+    pub async fn describe_script(
+        &self,
+        script: &Arc<Script>,
+        named: &[Option<Type>],
+        session: &Session,
+        text: &str,
+    ) -> PgWireResult<(Option<SchemaRef>, Parameters)> {
+        let mut run = Run::new(script.clone());
+        let mut sql = session.sql();
+        let mut described = None;
+        while let Some(progress) = self.progress(&mut run, &mut sql, session, text).await? {
+            match progress {
+                Progress::Work(Work::Query(query)) if described.is_none() => {
+                    described = Some(self.described(&query, named, &mut sql, session, text).await?);
+                }
+                Progress::Work(_) => return Err(several()),
+                Progress::Notice(_) | Progress::Done(_) => {}
+            }
+        }
+        Ok(match described {
+            Some((schema, parameters)) => (Some(schema), parameters),
+            None => (None, Parameters::default()),
+        })
     }
 
     /// What a query answers with and what it asks for, without running it;
@@ -149,7 +218,19 @@ impl Planner {
         session: &Session,
         text: &str,
     ) -> PgWireResult<(SchemaRef, Parameters)> {
-        let plan = self.plan(query, session, text).await?;
+        self.described(query, named, &mut session.sql(), session, text).await
+    }
+
+    async fn described(
+        &self,
+        query: &Query,
+        named: &[Option<Type>],
+        sql: &mut tsql::Session,
+        session: &Session,
+        text: &str,
+    ) -> PgWireResult<(SchemaRef, Parameters)> {
+        sql.dollars = false;
+        let plan = self.plan(query, sql, session, text).await?;
         let parameters = Parameters::of(&plan, named)?;
         Ok((self.columns(query, &plan).map_err(|e| to_wire(&e, text))?, parameters))
     }
@@ -162,7 +243,10 @@ impl Planner {
         session: &Session,
         text: &str,
     ) -> PgWireResult<Running> {
-        let mut plan = self.plan(query, session, text).await?;
+        let mut sql = session.sql();
+        // Without parameters `$1` can only be money.
+        sql.dollars = parameters.is_none();
+        let mut plan = self.plan(query, &sql, session, text).await?;
         if let Some(values) = parameters {
             let bound = plan.replace_params_with_values(values);
             plan = bound.map_err(|e| to_wire(&from_datafusion(e), text))?;
@@ -186,13 +270,14 @@ impl Planner {
     async fn plan(
         &self,
         query: &Query,
+        sql: &tsql::Session,
         session: &Session,
         text: &str,
     ) -> PgWireResult<LogicalPlan> {
         let plan = match query {
             Query::Sql(query) | Query::Explain { query, .. } => {
                 let snapshot = session.snapshot(&self.service.store);
-                self.service.engine.plan_sql(query, &snapshot).and_then(|plan| {
+                script::plan(query, &self.service.engine, &snapshot, sql).and_then(|plan| {
                     only_reads(&plan).map_err(from_datafusion)?;
                     Ok(plan)
                 })
@@ -233,11 +318,34 @@ impl Planner {
     }
 }
 
+/// What a statement of T-SQL asks of the connection.
+fn statement(statement: tsql::Statement) -> Option<Work> {
+    use tsql::Statement as S;
+    Some(match statement {
+        S::Begin => Work::Session(Command::Begin),
+        S::Commit => Work::Session(Command::Commit),
+        S::Rollback => Work::Session(Command::Rollback),
+        S::Set { name, value } => Work::Session(Command::Option(name, value)),
+        S::Use => Work::Session(Command::Accepted("SET")),
+        S::Reset { command } => Work::Session(Command::Accepted(command)),
+        S::Show { name } => Work::Session(Command::Show(name)),
+        S::Query(query) => Work::Query(Query::Sql(Box::new(query))),
+        S::Explain { query, analyze, .. } => {
+            Work::Query(Query::Explain { query: Box::new(query), analyze })
+        }
+        // Only scripts have these, and run them by themselves.
+        S::Fetch { .. } | S::Assign { .. } | S::Declare | S::Print(_) => return None,
+    })
+}
+
+fn several() -> PgWireError {
+    plain(state::SYNTAX, "cannot insert multiple commands into a prepared statement")
+}
+
 /// A statement that has to be alone, as in the extended protocol.
 pub fn single(mut work: Vec<Work>) -> PgWireResult<Option<Work>> {
     if work.len() > 1 {
-        let message = "cannot insert multiple commands into a prepared statement";
-        return Err(plain(state::SYNTAX, message));
+        return Err(several());
     }
     match work.pop() {
         Some(Work::Refused(error)) => Err(error),

@@ -231,6 +231,8 @@ impl ExtendedQueryHandler for Handler {
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
         let status = client.transaction_status();
+        // Some drivers send a script as one statement after the other, up to here.
+        Session::of(client)?.forget_variables();
         client.portal_store().rm_portal(DEFAULT_NAME);
         if status == TransactionStatus::Idle {
             client.portal_store().clear_portals();

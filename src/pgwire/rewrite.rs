@@ -6,12 +6,17 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    ArrayElemTypeDef, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg,
-    FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName, ObjectNamePart,
-    Query, Select, SelectItem, SetExpr, Statement, TableFactor, TableWithJoins, Value, VisitMut,
-    VisitorMut, visit_expressions, visit_relations,
+    AccessExpr, Array, ArrayElemTypeDef, BinaryOperator, CastKind, DataType, Expr, Function,
+    FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName,
+    ObjectNamePart, Query, Select, SetExpr, Statement, TableFactor, TableWithJoins, Value,
+    VisitMut, VisitorMut, visit_expressions,
 };
 
+mod columns;
+mod from;
+mod subqueries;
+
+pub use self::subqueries::without_details;
 use super::pg_catalog::FUNCTION_COLUMNS;
 use super::pg_catalog::lookups::NUMBERED;
 
@@ -22,34 +27,31 @@ pub const UNIQUE: char = '\u{1}';
 pub fn rewrite(statement: &mut Statement, is_relation: impl Fn(&str) -> bool) {
     let _ = statement.visit(&mut Rewrite { is_relation, tables: Vec::new() });
     if let Statement::Query(query) = statement {
-        shown(&mut query.body);
+        columns::shown(&mut query.body);
     }
 }
 
-/// Takes out of a statement the sub-queries for a value that depend on the row
-/// outside; null stands for them.
-pub fn without_details(statement: &mut Statement) {
-    struct Remove;
-    impl VisitorMut for Remove {
-        type Break = ();
-
-        fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-            if let Expr::Subquery(query) = expr
-                && is_correlated(query)
-            {
-                let list = query.to_string().starts_with("SELECT array_agg(");
-                *expr = Expr::Cast {
-                    kind: CastKind::Cast,
-                    expr: Box::new(Expr::Value(Value::Null.with_empty_span())),
-                    data_type: if list { list_of(DataType::Text) } else { DataType::Text },
-                    array: false,
-                    format: None,
-                };
-            }
-            ControlFlow::Continue(())
+/// The names of a key's columns, which pgcli looks up by a sub-query over a list
+/// in the row outside: relation and list.
+fn key_columns(text: &str) -> Option<Vec<Expr>> {
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+    let (_, rest) = words.split_once("array_agg(attname order by i)")?;
+    let (_, rest) = rest.split_once("unnest(")?;
+    let (list, rest) = rest.split_once(')')?;
+    let (_, relation) = rest.split_once(".attrelid = ")?;
+    let column = |text: &str| {
+        let names = text.trim_end_matches(')').trim().split('.').map(Ident::new).collect();
+        Expr::CompoundIdentifier(names)
+    };
+    let relation = column(relation);
+    let list = match (&relation, list.contains('.')) {
+        // The list belongs to the same row as the relation.
+        (Expr::CompoundIdentifier(names), false) if names.len() == 2 => {
+            Expr::CompoundIdentifier(vec![names[0].clone(), Ident::new(list)])
         }
-    }
-    let _ = statement.visit(&mut Remove);
+        _ => column(list),
+    };
+    Some(vec![relation, list])
 }
 
 fn list_of(element: DataType) -> DataType {
@@ -94,7 +96,8 @@ impl<F: Fn(&str) -> bool> VisitorMut for Rewrite<F> {
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         let mut tables = Vec::new();
-        if let SetExpr::Select(select) = query.body.as_ref() {
+        for select in selects(&mut query.body) {
+            from::functions(select);
             for factor in factors(select) {
                 if let TableFactor::Table { name, alias, .. } = factor {
                     let relation =
@@ -127,7 +130,11 @@ impl<F: Fn(&str) -> bool> VisitorMut for Rewrite<F> {
 
     fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         self.tables.pop();
-        unique_columns(&mut query.body);
+        for select in selects(&mut query.body) {
+            select.projection.iter_mut().for_each(subqueries::counted);
+        }
+        columns::unique_columns(&mut query.body);
+        columns::sorted(query);
         ControlFlow::Continue(())
     }
 }
@@ -146,8 +153,20 @@ fn rewritten(expr: &mut Expr) -> Option<Expr> {
             None
         }
         Expr::Function(function) => called(function),
+        // `(pair).n`
+        Expr::CompoundFieldAccess { root, access_chain } => match access_chain.as_slice() {
+            [AccessExpr::Dot(Expr::Identifier(field))] => {
+                let field = Value::SingleQuotedString(field.value.clone()).with_empty_span();
+                let root = match root.as_ref() {
+                    Expr::Nested(inner) => inner.as_ref().clone(),
+                    other => other.clone(),
+                };
+                Some(call("get_field", vec![root, Expr::Value(field)]))
+            }
+            _ => None,
+        },
         Expr::Subquery(query) => {
-            single(query);
+            subqueries::single(query);
             None
         }
         _ => None,
@@ -252,7 +271,7 @@ fn list_literal(expr: &mut Expr) {
         text.trim().parse::<i64>().is_ok().then(|| Expr::Value(value.with_empty_span()))
     };
     if let Some(elem) = inner.split(',').map(number).collect::<Option<Vec<_>>>() {
-        *expr = Expr::Array(datafusion::sql::sqlparser::ast::Array { elem, named: true });
+        *expr = Expr::Array(Array { elem, named: true });
     }
 }
 
@@ -276,7 +295,11 @@ fn called(function: &mut Function) -> Option<Expr> {
     match (name.as_str(), &mut function.args) {
         ("array", FunctionArguments::Subquery(query)) => {
             let mut query = query.clone();
-            aggregate(&mut query, "array_agg", true).then_some(Expr::Subquery(query))
+            subqueries::aggregate(&mut query, "array_agg", true).then_some(Expr::Subquery(query))
+        }
+        ("unnest", FunctionArguments::List(list)) => {
+            let keys = key_columns(&list.args.first()?.to_string())?;
+            Some(call("unnest", vec![call("pg_key_columns", keys)]))
         }
         ("generate_subscripts" | "_pg_expandarray", FunctionArguments::List(list)) => {
             let first = list.args.first().cloned()?;
@@ -288,95 +311,17 @@ fn called(function: &mut Function) -> Option<Expr> {
     }
 }
 
-const AGGREGATES: &[&str] = &[
-    "count",
-    "min",
-    "max",
-    "sum",
-    "avg",
-    "array_agg",
-    "string_agg",
-    "bool_and",
-    "bool_or",
-    "every",
-    "json_agg",
-    "jsonb_agg",
-    "json_object_agg",
-    "first_value",
-];
-
-/// A sub-query for one value that depends on the row outside: DataFusion plans it
-/// if it is an aggregate. There is at most one row, so the first one is it.
-fn single(query: &mut Box<Query>) {
-    if !is_correlated(query) {
-        return;
-    }
-    let SetExpr::Select(select) = query.body.as_ref() else { return };
-    if !select.projection.iter().any(aggregates) {
-        aggregate(query, "first_value", false);
-    }
-}
-
-fn aggregates(item: &SelectItem) -> bool {
-    let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else {
-        return false;
-    };
-    let found = visit_expressions(expr, |inner: &Expr| {
-        let Expr::Function(function) = inner else { return ControlFlow::Continue(()) };
-        let name = function.name.0.last().and_then(|n| n.as_ident());
-        match name.is_some_and(|n| AGGREGATES.contains(&n.value.to_lowercase().as_str())) {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
+/// The `SELECT`s of a body, those of set operations too.
+fn selects(body: &mut SetExpr) -> Vec<&mut Select> {
+    match body {
+        SetExpr::Select(select) => vec![select],
+        SetExpr::SetOperation { left, right, .. } => {
+            let mut all = selects(left);
+            all.extend(selects(right));
+            all
         }
-    });
-    found.is_break()
-}
-
-/// Puts an aggregate around the one column of a query, if it is a plain one.
-fn aggregate(query: &mut Box<Query>, name: &str, ordered: bool) -> bool {
-    let plain = query.with.is_none();
-    let SetExpr::Select(select) = query.body.as_mut() else { return false };
-    let grouped = !matches!(&select.group_by,
-        datafusion::sql::sqlparser::ast::GroupByExpr::Expressions(by, _) if by.is_empty());
-    if !plain || grouped || select.distinct.is_some() || select.from.is_empty() {
-        return false;
+        _ => Vec::new(),
     }
-    let [SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }] =
-        select.projection.as_mut_slice()
-    else {
-        return false;
-    };
-    let aggregated = call(name, vec![expr.clone()]);
-    select.projection = vec![SelectItem::UnnamedExpr(aggregated)];
-    query.limit_clause = None;
-    // The order of the elements is that of the rows as they come.
-    if ordered || query.order_by.is_some() {
-        query.order_by = None;
-    }
-    true
-}
-
-/// Whether a query names a column of a table that is not its own.
-fn is_correlated(query: &Query) -> bool {
-    let mut own: HashSet<String> = HashSet::new();
-    let _ = visit_relations(query, |relation: &ObjectName| {
-        own.extend(relation.0.last().and_then(|n| n.as_ident()).map(|n| n.value.to_lowercase()));
-        ControlFlow::<()>::Continue(())
-    });
-    if let SetExpr::Select(select) = query.body.as_ref() {
-        if reads_list(select) {
-            return true;
-        }
-        aliases(select, &mut own);
-    }
-    let found = visit_expressions(query, |expr: &Expr| match expr {
-        Expr::CompoundIdentifier(names) if names.len() >= 2 => {
-            let table = names[names.len() - 2].value.to_lowercase();
-            if own.contains(&table) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        }
-        _ => ControlFlow::Continue(()),
-    });
-    found.is_break()
 }
 
 fn factors(select: &Select) -> Vec<&TableFactor> {
@@ -388,118 +333,8 @@ fn factors(select: &Select) -> Vec<&TableFactor> {
     all
 }
 
-fn aliases(select: &Select, own: &mut HashSet<String>) {
-    for factor in factors(select) {
-        let alias = match factor {
-            TableFactor::Table { alias, .. }
-            | TableFactor::Derived { alias, .. }
-            | TableFactor::Function { alias, .. }
-            | TableFactor::UNNEST { alias, .. } => alias,
-            _ => continue,
-        };
-        own.extend(alias.as_ref().map(|a| a.name.value.to_lowercase()));
-    }
-}
-
-/// Whether `FROM` has the elements of a list in a column.
-fn reads_list(select: &Select) -> bool {
-    factors(select).into_iter().any(|factor| match factor {
-        TableFactor::Table { args, .. } => args.is_some(),
-        TableFactor::Function { .. } | TableFactor::UNNEST { .. } => true,
-        _ => false,
-    })
-}
-
-/// PostgreSQL lets columns of one answer have the same name, DataFusion does not.
-fn unique_columns(body: &mut SetExpr) {
-    match body {
-        SetExpr::SetOperation { left, right, .. } => {
-            unique_columns(left);
-            unique_columns(right);
-        }
-        SetExpr::Select(select) => {
-            let is_wildcard = |item: &SelectItem| {
-                matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..))
-            };
-            let wildcard = select.projection.iter().any(is_wildcard);
-            let mut seen = HashSet::new();
-            for (at, item) in select.projection.iter_mut().enumerate() {
-                let (expr, alias) = match item {
-                    SelectItem::UnnamedExpr(expr) => (expr.clone(), None),
-                    SelectItem::ExprWithAlias { expr, alias } => {
-                        (expr.clone(), Some(alias.value.clone()))
-                    }
-                    _ => continue,
-                };
-                let last = match &expr {
-                    Expr::Identifier(name) => Some(name.value.clone()),
-                    Expr::CompoundIdentifier(names) => names.last().map(|n| n.value.clone()),
-                    _ => None,
-                };
-                let column = alias.is_none() && last.is_some();
-                let name = alias.or(last).unwrap_or_else(|| shown_name(&expr));
-                let again = !seen.insert(name.to_lowercase());
-                if again || (wildcard && column) {
-                    let alias = Ident::with_quote('"', format!("{name}{UNIQUE}{at}"));
-                    *item = SelectItem::ExprWithAlias { expr, alias };
-                }
-            }
-        }
-        _ => {}
-    }
-}
-
-/// The name that PostgreSQL gives a column without one.
-fn shown_name(expr: &Expr) -> String {
-    match expr {
-        Expr::Identifier(name) => name.value.clone(),
-        Expr::CompoundIdentifier(names) => {
-            names.last().map(|n| n.value.clone()).unwrap_or_default()
-        }
-        Expr::Function(function) => match function.name.0.last().and_then(|n| n.as_ident()) {
-            Some(name) => name.value.to_lowercase(),
-            None => "?column?".to_owned(),
-        },
-        Expr::Cast { expr, data_type, .. } => match shown_name(expr).as_str() {
-            "?column?" => type_name(data_type),
-            name => name.to_owned(),
-        },
-        Expr::Nested(inner) => shown_name(inner),
-        Expr::Case { .. } => "case".to_owned(),
-        Expr::Exists { .. } => "exists".to_owned(),
-        _ => "?column?".to_owned(),
-    }
-}
-
-/// Numbers of objects that are shown are shown as names.
-fn shown(body: &mut SetExpr) {
-    match body {
-        SetExpr::SetOperation { left, right, .. } => {
-            shown(left);
-            shown(right);
-        }
-        SetExpr::Query(query) => shown(&mut query.body),
-        SetExpr::Select(select) => {
-            for item in &mut select.projection {
-                let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item
-                else {
-                    continue;
-                };
-                let to = numbered(expr).map(|to| to.trim_end_matches("out").to_owned());
-                let name = if names_function(expr) { Some(shown_name(expr)) } else { to };
-                let Some(name) = name else { continue };
-                let text = as_text(expr.clone());
-                match item {
-                    SelectItem::ExprWithAlias { expr, .. } => *expr = text,
-                    _ => {
-                        let alias = Ident::with_quote('"', name);
-                        *item = SelectItem::ExprWithAlias { expr: text, alias };
-                    }
-                }
-            }
-        }
-        _ => {}
-    }
+fn number(value: i64) -> Expr {
+    Expr::Value(Value::Number(value.to_string(), false).with_empty_span())
 }
 
 fn call(name: &str, arguments: Vec<Expr>) -> Expr {

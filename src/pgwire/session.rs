@@ -9,8 +9,9 @@ use pgwire::error::{PgWireError, PgWireResult};
 use pgwire::messages::response::TransactionStatus;
 
 use super::command::{Command, Discard};
-use super::error::{plain, state};
+use super::error::{plain, state, to_wire};
 use super::settings::Settings;
+use crate::dialect::tsql;
 use crate::store::{Snapshot, Store};
 
 /// The state of one connection.
@@ -21,6 +22,8 @@ pub struct Session {
     savepoints: Mutex<Vec<String>>,
     /// Names of prepared statements, which the protocol's store does not list.
     pub prepared: Mutex<HashSet<String>>,
+    /// What T-SQL remembers: variables, options, who asks.
+    sql: Mutex<tsql::Session>,
 }
 
 /// What a session command asks of the connection.
@@ -43,8 +46,17 @@ pub enum Effect {
 }
 
 impl Session {
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: Settings, process: i32) -> Self {
+        let setting = |name| settings.get(name).ok().filter(|v| !v.is_empty()).map(str::to_owned);
+        let client = tsql::Client {
+            login: setting("session_authorization").unwrap_or_default(),
+            program: setting("application_name"),
+            // Half of the number is enough to tell sessions apart.
+            process: i16::try_from(process & 0x7fff).unwrap_or(i16::MAX),
+            ..tsql::Client::default()
+        };
         Self {
+            sql: Mutex::new(tsql::Session::of(client)),
             settings: Mutex::new(settings),
             snapshot: Mutex::new(None),
             savepoints: Mutex::new(Vec::new()),
@@ -61,6 +73,28 @@ impl Session {
     /// The tables as the current transaction sees them, or as they are now.
     pub fn snapshot(&self, store: &Store) -> Arc<Snapshot> {
         self.snapshot.lock().clone().unwrap_or_else(|| store.snapshot())
+    }
+
+    /// The state of T-SQL as it is now.
+    pub fn sql(&self) -> tsql::Session {
+        let mut sql = self.sql.lock().clone();
+        sql.client.transactions = i32::from(self.snapshot.lock().is_some());
+        sql
+    }
+
+    /// Keeps what statements have changed.
+    pub fn keep_sql(&self, sql: tsql::Session) {
+        *self.sql.lock() = sql;
+    }
+
+    /// The rows of the last query, for `@@ROWCOUNT`.
+    pub fn answered(&self, rows: usize) {
+        self.sql.lock().rows = i64::try_from(rows).unwrap_or(i64::MAX);
+    }
+
+    /// Variables end with their batch.
+    pub fn forget_variables(&self) {
+        self.sql.lock().forget_variables();
     }
 
     /// Carries out a command as far as it concerns the session itself.
@@ -121,7 +155,15 @@ impl Session {
                 let change = self.settings.lock().set(name, None)?;
                 Effect::Report("RESET", change.into_iter().collect())
             }
-            Command::Reset(None) => Effect::Report("RESET", self.settings.lock().reset()),
+            Command::Option(name, value) => {
+                let mut sql = self.sql.lock();
+                sql.set(name, value).map_err(|e| to_wire(&e, ""))?;
+                Effect::Done("SET")
+            }
+            Command::Reset(None) => {
+                self.sql.lock().options = tsql::Options::default();
+                Effect::Report("RESET", self.settings.lock().reset())
+            }
             Command::Accepted(tag) => Effect::Done(tag),
             Command::Show(name) => {
                 Effect::Rows(vec![vec![self.settings.lock().get(name)?.to_owned()]])
@@ -135,7 +177,12 @@ impl Session {
                 let message = "DISCARD ALL cannot run inside a transaction block";
                 return Err(plain("25001", message));
             }
-            Command::Discard(Discard::All) => Effect::Clear(self.settings.lock().reset()),
+            Command::Discard(Discard::All) => {
+                let mut sql = self.sql.lock();
+                sql.options = tsql::Options::default();
+                sql.forget_variables();
+                Effect::Clear(self.settings.lock().reset())
+            }
             Command::Discard(Discard::Nothing(tag)) => Effect::Done(tag),
             Command::Deallocate(None) => Effect::Forget("DEALLOCATE ALL", None),
             Command::Deallocate(Some(name)) => {

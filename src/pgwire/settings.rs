@@ -50,6 +50,8 @@ const KNOWN: &[Known] = &[
     reported("client_encoding", "UTF8", Accepts::Encoding),
     known("client_min_messages", "notice", Accepts::Anything),
     reported("DateStyle", "ISO, MDY", Accepts::DateStyle),
+    known("default_table_access_method", "heap", Accepts::Fixed),
+    known("default_tablespace", "", Accepts::Anything),
     known("default_transaction_isolation", "repeatable read", Accepts::Anything),
     reported("default_transaction_read_only", "on", Accepts::Anything),
     known("extra_float_digits", "1", Accepts::Anything),

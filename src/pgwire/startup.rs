@@ -116,9 +116,9 @@ impl Startup {
         let asked = client.metadata().iter().map(|(k, v)| (k.as_str(), v.as_str()));
         let settings = Settings::new(&user, asked);
         let parameters = Parameters(settings.report().into_iter().collect());
-        client.session_extensions().insert(Session::new(settings));
 
         let (pid, key) = self.door.keys.generate(client);
+        client.session_extensions().insert(Session::new(settings, pid));
         client.set_pid_and_secret_key(pid, key.clone());
         let (handle, guard) = self.door.connections.register(pid, key);
         client.session_extensions().insert::<Arc<ConnectionHandle>>(handle);

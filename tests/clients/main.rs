@@ -1,7 +1,11 @@
 //! Clients that people use, run against a real service: dynamics-web-api of npm
-//! and Microsoft's Dataverse SDK for Python. Each is a script that says `ok` or
-//! `FAILED` for every check. They are skipped, with the reason, where the client
-//! is not installed; `.ci/run` installs both.
+//! and Microsoft's Dataverse SDK for Python, and the SQL clients of `sql.rs`. Each
+//! is a script that says `ok` or `FAILED` for every check. They are skipped, with
+//! the reason, where the client is not installed; `.ci/run` installs them.
+
+mod catalog;
+mod grafana;
+mod sql;
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -66,7 +66,7 @@ async fn answer(
     dialect: Dialect,
     text: &str,
 ) -> Result<Rows> {
-    let plan = ask::plans(engine, snapshot, Some(dialect), text, Context::default())?.remove(0);
+    let plan = ask::plan(engine, snapshot, Some(dialect), text, Context::default())?;
     let schema = engine.schema(plan.clone())?;
     let mut writer = RowWriter::new(Format::Json, &schema, Vec::new())?;
     for batch in engine.collect(plan).await? {

@@ -8,8 +8,8 @@ use std::sync::LazyLock;
 
 use datafusion::execution::SessionStateDefaults;
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident,
-    ObjectName, Value,
+    BinaryOperator, CharacterLength, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArgumentList, FunctionArguments, Ident, ObjectName, TrimWhereField, Value,
 };
 
 use crate::engine::functions as engine;
@@ -38,12 +38,24 @@ pub(super) enum Scalar {
     Iif,
     /// `CHOOSE(i, …)` as `CASE`.
     Choose,
-    /// `LEN(x)`: characters without the spaces at the end.
-    Len,
-    /// `LOG(x[, base])`: the engine wants the base first.
+    /// `LOG(x[, base])`.
     Log,
-    /// `ROUND(x[, n[, truncate]])`; PostgreSQL leaves `n` out.
-    Round,
+    /// `RAND([seed])`.
+    Rand,
+    /// `DATALENGTH(x)`, which has to know how many bytes a character takes.
+    Datalength,
+    /// `REPLICATE(x, n)`, which has to know how long its result may be.
+    Replicate,
+    /// `SYSDATETIMEOFFSET()`: the time with its offset, which is none.
+    NowWithOffset,
+    /// PostgreSQL's `age(x)`: since today's midnight.
+    Age,
+    /// PostgreSQL's `to_timestamp(seconds)` and `to_timestamp(text, template)`.
+    ToTimestamp,
+    /// PostgreSQL's `mod(a, b)`.
+    Mod,
+    /// PostgreSQL's `div(a, b)`: without what is left over.
+    Div,
 }
 
 /// A function of T-SQL.
@@ -62,102 +74,175 @@ const fn known(name: &'static str, least: usize, most: usize, rule: Rule) -> Kno
 const MANY: usize = usize::MAX;
 
 static KNOWN: &[Known] = &[
+    known("abs", 1, 1, Rule::Call("sql_abs")),
+    known("acos", 1, 1, Rule::Call("sql_acos")),
+    known("age", 1, 2, Rule::Scalar(Scalar::Age)),
     known("approx_count_distinct", 1, 1, Rule::Call("approx_distinct")),
-    known("atn2", 2, 2, Rule::Call("atan2")),
-    known("ceiling", 1, 1, Rule::Call("ceil")),
-    known("char", 1, 1, Rule::Call("chr")),
+    known("ascii", 1, 1, Rule::Call("sql_ascii")),
+    known("asin", 1, 1, Rule::Call("sql_asin")),
+    known("atan", 1, 1, Rule::Call("sql_atan")),
+    known("atan2", 2, 2, Rule::Call("atn2")),
+    known("atn2", 2, 2, Rule::Call("atn2")),
+    known("bit_count", 1, 1, Rule::Call("bit_count")),
+    known("btrim", 1, 2, Rule::Call("sql_trim")),
+    known("ceiling", 1, 1, Rule::Call("sql_ceiling")),
+    known("char", 1, 1, Rule::Call("sql_char")),
     known("charindex", 2, 3, Rule::Call("charindex")),
     known("checksum_agg", 1, 1, Rule::Call("bit_xor")),
     known("choose", 2, MANY, Rule::Scalar(Scalar::Choose)),
+    known("clock_timestamp", 0, 0, Rule::Call("getdate")),
+    known("concat", 2, MANY, Rule::Call("sql_concat")),
+    known("concat_ws", 2, MANY, Rule::Call("sql_concat_ws")),
+    known("cos", 1, 1, Rule::Call("sql_cos")),
+    known("cot", 1, 1, Rule::Call("sql_cot")),
     known("count_big", 1, 1, Rule::Call("count")),
     known("current_timestamp", 0, 0, Rule::Call("getdate")),
+    known("datalength", 1, 1, Rule::Scalar(Scalar::Datalength)),
+    known("date_bucket", 3, 4, Rule::Part("date_bucket")),
+    known("date_part", 2, 2, Rule::Call("pg_date_part")),
+    known("date_trunc", 2, 3, Rule::Call("pg_date_trunc")),
     known("dateadd", 3, 3, Rule::Part("dateadd")),
     known("datediff", 3, 3, Rule::Part("datediff")),
     known("datediff_big", 3, 3, Rule::Part("datediff_big")),
-    known("datename", 2, 2, Rule::Part("datename")),
-    known("datepart", 2, 2, Rule::Part("datepart")),
-    known("datetrunc", 2, 2, Rule::Part("datetrunc")),
+    known("datefromparts", 3, 3, Rule::Call("datefromparts")),
+    known("datename", 2, 3, Rule::Part("datename")),
+    known("datepart", 2, 3, Rule::Part("datepart")),
+    known("datetime2fromparts", 8, 8, Rule::Call("datetime2fromparts")),
+    known("datetimefromparts", 7, 7, Rule::Call("datetimefromparts")),
+    known("datetimeoffsetfromparts", 10, 10, Rule::Call("datetimeoffsetfromparts")),
+    known("datetrunc", 2, 3, Rule::Part("datetrunc")),
     known("day", 1, 1, Rule::Scalar(Scalar::Datepart("day"))),
+    known("degrees", 1, 1, Rule::Call("sql_degrees")),
+    known("difference", 2, 2, Rule::Call("difference")),
+    known("div", 2, 2, Rule::Scalar(Scalar::Div)),
     known("eomonth", 1, 2, Rule::Call("eomonth")),
+    known("every", 1, 1, Rule::Call("bool_and")),
+    known("exp", 1, 1, Rule::Call("sql_exp")),
+    known("format", 2, 3, Rule::Call("format")),
+    known("formatmessage", 1, MANY, Rule::Call("formatmessage")),
+    known("gen_random_uuid", 0, 0, Rule::Call("newid")),
+    known("get_bit", 2, 2, Rule::Call("get_bit")),
     known("getdate", 0, 0, Rule::Call("getdate")),
     known("getutcdate", 0, 0, Rule::Call("getdate")),
     known("iif", 3, 3, Rule::Scalar(Scalar::Iif)),
+    known("isdate", 1, 1, Rule::Call("isdate")),
     known("isnull", 2, 2, Rule::Call("isnull")),
+    known("isnumeric", 1, 1, Rule::Call("isnumeric")),
     known("left", 2, 2, Rule::Call("sql_left")),
-    known("len", 1, 1, Rule::Scalar(Scalar::Len)),
+    known("left_shift", 2, 2, Rule::Call("left_shift")),
+    known("len", 1, 1, Rule::Call("len")),
+    known("ln", 1, 1, Rule::Call("sql_log")),
+    known("localtimestamp", 0, 0, Rule::Call("getdate")),
     known("log", 1, 2, Rule::Scalar(Scalar::Log)),
+    known("log10", 1, 1, Rule::Call("sql_log10")),
+    known("lower", 1, 1, Rule::Call("sql_lower")),
+    known("ltrim", 1, 2, Rule::Call("sql_ltrim")),
+    known("make_timestamp", 6, 6, Rule::Call("make_timestamp")),
+    known("mod", 2, 2, Rule::Scalar(Scalar::Mod)),
     known("month", 1, 1, Rule::Scalar(Scalar::Datepart("month"))),
-    known("nchar", 1, 1, Rule::Call("chr")),
+    known("nchar", 1, 1, Rule::Call("nchar")),
+    known("newid", 0, 0, Rule::Call("newid")),
+    known("now", 0, 0, Rule::Call("getdate")),
+    known("nullif", 2, 2, Rule::Call("nullif")),
+    known("patindex", 2, 2, Rule::Call("patindex")),
     known("percentile_cont", 1, 1, Rule::Percentile),
     known("percentile_disc", 1, 1, Rule::Percentile),
     known("approx_percentile_cont", 1, 1, Rule::Percentile),
     known("approx_percentile_disc", 1, 1, Rule::Percentile),
     known("grouping_id", 1, MANY, Rule::Call("grouping")),
+    known("pow", 2, 2, Rule::Call("sql_power")),
+    known("power", 2, 2, Rule::Call("sql_power")),
+    known("quotename", 1, 2, Rule::Call("quotename")),
+    known("radians", 1, 1, Rule::Call("sql_radians")),
+    known("rand", 0, 1, Rule::Scalar(Scalar::Rand)),
+    known("random", 0, 0, Rule::Call("random")),
     known("replace", 3, 3, Rule::Call("sql_replace")),
-    known("replicate", 2, 2, Rule::Call("repeat")),
+    known("replicate", 2, 2, Rule::Scalar(Scalar::Replicate)),
+    known("reverse", 1, 1, Rule::Call("sql_reverse")),
     known("right", 2, 2, Rule::Call("sql_right")),
-    known("round", 1, 3, Rule::Scalar(Scalar::Round)),
-    known("sign", 1, 1, Rule::Call("signum")),
+    known("right_shift", 2, 2, Rule::Call("right_shift")),
+    known("round", 1, 3, Rule::Call("sql_round")),
+    known("rtrim", 1, 2, Rule::Call("sql_rtrim")),
+    known("sign", 1, 1, Rule::Call("sql_sign")),
+    known("sin", 1, 1, Rule::Call("sql_sin")),
+    known("smalldatetimefromparts", 5, 5, Rule::Call("smalldatetimefromparts")),
+    known("soundex", 1, 1, Rule::Call("soundex")),
+    known("space", 1, 1, Rule::Call("space")),
+    known("sqrt", 1, 1, Rule::Call("sql_sqrt")),
+    known("square", 1, 1, Rule::Call("square")),
+    known("statement_timestamp", 0, 0, Rule::Call("getdate")),
     known("stdev", 1, 1, Rule::Call("stddev")),
     known("stdevp", 1, 1, Rule::Call("stddev_pop")),
+    known("str", 1, 3, Rule::Call("str")),
     known("string_agg", 2, 2, Rule::StringAgg),
+    known("string_escape", 2, 2, Rule::Call("string_escape")),
+    known("stuff", 4, 4, Rule::Call("stuff")),
+    known("switchoffset", 2, 2, Rule::Call("switchoffset")),
     known("sysdatetime", 0, 0, Rule::Call("getdate")),
+    known("sysdatetimeoffset", 0, 0, Rule::Scalar(Scalar::NowWithOffset)),
     known("sysutcdatetime", 0, 0, Rule::Call("getdate")),
+    known("tan", 1, 1, Rule::Call("sql_tan")),
+    known("timefromparts", 5, 5, Rule::Call("timefromparts")),
+    known("to_char", 2, 2, Rule::Call("pg_to_char")),
+    known("to_date", 2, 2, Rule::Call("pg_to_date")),
+    known("to_timestamp", 1, 2, Rule::Scalar(Scalar::ToTimestamp)),
+    known("todatetimeoffset", 2, 2, Rule::Call("todatetimeoffset")),
+    known("transaction_timestamp", 0, 0, Rule::Call("getdate")),
+    known("translate", 3, 3, Rule::Call("sql_translate")),
+    known("unicode", 1, 1, Rule::Call("unicode")),
+    known("upper", 1, 1, Rule::Call("sql_upper")),
     known("var", 1, 1, Rule::Call("var_samp")),
+    known("variance", 1, 1, Rule::Call("var_samp")),
     known("varp", 1, 1, Rule::Call("var_pop")),
     known("year", 1, 1, Rule::Scalar(Scalar::Datepart("year"))),
 ];
 
-/// Functions of T-SQL that are not offered, so that they are not called unknown.
+/// PostgreSQL's `format('%s', …)`, whose name T-SQL has too.
+pub(super) const POSTGRESQL_FORMAT: Known = known("format", 1, MANY, Rule::Call("pg_format"));
+
+/// Functions of T-SQL that are not offered, so that they are not called unknown:
+/// what depends on a server's objects or keys, on a call stack or on JSON, and
+/// checksums whose algorithm is not documented.
 const MISSING: &[&str] = &[
-    "ASCII",
     "BINARY_CHECKSUM",
+    "CERTENCODED",
     "CHECKSUM",
+    "COMPRESS",
     "CONTAINS",
-    "DATALENGTH",
-    "DATE_BUCKET",
-    "DATEFROMPARTS",
-    "DATETIME2FROMPARTS",
-    "DATETIMEFROMPARTS",
     "DB_ID",
     "DB_NAME",
-    "DIFFERENCE",
+    "DECOMPRESS",
+    "ERROR_LINE",
     "ERROR_MESSAGE",
     "ERROR_NUMBER",
-    "FORMAT",
-    "FORMATMESSAGE",
+    "ERROR_PROCEDURE",
+    "ERROR_SEVERITY",
+    "ERROR_STATE",
     "FREETEXT",
     "HASHBYTES",
     "HOST_NAME",
-    "ISDATE",
     "ISJSON",
-    "ISNUMERIC",
+    "JSON_ARRAY",
+    "JSON_MODIFY",
+    "JSON_OBJECT",
+    "JSON_PATH_EXISTS",
     "JSON_QUERY",
     "JSON_VALUE",
-    "NEWID",
+    "MD5",
     "NEWSEQUENTIALID",
     "OBJECT_ID",
     "OBJECT_NAME",
     "ORIGINAL_LOGIN",
-    "PATINDEX",
-    "QUOTENAME",
-    "RAND",
+    "PARSENAME",
     "ROWCOUNT_BIG",
     "SCHEMA_NAME",
     "SERVERPROPERTY",
-    "SOUNDEX",
-    "SPACE",
-    "SQUARE",
-    "STR",
+    "SESSION_ID",
+    "SET_BIT",
     "STRING_SPLIT",
-    "STUFF",
     "SUSER_NAME",
     "SUSER_SNAME",
-    "SWITCHOFFSET",
-    "SYSDATETIMEOFFSET",
-    "TODATETIMEOFFSET",
     "TRY_PARSE",
-    "UNICODE",
     "USER_NAME",
 ];
 
@@ -239,31 +324,136 @@ pub(super) fn substring(expr: &mut Expr) {
     }
 }
 
+/// `TRIM([LEADING | TRAILING | BOTH] [x FROM] s)`, whose parts are resolved.
+pub(super) fn trim(expr: &mut Expr) {
+    if let Expr::Trim { expr: inner, trim_where, trim_what, .. } = expr {
+        let name = match trim_where {
+            Some(TrimWhereField::Leading) => "sql_ltrim",
+            Some(TrimWhereField::Trailing) => "sql_rtrim",
+            Some(TrimWhereField::Both) | None => "sql_trim",
+        };
+        let inner = std::mem::replace(inner.as_mut(), Expr::value(Value::Null));
+        let args = std::iter::once(inner).chain(trim_what.take().map(|what| *what));
+        *expr = call(name, args.collect());
+    }
+}
+
+/// Expressions that are calls with a syntax of their own; their parts are
+/// resolved.
+pub(super) fn spelled_out(expr: &mut Expr) {
+    let take = |e: &mut Box<Expr>| std::mem::replace(e.as_mut(), Expr::value(Value::Null));
+    *expr = match expr {
+        Expr::Ceil { expr, .. } => call("sql_ceiling", vec![take(expr)]),
+        Expr::Floor { expr, .. } => call("sql_floor", vec![take(expr)]),
+        Expr::Extract { field, expr, .. } => {
+            call("pg_date_part", vec![text(&field.to_string()), take(expr)])
+        }
+        Expr::Overlay { expr, overlay_what, overlay_from, overlay_for } => {
+            let args = [expr, overlay_what, overlay_from].map(take).into_iter();
+            call("overlay", args.chain(overlay_for.as_mut().map(take)).collect())
+        }
+        Expr::AtTimeZone { timestamp, time_zone } => {
+            let mut time = take(timestamp);
+            // PostgreSQL's now() is an instant; other times without a zone are
+            // what clocks of the zone show.
+            if matches!(&time, Expr::Function(f) if f.name.to_string() == "getdate") {
+                time = call("at_time_zone", vec![time, text("UTC")]);
+            }
+            call("at_time_zone", vec![time, take(time_zone)])
+        }
+        _ => return,
+    };
+}
+
+/// What a text can hold, as far as the query says it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Width {
+    /// One byte a character, 8,000 at most.
+    Varchar,
+    /// Two bytes a character, 4,000 characters at most.
+    Nvarchar,
+    /// `varchar(max)` or `nvarchar(max)`.
+    Max,
+}
+
+/// What the text of an expression as written can hold.
+pub(super) fn width(expr: &Expr) -> Width {
+    match expr {
+        Expr::Nested(inner) => width(inner),
+        Expr::Substring { expr, .. } | Expr::Trim { expr, .. } => width(expr),
+        Expr::Function(function) => match function.name.to_string().to_lowercase().as_str() {
+            "char" | "soundex" | "space" | "str" => Width::Varchar,
+            "left" | "lower" | "ltrim" | "replace" | "replicate" | "reverse" | "right"
+            | "rtrim" | "stuff" | "upper" => first(function).map_or(Width::Nvarchar, width),
+            _ => Width::Nvarchar,
+        },
+        Expr::Value(value) if matches!(value.value, Value::SingleQuotedString(_)) => Width::Varchar,
+        Expr::Cast { data_type, .. } | Expr::Convert { data_type: Some(data_type), .. } => {
+            type_width(data_type)
+        }
+        Expr::BinaryOp { left, op: BinaryOperator::Plus | BinaryOperator::StringConcat, right } => {
+            match (width(left), width(right)) {
+                (Width::Max, _) | (_, Width::Max) => Width::Max,
+                (Width::Varchar, Width::Varchar) => Width::Varchar,
+                _ => Width::Nvarchar,
+            }
+        }
+        _ => Width::Nvarchar,
+    }
+}
+
+fn type_width(data_type: &DataType) -> Width {
+    match data_type {
+        DataType::Nvarchar(Some(CharacterLength::Max))
+        | DataType::Varchar(Some(CharacterLength::Max))
+        | DataType::Text => Width::Max,
+        DataType::Varchar(_) | DataType::Char(_) => Width::Varchar,
+        _ => Width::Nvarchar,
+    }
+}
+
+/// Whether a call of `FORMAT` is PostgreSQL's, whose first argument has
+/// placeholders, and not T-SQL's, whose first argument is no text.
+pub(super) fn is_postgresql_format(function: &Function) -> bool {
+    let Some(Expr::Value(first)) = first(function) else { return false };
+    matches!(&first.value, Value::SingleQuotedString(text) if text.contains('%'))
+}
+
+/// The first argument of a call.
+pub(super) fn first(function: &Function) -> Option<&Expr> {
+    let FunctionArguments::List(list) = &function.args else { return None };
+    match list.args.first() {
+        Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(first))) => Some(first),
+        _ => None,
+    }
+}
+
 /// Whether a resolved call is known to give text.
 pub(super) fn returns_text(function: &Function) -> bool {
+    /// Functions of DataFusion that give text.
     const TEXT: &[&str] = &[
         "btrim",
         "chr",
         "concat",
         "concat_ws",
-        "datename",
+        "initcap",
         "lower",
-        "ltrim",
+        "lpad",
+        "overlay",
+        "regexp_replace",
         "repeat",
-        "reverse",
-        "rtrim",
-        "sql_left",
-        "sql_replace",
-        "sql_right",
-        "sql_substring",
+        "rpad",
+        "split_part",
         "sql_table_name",
         "sql_text",
         "string_agg",
-        "trim",
+        "substr",
         "upper",
     ];
     match function.name.0.as_slice() {
-        [part] => part.as_ident().is_some_and(|name| TEXT.contains(&name.value.as_str())),
+        [part] => part.as_ident().is_some_and(|name| {
+            TEXT.contains(&name.value.as_str()) || engine::gives_text(&name.value)
+        }),
         _ => false,
     }
 }

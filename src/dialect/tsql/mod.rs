@@ -1,6 +1,10 @@
 //! T-SQL as the Dataverse TDS endpoint has it, and PostgreSQL's syntax where
 //! the two do not conflict: text in, checked statements out.
 //!
+//! [`Script::parse`] reads a whole text: batches, control of flow, statements.
+//! Names are settled later, statement by statement ([`Query::resolve`]), because
+//! what a variable stands for is known only when its statement's turn comes.
+//!
 //! A query comes out as a syntax tree that DataFusion's SQL planner reads
 //! without changing the case of names: every table, column and alias has its
 //! exact spelling, T-SQL's functions and clauses are those of the engine.
@@ -8,39 +12,60 @@
 //! logical plan, for all dialects at once. Nothing that writes gets through.
 
 mod convert;
+mod fetch;
+mod flow;
 mod functions;
 mod grammar;
+mod parse_call;
+mod query;
 mod report;
 mod resolve;
 mod script;
+mod server;
 mod session;
+mod settings;
+mod statements;
 mod syntax;
 mod system;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod web_api;
 
-use datafusion::sql::sqlparser::ast;
-
-use crate::catalog::Catalog;
-use crate::error::Result;
-
+pub use self::query::Query;
+pub use self::script::{Script, Step};
+pub use self::session::{Client, Options, Session};
 pub use self::system::is_system_query;
 pub use self::web_api::{SelectedColumn, WebApiSelect, parse_web_api};
 
 /// One statement of a script.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Statement {
-    /// A query whose names are settled.
-    Query(Box<ast::Query>),
+    /// A query that answers with rows.
+    Query(Query),
+    /// `SELECT @a = …, @b = … FROM …`: the variables, in the order of the columns.
+    Fetch {
+        variables: Vec<String>,
+        query: Query,
+    },
+    /// `SET @a = …`, or the value that `DECLARE` gives; the query has one value.
+    Assign {
+        variable: String,
+        query: Query,
+        tag: &'static str,
+    },
+    /// `DECLARE` of variables without a value.
+    Declare,
+    /// `PRINT …`; the query has one value.
+    Print(Query),
     /// `EXPLAIN [ANALYZE] [VERBOSE]` of a query.
     Explain {
-        query: Box<ast::Query>,
+        query: Query,
         analyze: bool,
         verbose: bool,
     },
-    /// A setting that changes nothing here, accepted so that scripts and
-    /// clients go on. The name is in lower case.
+    /// A setting, its name in lower case. Most change nothing here and are
+    /// accepted so that scripts and clients go on; [`Session::set`] knows the rest.
     Set {
         name: String,
         value: String,
@@ -64,7 +89,10 @@ impl Statement {
     /// The command tag of the PostgreSQL protocol.
     pub fn tag(&self) -> &'static str {
         match self {
-            Self::Query(_) => "SELECT",
+            Self::Query(_) | Self::Fetch { .. } => "SELECT",
+            Self::Assign { tag, .. } => tag,
+            Self::Declare => "DECLARE",
+            Self::Print(_) => "PRINT",
             Self::Explain { .. } => "EXPLAIN",
             Self::Set { .. } => "SET",
             Self::Show { .. } => "SHOW",
@@ -75,10 +103,4 @@ impl Statement {
             Self::Rollback => "ROLLBACK",
         }
     }
-}
-
-/// Parses a script and settles all names of its queries, or reports the first
-/// thing that is wrong: which word, where, and what was probably meant.
-pub fn parse(text: &str, catalog: &Catalog) -> Result<Vec<Statement>> {
-    syntax::parse(text)?.into_iter().map(|parsed| session::statement(parsed, catalog)).collect()
 }

@@ -1,199 +1,184 @@
-//! From text to the tokens that the parser sees.
-//!
-//! What SQL Server's tools and people put around a query and that has no
-//! meaning here goes: white space, comments, `OPTION (…)`, join hints. A `GO`
-//! line becomes the end of a statement. Positions stay those of the text.
+//! A whole text as steps: what a script does, one after the other.
 
-use datafusion::sql::sqlparser::ast::{Expr, Ident, Setting, Value};
-use datafusion::sql::sqlparser::dialect::Dialect;
-use datafusion::sql::sqlparser::keywords::Keyword;
-use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Word};
+use std::collections::BTreeSet;
 
-use super::report;
-use crate::error::{Error, ErrorKind, Result, codes};
+use datafusion::sql::sqlparser::ast::DataType;
 
-/// Operators in one statement. Each may deepen the expression tree by one, and
-/// trees are walked with the stack of a small thread.
-const MAX_OPERATORS: usize = 2_000;
+use super::flow::Compiler;
+use super::query::Grammar;
+use super::tokens::{self, Batch};
+use super::{Query, Session, Statement};
+use crate::catalog::Catalog;
+use crate::error::Result;
 
-/// `MAXRECURSION` of a statement, and where it stands.
-pub(super) type RecursionLimit = (Location, Setting);
-
-/// The tokens of a script, and what its `OPTION` clauses say that has a meaning.
-pub(super) fn tokens(
-    text: &str,
-    dialect: &dyn Dialect,
-) -> Result<(Vec<TokenWithSpan>, Vec<RecursionLimit>)> {
-    let mut tokens = Tokenizer::new(dialect, text).tokenize_with_location().map_err(|e| {
-        let message = if e.message.starts_with("Unterminated") {
-            format!("Unclosed quotation mark or comment (Msg 105): {}", e.message)
-        } else {
-            format!("Incorrect syntax (Msg 102): {}", e.message)
-        };
-        report::syntax(message, e.location)
-    })?;
-    tokens.retain(|t| !matches!(t.token, Token::Whitespace(_)));
-    end_batches(&mut tokens)?;
-    let limits = drop_hints(&mut tokens);
-    check_size(&tokens)?;
-    Ok((tokens, limits))
+/// A text that was parsed; its names are not settled.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Script {
+    steps: Vec<Step>,
 }
 
-/// The unquoted word of a token.
-pub(super) fn word(token: &Token) -> Option<&Word> {
-    match token {
-        Token::Word(word) if word.quote_style.is_none() => Some(word),
-        _ => None,
+/// A step of a script. Jumps go to steps by their number.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// A batch begins: its variables are there from the start, as nulls.
+    StartBatch(Vec<(String, DataType)>),
+    Do(Statement),
+    /// Goes on elsewhere unless a query gives 1.
+    Unless {
+        condition: Query,
+        to: usize,
+    },
+    Jump(usize),
+    /// Back to the start of a loop.
+    Again(usize),
+    /// To the end of the batch.
+    Return,
+    /// A `GO` line: variables end, and the batch runs again as often as asked.
+    EndBatch {
+        start: usize,
+        runs: usize,
+    },
+}
+
+impl Script {
+    /// Parses a text. T-SQL's grammar is tried first; a batch that it refuses
+    /// may still be PostgreSQL's. `known` are variables declared before.
+    pub fn parse<'n>(text: &str, known: impl Iterator<Item = &'n str>) -> Result<Self> {
+        let mut known: BTreeSet<String> = known.map(str::to_owned).collect();
+        let read = |grammar: Grammar| tokens::batches(text, grammar.dialect());
+        let batches = match read(Grammar::TSql) {
+            Ok(batches) => batches,
+            // Nothing can be said of batches when not even the tokens are clear.
+            Err(error) if error.sqlstate == Some("42601") => {
+                let Ok(batches) = read(Grammar::Postgres) else { return Err(error) };
+                return compiled(&batches, &mut known, |batch, known| {
+                    steps(batch, Grammar::Postgres, known)
+                });
+            }
+            Err(error) => return Err(error),
+        };
+        let mut other: Option<Vec<Batch>> = None;
+        let mut number = 0;
+        compiled(&batches, &mut known, |batch, known| {
+            number += 1;
+            match steps(batch, Grammar::TSql, known) {
+                Err(error) if error.sqlstate == Some("42601") => {
+                    if other.is_none() {
+                        other = read(Grammar::Postgres).ok();
+                    }
+                    let batch = other.as_ref().and_then(|batches| batches.get(number - 1));
+                    let again = batch.map(|batch| steps(batch, Grammar::Postgres, known));
+                    again.and_then(Result::ok).map_or(Err(error), Ok)
+                }
+                read => read,
+            }
+        })
+    }
+
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// The statements, if they simply follow each other and use no variables.
+    pub fn plain(&self) -> Option<Vec<&Statement>> {
+        let mut statements = Vec::new();
+        for step in &self.steps {
+            match step {
+                Step::Do(
+                    Statement::Fetch { .. }
+                    | Statement::Assign { .. }
+                    | Statement::Declare
+                    | Statement::Print(_),
+                ) => return None,
+                Step::Do(statement) => statements.push(statement),
+                Step::StartBatch(variables) if variables.is_empty() => {}
+                Step::EndBatch { runs: 1, .. } => {}
+                _ => return None,
+            }
+        }
+        Some(statements)
+    }
+
+    /// The names of variables that are declared when the script has run.
+    pub fn declares(&self) -> impl Iterator<Item = &str> {
+        let ends = |step: &Step| matches!(step, Step::EndBatch { .. });
+        let last = self.steps.iter().rposition(ends).map_or(0, |at| at + 1);
+        self.steps[last..]
+            .iter()
+            .flat_map(|step| match step {
+                Step::StartBatch(variables) => variables.as_slice(),
+                _ => &[],
+            })
+            .map(|(name, _)| name.as_str())
+    }
+
+    /// Whether a `GO` line ends what was declared before.
+    pub fn ends_batch(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::EndBatch { .. }))
+    }
+
+    /// Settles the names of a batch's queries before any of it runs. A table
+    /// that is not there is no mistake before its statement's turn; queries with
+    /// variables have to wait for their values.
+    pub fn check(&self, start: usize, catalog: &Catalog, session: &Session) -> Result<()> {
+        let batch = self.steps[start..].iter();
+        let mut batch = batch.take_while(|step| !matches!(step, Step::EndBatch { .. }));
+        let declares = matches!(self.steps.get(start), Some(Step::StartBatch(v)) if !v.is_empty());
+        if declares || session.variables().next().is_some() {
+            return Ok(());
+        }
+        batch.try_for_each(|step| match step {
+            Step::Do(Statement::Query(query) | Statement::Explain { query, .. }) => {
+                match query.resolve(catalog, session) {
+                    Err(error) if error.sqlstate != Some("42P01") => Err(error),
+                    _ => Ok(()),
+                }
+            }
+            _ => Ok(()),
+        })
     }
 }
 
-fn is_word(token: Option<&TokenWithSpan>, text: &str) -> bool {
-    token.and_then(|t| word(&t.token)).is_some_and(|w| w.value.eq_ignore_ascii_case(text))
+/// A batch's variables, and its steps with jumps from its own start.
+type Compiled = (Vec<(String, DataType)>, Vec<Step>);
+
+fn steps(batch: &Batch, grammar: Grammar, known: &BTreeSet<String>) -> Result<Compiled> {
+    let mut compiler = Compiler::new(grammar, batch, known.clone());
+    compiler.batch()?;
+    Ok((compiler.declared, compiler.steps))
 }
 
-/// `GO` alone on its line, or with a repeat count, separates batches.
-fn end_batches(tokens: &mut Vec<TokenWithSpan>) -> Result<()> {
-    let mut i = 0;
-    while i < tokens.len() {
-        let line = tokens[i].span.start.line;
-        let first = i == 0 || tokens[i - 1].span.end.line < line;
-        if first && is_word(tokens.get(i), "go") {
-            let same_line =
-                tokens[i + 1..].iter().take_while(|t| t.span.start.line == line).count();
-            match (same_line, tokens.get(i + 1).map(|t| &t.token)) {
-                (0, _) => tokens[i].token = Token::SemiColon,
-                (1, Some(Token::Number(count, _))) => {
-                    if count != "1" {
-                        let what = format!("GO {count}, running a batch several times,");
-                        return Err(report::unsupported(what, tokens[i].span.start));
-                    }
-                    tokens[i].token = Token::SemiColon;
-                    tokens.remove(i + 1);
-                }
+fn compiled(
+    batches: &[Batch],
+    known: &mut BTreeSet<String>,
+    mut steps: impl FnMut(&Batch, &BTreeSet<String>) -> Result<Compiled>,
+) -> Result<Script> {
+    let mut all = Vec::new();
+    for (number, batch) in batches.iter().enumerate() {
+        let (variables, mut steps) = steps(batch, known)?;
+        let start = all.len();
+        if batch.runs == 0 {
+            continue;
+        }
+        let last = number + 1 == batches.len();
+        if last && steps.is_empty() {
+            break;
+        }
+        all.push(Step::StartBatch(variables));
+        let first = all.len();
+        let end = first + steps.len();
+        for step in &mut steps {
+            match step {
+                Step::Unless { to, .. } | Step::Jump(to) | Step::Again(to) => *to += first,
+                Step::Return => *step = Step::Jump(end),
                 _ => {}
             }
         }
-        i += 1;
-    }
-    Ok(())
-}
-
-/// Drops `OPTION (…)` and the algorithm in `INNER HASH JOIN`: both tell SQL
-/// Server how to run the query, not what it means; all but `MAXRECURSION`.
-fn drop_hints(tokens: &mut Vec<TokenWithSpan>) -> Vec<RecursionLimit> {
-    let mut limits = Vec::new();
-    let mut kept = Vec::with_capacity(tokens.len());
-    let mut i = 0;
-    while i < tokens.len() {
-        if is_word(tokens.get(i), "option")
-            && let Some(end) = closing(tokens, i + 1)
-        {
-            limits.extend(recursion_limit(&tokens[i..end]));
-            i = end + 1;
-            continue;
-        }
-        let algorithm = ["hash", "loop", "merge", "remote"];
-        let join_hint = algorithm.iter().any(|a| is_word(tokens.get(i), a))
-            && is_word(tokens.get(i + 1), "join")
-            && ["inner", "left", "right", "full", "outer"]
-                .iter()
-                .any(|kind| is_word(kept.last(), kind));
-        if !join_hint {
-            kept.push(tokens[i].clone());
-        }
-        i += 1;
-    }
-    *tokens = kept;
-    limits
-}
-
-/// `MAXRECURSION n` among the hints of a query.
-fn recursion_limit(option: &[TokenWithSpan]) -> Option<RecursionLimit> {
-    let at = option.iter().position(|t| is_word(Some(t), "maxrecursion"))?;
-    let value = Expr::value(match &option.get(at + 1)?.token {
-        Token::Number(number, _) => Value::Number(number.clone(), false),
-        _ => return None,
-    });
-    let key = Ident::with_span(option[at].span, "maxrecursion");
-    Some((option[0].span.start, Setting { key, value }))
-}
-
-/// The index of the parenthesis that closes the one at `open`.
-fn closing(tokens: &[TokenWithSpan], open: usize) -> Option<usize> {
-    if tokens.get(open)?.token != Token::LParen {
-        return None;
-    }
-    let mut depth = 0;
-    for (i, token) in tokens.iter().enumerate().skip(open) {
-        match token.token {
-            Token::LParen => depth += 1,
-            Token::RParen => depth -= 1,
-            _ => {}
-        }
-        if depth == 0 {
-            return Some(i);
+        all.append(&mut steps);
+        if !last {
+            all.push(Step::EndBatch { start, runs: batch.runs });
+            known.clear();
         }
     }
-    None
-}
-
-fn check_size(tokens: &[TokenWithSpan]) -> Result<()> {
-    let mut operators = 0;
-    for token in tokens {
-        match &token.token {
-            Token::SemiColon => operators = 0,
-            Token::Word(word) if deepens(word.keyword) => operators += 1,
-            Token::Word(_)
-            | Token::Number(..)
-            | Token::SingleQuotedString(_)
-            | Token::NationalStringLiteral(_)
-            | Token::Placeholder(_)
-            | Token::Comma
-            | Token::Period
-            | Token::LParen
-            | Token::RParen => {}
-            _ => operators += 1,
-        }
-        if operators > MAX_OPERATORS {
-            let message = format!(
-                "the statement has more than {MAX_OPERATORS} operators; \
-                 use IN (…) for long lists of values"
-            );
-            let error = Error::new(ErrorKind::Limit, codes::INVALID_ARGUMENT, message);
-            return Err(report::at(error.sqlstate("54001"), token.span.start));
-        }
-    }
-    Ok(())
-}
-
-/// Keywords that add a level to an expression or set operation.
-fn deepens(keyword: Keyword) -> bool {
-    matches!(
-        keyword,
-        Keyword::AND
-            | Keyword::OR
-            | Keyword::XOR
-            | Keyword::NOT
-            | Keyword::IS
-            | Keyword::NOTNULL
-            | Keyword::IN
-            | Keyword::LIKE
-            | Keyword::ILIKE
-            | Keyword::RLIKE
-            | Keyword::REGEXP
-            | Keyword::SIMILAR
-            | Keyword::BETWEEN
-            | Keyword::COLLATE
-            | Keyword::AT
-            | Keyword::DIV
-            | Keyword::OVERLAPS
-            | Keyword::MEMBER
-            | Keyword::UNION
-            | Keyword::EXCEPT
-            | Keyword::MINUS
-            | Keyword::INTERSECT
-            | Keyword::APPLY
-            | Keyword::PIVOT
-            | Keyword::UNPIVOT
-    )
+    Ok(Script { steps: all })
 }

@@ -1,240 +1,220 @@
-//! Which statements there are beside queries: `EXPLAIN`, transactions, and the
-//! settings that scripts and clients send first. A setting that would change
-//! an answer is refused; one that cannot is accepted.
+//! What a session remembers from one statement to the next: variables, the
+//! settings that change answers, and who asks.
+
+use std::collections::BTreeMap;
 
 use datafusion::sql::sqlparser::ast::{
-    self, DescribeAlias, Expr, ObjectName, Set, SetSessionParamKind, Use, UtilityOption, Value,
+    CastKind, CharacterLength, DataType, Expr, Ident, ObjectName, Value,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 
-use super::syntax::Parsed;
-use super::{Statement, report, resolve};
-use crate::catalog::Catalog;
+use super::report;
 use crate::error::Result;
 
-/// SQL Server's settings that have no effect on a read-only query here.
-const TSQL_SETTINGS: &[&str] = &[
-    "ansi_defaults",
-    "ansi_null_dflt_off",
-    "ansi_null_dflt_on",
-    "ansi_nulls",
-    "ansi_padding",
-    "ansi_warnings",
-    "arithabort",
-    "arithignore",
-    "concat_null_yields_null",
-    "cursor_close_on_commit",
-    "dateformat",
-    "deadlock_priority",
-    "implicit_transactions",
-    "language",
-    "lock_timeout",
-    "nocount",
-    "numeric_roundabort",
-    "query_governor_cost_limit",
-    "quoted_identifier",
-    "statistics",
-    "textsize",
-    "xact_abort",
-];
+/// Who asks, as far as `@@SPID`, `SUSER_SNAME()` and their like tell.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Client {
+    pub login: String,
+    pub host: Option<String>,
+    pub program: Option<String>,
+    /// The number of the session.
+    pub process: i16,
+    /// 1 within a transaction.
+    pub transactions: i32,
+}
 
-/// Settings that PostgreSQL's clients send when they connect.
-const POSTGRES_SETTINGS: &[&str] = &[
-    "application_name",
-    "bytea_output",
-    "client_encoding",
-    "client_min_messages",
-    "datestyle",
-    "default_transaction_isolation",
-    "default_transaction_read_only",
-    "extra_float_digits",
-    "idle_in_transaction_session_timeout",
-    "intervalstyle",
-    "lc_messages",
-    "lc_monetary",
-    "lc_numeric",
-    "lc_time",
-    "names",
-    "search_path",
-    "standard_conforming_strings",
-    "statement_timeout",
-    "transaction",
-];
-
-/// Settings that are accepted with the one value that describes what is so.
-const FIXED_SETTINGS: &[(&str, &[&str], &str)] = &[
-    ("datefirst", &["7"], "weeks start on Sunday (7)"),
-    ("rowcount", &["0"], "write TOP instead"),
-    ("fmtonly", &["off"], "queries are always run"),
-    ("noexec", &["off"], "queries are always run"),
-    ("parseonly", &["off"], "queries are always run"),
-    ("showplan_all", &["off"], "write EXPLAIN instead"),
-    ("showplan_text", &["off"], "write EXPLAIN instead"),
-    ("showplan_xml", &["off"], "write EXPLAIN instead"),
-    ("timezone", &["utc", "etc/utc", "gmt", "0", "default"], "times are always UTC"),
-];
-
-/// Judges one parsed statement.
-pub(super) fn statement(parsed: Parsed, catalog: &Catalog) -> Result<Statement> {
-    let Parsed { statement, keyword, location } = parsed;
-    match statement {
-        ast::Statement::Query(mut query) => {
-            resolve::query(&mut query, catalog, location)?;
-            Ok(Statement::Query(query))
+impl Default for Client {
+    fn default() -> Self {
+        Self {
+            login: "sysjob".into(),
+            host: None,
+            program: Some("sysjob".into()),
+            process: 51,
+            transactions: 0,
         }
-        ast::Statement::Explain {
-            describe_alias: DescribeAlias::Explain,
-            analyze,
-            verbose,
-            query_plan: false,
-            estimate: false,
-            statement,
-            format: None,
-            options,
-        } => {
-            let (analyze, verbose) = explain_options(options, analyze, verbose, location)?;
-            let ast::Statement::Query(mut query) = *statement else {
-                return Err(report::unsupported("EXPLAIN of anything but a query", location));
-            };
-            resolve::query(&mut query, catalog, location)?;
-            Ok(Statement::Explain { query, analyze, verbose })
-        }
-        ast::Statement::Set(set) => self::set(set, location),
-        ast::Statement::ShowVariable { variable } => {
-            let words: Vec<_> = variable.iter().map(|w| w.value.to_lowercase()).collect();
-            Ok(Statement::Show { name: words.join(" ") })
-        }
-        ast::Statement::Reset(_) => Ok(Statement::Reset { command: "RESET" }),
-        ast::Statement::Discard { .. } => Ok(Statement::Reset { command: "DISCARD ALL" }),
-        ast::Statement::Use(Use::Object(name)) => use_database(&name, location),
-        ast::Statement::StartTransaction { statements, exception: None, .. }
-            if statements.is_empty() =>
-        {
-            Ok(Statement::Begin)
-        }
-        ast::Statement::Commit { .. } => Ok(Statement::Commit),
-        ast::Statement::Rollback { savepoint: None, .. } => Ok(Statement::Rollback),
-        ast::Statement::Insert(_) => Err(report::read_only("INSERT", location)),
-        ast::Statement::Update(_) => Err(report::read_only("UPDATE", location)),
-        ast::Statement::Delete(_) => Err(report::read_only("DELETE", location)),
-        ast::Statement::Merge(_) => Err(report::read_only("MERGE", location)),
-        ast::Statement::StartTransaction { .. } => {
-            Err(report::unsupported("BEGIN … END", location))
-        }
-        _ => Err(report::unsupported(format!("the statement {keyword}"), location)),
     }
 }
 
-/// `EXPLAIN (ANALYZE, VERBOSE) …` as PostgreSQL's clients write it.
-fn explain_options(
-    options: Option<Vec<UtilityOption>>,
-    mut analyze: bool,
-    mut verbose: bool,
-    location: Location,
-) -> Result<(bool, bool)> {
-    for option in options.into_iter().flatten() {
-        let on = match &option.arg {
-            None => true,
-            Some(arg) => !matches!(arg.to_string().to_lowercase().as_str(), "false" | "off" | "0"),
+/// The settings that have an effect or can be asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// The first day of the week, from 1 for Monday to 7 for Sunday.
+    pub datefirst: u8,
+    /// `SET ROWCOUNT`: the rows that a query answers with at most.
+    pub rowcount: Option<u64>,
+    pub textsize: i32,
+    pub lock_timeout: i32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { datefirst: 7, rowcount: None, textsize: i32::MAX, lock_timeout: -1 }
+    }
+}
+
+/// The state of a session.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Session {
+    /// By name in lower case, `@` included.
+    variables: BTreeMap<String, Variable>,
+    pub options: Options,
+    pub client: Client,
+    /// The rows of the last query, `@@ROWCOUNT`.
+    pub rows: i64,
+    /// `$1` is an amount of money, not a parameter.
+    pub dollars: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Variable {
+    data_type: DataType,
+    /// `None` is null.
+    value: Option<String>,
+}
+
+impl Session {
+    /// The start of a client's session.
+    pub fn of(client: Client) -> Self {
+        Self { client, ..Self::default() }
+    }
+
+    /// Declares a variable; it is null.
+    pub fn declare(&mut self, name: &str, data_type: DataType) {
+        self.variables.insert(name.to_lowercase(), Variable { data_type, value: None });
+    }
+
+    /// The names of all variables, in lower case.
+    pub fn variables(&self) -> impl Iterator<Item = &str> {
+        self.variables.keys().map(String::as_str)
+    }
+
+    /// Variables end with their batch.
+    pub fn forget_variables(&mut self) {
+        self.variables.clear();
+    }
+
+    /// Gives a variable a value, as text that converts to its type.
+    pub fn assign(&mut self, name: &str, value: Option<String>) {
+        if let Some(variable) = self.variables.get_mut(&name.to_lowercase()) {
+            variable.value = value;
+        }
+    }
+
+    /// An expression converted to a variable's type, as an assignment does.
+    pub(super) fn converted(&self, name: &str, expr: Expr) -> Expr {
+        match self.variables.get(&name.to_lowercase()) {
+            Some(variable) => cast(expr, variable.data_type.clone()),
+            None => expr,
+        }
+    }
+
+    /// A variable's value as text; `None` is null, or no variable.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.variables.get(&name.to_lowercase())?.value.as_deref()
+    }
+
+    /// A variable's value as an expression of its type.
+    pub(super) fn value(&self, name: &str) -> Option<Expr> {
+        let Variable { data_type, value } = self.variables.get(&name.to_lowercase())?;
+        let Some(text) = value else {
+            return Some(cast(Expr::value(Value::Null), data_type.clone()));
         };
-        match option.name.value.to_lowercase().as_str() {
-            "analyze" => analyze = on,
-            "verbose" => verbose = on,
-            "costs" | "timing" | "summary" | "buffers" => {}
-            _ => {
-                return Err(report::unsupported(format!("EXPLAIN ({option})"), location));
+        Some(match data_type {
+            // Literals that have the type by themselves.
+            DataType::Int(_) | DataType::Integer(_) => number(text),
+            _ if super::convert::is_text_type(data_type) => {
+                Expr::value(Value::SingleQuotedString(text.clone()))
             }
-        }
+            DataType::Binary(_) | DataType::Varbinary(_) => {
+                cast(Expr::value(Value::HexStringLiteral(text.clone())), data_type.clone())
+            }
+            _ => cast(Expr::value(Value::SingleQuotedString(text.clone())), data_type.clone()),
+        })
     }
-    Ok((analyze, verbose))
-}
 
-fn set(set: Set, location: Location) -> Result<Statement> {
-    let (name, value) = match set {
-        Set::SingleAssignment { hivevar: false, variable, values, .. } => {
-            if let Some(name) = variable_name(&variable) {
-                return Err(report::unsupported(format!("SET {name} = …"), location));
+    /// Carries out `SET name value`. What is not listed here has no effect.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
+        let value = match self.variables.get(&value.to_lowercase()) {
+            Some(variable) => variable.value.clone().unwrap_or_default(),
+            None => value.to_owned(),
+        };
+        let invalid = |message: String| report::invalid("22023", message, Location::empty());
+        match name {
+            "rowcount" => {
+                let rows: u64 = value.trim().parse().map_err(|_| {
+                    invalid(
+                        "Invalid argument for SET ROWCOUNT. Must be a non-null non-negative \
+                         integer (Msg 507)"
+                            .into(),
+                    )
+                })?;
+                self.options.rowcount = Some(rows).filter(|rows| *rows > 0);
             }
-            let values: Vec<_> = values.iter().map(value_text).collect();
-            (variable.to_string(), values.join(", "))
+            "datefirst" => match value.trim().parse() {
+                Ok(first @ 1..=7) => self.options.datefirst = first,
+                _ => {
+                    return Err(invalid(format!(
+                        "SET DATEFIRST {value} is out of range (Msg 2742)"
+                    )));
+                }
+            },
+            "textsize" => self.options.textsize = whole(name, &value)?,
+            "lock_timeout" => self.options.lock_timeout = whole(name, &value)?,
+            _ => {}
         }
-        Set::SetSessionParam(SetSessionParamKind::Generic(generic)) => {
-            for name in &generic.names {
-                check_setting(&name.to_lowercase(), &generic.value, location)?;
-            }
-            (generic.names.join(", "), generic.value)
-        }
-        Set::SetSessionParam(SetSessionParamKind::Statistics(statistics)) => {
-            let statistics = statistics.to_string().to_lowercase();
-            return Ok(Statement::Set { name: "statistics".into(), value: statistics });
-        }
-        Set::SetTimeZone { value, .. } => ("timezone".into(), value_text(&value)),
-        Set::SetNames { charset_name, .. } => ("names".into(), charset_name.value),
-        Set::SetNamesDefault {} => ("names".into(), "default".into()),
-        Set::SetTransaction { modes, .. } => {
-            let modes: Vec<_> = modes.iter().map(ToString::to_string).collect();
-            ("transaction".into(), modes.join(", "))
-        }
-        other => return Err(report::unsupported(other.to_string(), location)),
-    };
-    let name = name.to_lowercase();
-    if !name.contains(',') {
-        check_setting(&name, &value, location)?;
+        Ok(())
     }
-    Ok(Statement::Set { name, value })
 }
 
-fn variable_name(variable: &ObjectName) -> Option<String> {
-    Some(variable.to_string()).filter(|name| name.starts_with('@'))
+fn whole(name: &str, value: &str) -> Result<i32> {
+    value.trim().parse().map_err(|_| {
+        let message = format!("SET {name} takes a whole number, not '{value}' (Msg 102)");
+        report::syntax(message, Location::empty())
+    })
 }
 
-fn value_text(value: &Expr) -> String {
-    match value {
-        Expr::Value(value) => match &value.value {
-            Value::SingleQuotedString(text) => text.clone(),
-            other => other.to_string(),
+fn number(text: &str) -> Expr {
+    let literal = |digits: &str| Expr::value(Value::Number(digits.to_owned(), false));
+    match text.strip_prefix('-') {
+        Some(digits) => Expr::UnaryOp {
+            op: datafusion::sql::sqlparser::ast::UnaryOperator::Minus,
+            expr: Box::new(literal(digits)),
         },
-        Expr::Identifier(ident) => ident.value.clone(),
-        other => other.to_string(),
+        None => literal(text),
     }
 }
 
-fn check_setting(name: &str, value: &str, location: Location) -> Result<()> {
-    if TSQL_SETTINGS.contains(&name) || POSTGRES_SETTINGS.contains(&name) {
-        return Ok(());
-    }
-    if let Some((_, values, why)) = FIXED_SETTINGS.iter().find(|(fixed, ..)| *fixed == name) {
-        if values.contains(&value.to_lowercase().as_str()) {
-            return Ok(());
-        }
-        return Err(report::at(
-            crate::error::Error::unsupported(format!(
-                "SET {name} to '{value}' is not supported: {why}"
-            ))
-            .sqlstate("0A000"),
-            location,
-        ));
-    }
-    let known = TSQL_SETTINGS
-        .iter()
-        .chain(POSTGRES_SETTINGS)
-        .copied()
-        .chain(FIXED_SETTINGS.iter().map(|(name, ..)| *name));
-    let message = format!(
-        "'{name}' is not a recognized SET option (Msg 195){}",
-        report::suggestion(crate::catalog::nearest(name, known))
-    );
-    Err(report::invalid("42704", message, location))
+fn cast(expr: Expr, data_type: DataType) -> Expr {
+    Expr::Cast { kind: CastKind::Cast, expr: Box::new(expr), data_type, array: false, format: None }
 }
 
-fn use_database(name: &ObjectName, location: Location) -> Result<Statement> {
-    let is_this = match name.0.as_slice() {
-        [part] => part.as_ident().is_some_and(|i| i.value.eq_ignore_ascii_case("sysjob")),
-        _ => false,
+/// The type of a variable: without a length, text and bytes have one
+/// character. `None`: variables cannot have the type.
+pub(super) fn variable_type(data_type: DataType) -> Option<DataType> {
+    use DataType as Type;
+    let one = |length: Option<CharacterLength>| {
+        length.or(Some(CharacterLength::IntegerLength { length: 1, unit: None }))
     };
-    if is_this {
-        return Ok(Statement::Use);
-    }
-    let message = format!("USE {name} is not supported (Msg 40508); the only database is 'sysjob'");
-    Err(report::at(crate::error::Error::unsupported(message).sqlstate("3D000"), location))
+    Some(match data_type {
+        Type::Varchar(length) => Type::Varchar(one(length)),
+        Type::Nvarchar(length) => Type::Nvarchar(one(length)),
+        Type::Char(length) => Type::Char(one(length)),
+        Type::Character(length) => Type::Character(one(length)),
+        Type::CharVarying(length) => Type::CharVarying(one(length)),
+        Type::CharacterVarying(length) => Type::CharacterVarying(one(length)),
+        Type::Binary(None) => Type::Binary(Some(1)),
+        Type::Text => return None,
+        Type::Custom(name, arguments) => {
+            let lower = name.to_string().to_lowercase();
+            match lower.as_str() {
+                "ntext" | "image" => return None,
+                "nchar" if arguments.is_empty() => {
+                    let name = ObjectName::from(vec![Ident::new("nchar")]);
+                    Type::Custom(name, vec!["1".into()])
+                }
+                _ => Type::Custom(name, arguments),
+            }
+        }
+        other => other,
+    })
 }

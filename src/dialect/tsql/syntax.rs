@@ -1,22 +1,23 @@
 //! From tokens to statements, and the parser's complaints in T-SQL's words.
 //!
-//! T-SQL's grammar is tried first; a text that it refuses may still be
-//! PostgreSQL's. Statements need no semicolon between them. Those that write
-//! are refused by their first word, whether or not the rest can be parsed.
+//! Statements need no semicolon between them. Those that write are refused by
+//! their first word, whether or not the rest can be parsed.
 
-use datafusion::sql::sqlparser::ast;
-use datafusion::sql::sqlparser::dialect::{Dialect, PostgreSqlDialect};
+use datafusion::sql::sqlparser::ast::{self, DataType};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Word};
 
-use super::grammar::TSql;
-use super::{report, script};
+use super::query::{Grammar, Part};
+use super::tokens::{self, Batch};
+use super::{Query, report};
 use crate::error::{Error, ErrorKind, Result, codes};
 
 /// A statement as parsed, with its first word and place for messages.
 pub(super) struct Parsed {
     pub statement: ast::Statement,
+    /// Its tokens, if it is a query.
+    pub query: Query,
     pub keyword: String,
     pub location: Location,
 }
@@ -26,7 +27,6 @@ const WRITES: &[&str] = &[
     "ALTER",
     "BACKUP",
     "BULK",
-    "CALL",
     "CHECKPOINT",
     "CLUSTER",
     "COMMENT",
@@ -36,11 +36,8 @@ const WRITES: &[&str] = &[
     "DELETE",
     "DENY",
     "DISABLE",
-    "DO",
     "DROP",
     "ENABLE",
-    "EXEC",
-    "EXECUTE",
     "GRANT",
     "IMPORT",
     "INSERT",
@@ -64,70 +61,160 @@ const WRITES: &[&str] = &[
     "WRITETEXT",
 ];
 
-/// Control of flow and variables, by the first word.
-const PROCEDURAL: &[&str] = &[
-    "BREAK",
-    "CLOSE",
-    "CONTINUE",
-    "DEALLOCATE",
-    "DECLARE",
-    "FETCH",
-    "GOTO",
-    "IF",
-    "LISTEN",
-    "OPEN",
-    "PREPARE",
-    "PRINT",
-    "RAISERROR",
-    "RETURN",
-    "THROW",
-    "UNLISTEN",
-    "WAITFOR",
-    "WHILE",
+/// Statements that are known and not offered, by the first word, and what they
+/// are called.
+const REFUSED: &[(&str, &str)] = &[
+    ("CALL", "CALL"),
+    ("CLOSE", "a cursor (CLOSE)"),
+    ("DEALLOCATE", "a cursor (DEALLOCATE)"),
+    ("DO", "DO"),
+    ("EXEC", "EXEC"),
+    ("EXECUTE", "EXECUTE"),
+    ("FETCH", "a cursor (FETCH)"),
+    ("GOTO", "GOTO"),
+    ("LISTEN", "LISTEN"),
+    ("OPEN", "a cursor (OPEN)"),
+    ("PREPARE", "PREPARE"),
+    ("RAISERROR", "RAISERROR"),
+    ("READTEXT", "READTEXT"),
+    ("REVERT", "REVERT"),
+    ("THROW", "THROW"),
+    ("UNLISTEN", "UNLISTEN"),
+    ("WAITFOR", "WAITFOR"),
 ];
 
 /// Words a statement may start with, where one follows another without `;`.
 const STARTS: &[&str] = &[
-    "BEGIN", "COMMIT", "DISCARD", "EXPLAIN", "RESET", "ROLLBACK", "SELECT", "SET", "SHOW", "START",
-    "USE", "VALUES", "WITH",
+    "BEGIN", "BREAK", "COMMIT", "CONTINUE", "DECLARE", "DISCARD", "EXPLAIN", "IF", "PRINT",
+    "RESET", "RETURN", "ROLLBACK", "SELECT", "SET", "SHOW", "START", "USE", "VALUES", "WHILE",
+    "WITH",
 ];
 
-/// Parses a whole script.
-pub(super) fn parse(text: &str) -> Result<Vec<Parsed>> {
-    match parse_as(text, &TSql) {
-        Err(error) if error.sqlstate == Some("42601") => {
-            parse_as(text, &PostgreSqlDialect {}).map_err(|_| error)
+/// Reads one batch, statement by statement.
+pub(super) struct Reader<'a> {
+    pub parser: Parser<'a>,
+    batch: &'a Batch,
+    grammar: Grammar,
+}
+
+impl<'a> Reader<'a> {
+    pub fn new(grammar: Grammar, batch: &'a Batch) -> Self {
+        let parser =
+            Parser::new(grammar.dialect()).with_tokens_with_locations(batch.tokens.clone());
+        Self { parser, batch, grammar }
+    }
+
+    /// The next word in upper case, if an unquoted word comes next.
+    pub fn word(&self) -> Option<String> {
+        self.word_after(0)
+    }
+
+    /// The word behind the next `n` tokens.
+    pub fn word_after(&self, n: usize) -> Option<String> {
+        tokens::word(&self.parser.peek_nth_token_ref(n).token).map(|w| w.value.to_uppercase())
+    }
+
+    /// Where the next token starts.
+    pub fn location(&self) -> Location {
+        match self.batch.tokens.get(self.parser.index()) {
+            Some(token) => token.span.start,
+            None => self.end(),
         }
-        parsed => parsed,
+    }
+
+    /// Where the last token ended.
+    fn end(&self) -> Location {
+        let before = self.parser.index().checked_sub(1);
+        let token = before.and_then(|at| self.batch.tokens.get(at).or(self.batch.tokens.last()));
+        token.map_or(Location { line: 1, column: 1 }, |t| t.span.end)
+    }
+
+    /// Goes past semicolons; whether there is more.
+    pub fn more(&mut self) -> bool {
+        while self.parser.consume_token(&Token::SemiColon) {}
+        self.parser.peek_token_ref().token != Token::EOF
+    }
+
+    /// Goes past a word that was looked at.
+    pub fn skip(&mut self) {
+        self.parser.advance_token();
+    }
+
+    /// An expression.
+    pub fn expr(&mut self) -> Result<()> {
+        let parsed = self.parser.parse_expr();
+        parsed.map(drop).map_err(|e| explain(e, &self.parser, &self.batch.tokens))
+    }
+
+    pub fn data_type(&mut self) -> Result<DataType> {
+        self.parser.parse_data_type().map_err(|e| explain(e, &self.parser, &self.batch.tokens))
+    }
+
+    /// The error for the next token, which does not belong there.
+    pub fn unexpected(&self, expected: &str) -> Error {
+        incorrect(self.parser.index(), &self.batch.tokens, expected)
+    }
+
+    /// One statement that the parser knows; what must not run is refused first.
+    pub fn statement(&mut self) -> Result<Parsed> {
+        let location = self.location();
+        let keyword = self.word();
+        let from = self.parser.index();
+        if let Some(word) = &keyword {
+            check_first_word(word, &self.batch.tokens[from..], location)?;
+        }
+        let statement = self.parser.parse_statement();
+        let statement = statement.map_err(|e| explain(e, &self.parser, &self.batch.tokens))?;
+        self.ended()?;
+        let query = self.query(from, Part::Whole, location);
+        Ok(Parsed { statement, query, keyword: keyword.unwrap_or_default(), location })
+    }
+
+    /// The tokens from one index to here as a query.
+    pub fn query(&self, from: usize, part: Part, location: Location) -> Query {
+        let behind = from + 1..=self.parser.index();
+        let option = self.batch.options.iter().find(|option| behind.contains(&option.before));
+        Query {
+            tokens: self.range(from).into(),
+            grammar: self.grammar,
+            part,
+            location,
+            option: option.map(|option| option.setting.clone()),
+        }
+    }
+
+    fn range(&self, from: usize) -> &'a [TokenWithSpan] {
+        let to = self.parser.index().min(self.batch.tokens.len());
+        &self.batch.tokens[from.min(to)..to]
+    }
+
+    /// A statement ends at `;`, at the end, or where the next one starts.
+    pub fn ended(&self) -> Result<()> {
+        let next = &self.parser.peek_token_ref().token;
+        let ends = matches!(next, Token::EOF | Token::SemiColon)
+            || [STARTS, WRITES, &["ELSE", "END"]].iter().any(|words| is_one_of(next, words))
+            || refused(next).is_some();
+        if ends { Ok(()) } else { Err(self.unexpected("end of statement")) }
+    }
+
+    /// An undeclared variable among the tokens from one index on.
+    pub fn undeclared(&self, from: usize, known: impl Fn(&str) -> bool) -> Result<()> {
+        for token in self.range(from) {
+            let Some(word) = tokens::word(&token.token) else { continue };
+            if tokens::is_variable(&token.token) && !known(&word.value.to_lowercase()) {
+                let message =
+                    format!("Must declare the scalar variable '{}' (Msg 137)", word.value);
+                return Err(report::invalid("42P02", message, token.span.start));
+            }
+        }
+        Ok(())
     }
 }
 
-fn parse_as(text: &str, dialect: &dyn Dialect) -> Result<Vec<Parsed>> {
-    let (tokens, limits) = script::tokens(text, dialect)?;
-    let mut parser = Parser::new(dialect).with_tokens_with_locations(tokens.clone());
-    let mut statements = Vec::new();
-    loop {
-        while parser.consume_token(&Token::SemiColon) {}
-        let first = parser.peek_token();
-        if first.token == Token::EOF {
-            return Ok(statements);
-        }
-        let keyword = script::word(&first.token).map(|w| w.value.to_uppercase());
-        let location = first.span.start;
-        if let Some(word) = &keyword {
-            check_first_word(word, &tokens[parser.index()..], location)?;
-        }
-        let mut statement = parser.parse_statement().map_err(|e| explain(e, &parser, &tokens))?;
-        let end = parser.peek_token_ref().span.start;
-        let within = |at: &Location| *at > location && (end.line == 0 || *at < end);
-        if let ast::Statement::Query(query) = &mut statement
-            && let Some((_, limit)) = limits.iter().find(|(at, _)| within(at))
-        {
-            query.settings = Some(vec![limit.clone()]);
-        }
-        statements.push(Parsed { statement, keyword: keyword.unwrap_or_default(), location });
-        check_end(&parser, &tokens)?;
-    }
+/// What a statement that starts with this token is called, if it is refused.
+fn refused(token: &Token) -> Option<&'static str> {
+    let word = tokens::word(token)?;
+    REFUSED.iter().find(|(first, _)| word.value.eq_ignore_ascii_case(first)).map(|(_, what)| *what)
 }
 
 /// Refuses what must not run before its grammar matters.
@@ -135,23 +222,16 @@ fn check_first_word(word: &str, tokens: &[TokenWithSpan], location: Location) ->
     if WRITES.contains(&word) {
         return Err(report::read_only(word, location));
     }
-    if PROCEDURAL.contains(&word) {
-        return Err(report::unsupported(word, location));
-    }
-    let block = [STARTS, WRITES, PROCEDURAL, &["TRY"]];
-    if word == "BEGIN"
-        && let Some(next) = tokens.get(1)
-        && block.iter().any(|words| is_one_of(&next.token, words))
-    {
-        return Err(report::unsupported("a block of statements (BEGIN … END)", location));
+    if let Some(what) = tokens.first().and_then(|first| refused(&first.token)) {
+        return Err(report::unsupported(what, location));
     }
     if word == "EXPLAIN" {
         let explained = tokens[1..]
             .iter()
             .find(|t| !is_one_of(&t.token, &["ANALYZE", "VERBOSE"]))
-            .and_then(|t| Some((script::word(&t.token)?.value.to_uppercase(), t.span.start)));
+            .and_then(|t| Some((tokens::word(&t.token)?.value.to_uppercase(), t.span.start)));
         if let Some((word, location)) = explained
-            && (WRITES.contains(&word.as_str()) || PROCEDURAL.contains(&word.as_str()))
+            && WRITES.contains(&word.as_str())
         {
             return Err(report::read_only(&format!("EXPLAIN {word}"), location));
         }
@@ -159,16 +239,8 @@ fn check_first_word(word: &str, tokens: &[TokenWithSpan], location: Location) ->
     Ok(())
 }
 
-/// A statement ends at `;`, at the end, or where the next one starts.
-fn check_end(parser: &Parser, tokens: &[TokenWithSpan]) -> Result<()> {
-    let next = parser.peek_token_ref();
-    let ends = matches!(next.token, Token::EOF | Token::SemiColon)
-        || [STARTS, WRITES, PROCEDURAL].iter().any(|words| is_one_of(&next.token, words));
-    if ends { Ok(()) } else { Err(incorrect(parser.index(), tokens, "end of statement")) }
-}
-
 fn is_one_of(token: &Token, words: &[&str]) -> bool {
-    script::word(token).is_some_and(|w| words.iter().any(|s| w.value.eq_ignore_ascii_case(s)))
+    tokens::word(token).is_some_and(|w| words.iter().any(|s| w.value.eq_ignore_ascii_case(s)))
 }
 
 /// The parser's error as a T-SQL one, at the token it did not expect.
@@ -233,7 +305,7 @@ fn incorrect(index: usize, tokens: &[TokenWithSpan], expected: &str) -> Error {
             format!("Incorrect syntax at the end of the text (Msg 102): expected {expected}");
         return report::syntax(message, end);
     };
-    let near = match script::word(&found.token) {
+    let near = match tokens::word(&found.token) {
         Some(word) if word.keyword != Keyword::NoKeyword => {
             format!("the keyword '{}' (Msg 156)", word.value)
         }
@@ -266,7 +338,7 @@ fn missing_comma(index: usize, tokens: &[TokenWithSpan]) -> Option<usize> {
             Token::LParen if depth == 0 => return None,
             Token::LParen => depth -= 1,
             Token::SemiColon => return None,
-            other if depth == 0 => match script::word(other).map(|w| w.keyword) {
+            other if depth == 0 => match tokens::word(other).map(|w| w.keyword) {
                 Some(Keyword::SELECT | Keyword::BY) => return Some(name),
                 Some(Keyword::FROM | Keyword::WHERE | Keyword::HAVING | Keyword::ON) => {
                     return None;
@@ -323,13 +395,13 @@ fn is_name(token: &Token) -> bool {
 fn misspelt_clause(token: &TokenWithSpan) -> Option<(&Word, &'static str)> {
     const CLAUSES: [&str; 8] =
         ["FROM", "WHERE", "GROUP", "ORDER", "HAVING", "JOIN", "UNION", "INNER"];
-    let word = script::word(&token.token).filter(|w| w.keyword == Keyword::NoKeyword)?;
+    let word = tokens::word(&token.token).filter(|w| w.keyword == Keyword::NoKeyword)?;
     Some((word, crate::catalog::nearest(&word.value, CLAUSES.into_iter())?))
 }
 
 /// `SELEC`: the first word that was probably meant.
 fn misspelt(found: &TokenWithSpan, expected: &str) -> String {
-    match script::word(&found.token) {
+    match tokens::word(&found.token) {
         Some(word) if expected == "an SQL statement" => {
             report::suggestion(crate::catalog::nearest(&word.value, STARTS.iter().copied()))
         }

@@ -9,13 +9,12 @@ use std::sync::Arc;
 
 use datafusion::sql::sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, OrderBy,
-    OrderByExpr, OrderByKind, OrderByOptions, Query, Select, SelectItem, SetExpr, Statement,
-    TableFactor,
+    OrderByExpr, OrderByKind, OrderByOptions, Query, Select, SelectItem, SetExpr, TableFactor,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 
 use self::check::Check;
-use super::{report, resolve, syntax};
+use super::{Script, Session, Statement as Parsed, report, resolve};
 use crate::catalog::{Catalog, Table};
 use crate::error::Result;
 use crate::query::Aggregate;
@@ -50,14 +49,16 @@ const AGGREGATES: [&str; 5] = ["count", "sum", "avg", "min", "max"];
 /// Parses and checks the text of the option, and settles its names.
 pub fn parse_web_api(text: &str, catalog: &Catalog) -> Result<WebApiSelect> {
     let start = Location { line: 1, column: 1 };
-    let mut statements = syntax::parse(text)?.into_iter();
-    let (Some(parsed), None) = (statements.next(), statements.next()) else {
-        return Err(report::unsupported("anything but one SELECT", start));
+    let script = Script::parse(text, std::iter::empty())?;
+    let parsed = match script.plain().as_deref() {
+        Some([Parsed::Query(parsed)]) => parsed.clone(),
+        Some([other]) => {
+            return Err(report::unsupported(format!("{} in a sql query", other.tag()), start));
+        }
+        _ => return Err(report::unsupported("anything but one SELECT", start)),
     };
     let location = parsed.location;
-    let Statement::Query(mut query) = parsed.statement else {
-        return Err(report::unsupported(format!("{} in a sql query", parsed.keyword), location));
-    };
+    let mut query = parsed.tree()?;
     let check = Check { location };
     let sources = check.query(&query, catalog)?;
     let SetExpr::Select(select) = query.body.as_mut() else {
@@ -72,7 +73,7 @@ pub fn parse_web_api(text: &str, catalog: &Catalog) -> Result<WebApiSelect> {
     let named = select.projection.clone();
     order_by(&mut query, keys);
     // The tables are there from here on.
-    resolve::query(&mut query, catalog, location)?;
+    resolve::query(&mut query, catalog, &Session::default(), location)?;
     let (_, table) = &sources[0];
     let table =
         table.clone().ok_or_else(|| report::unsupported("a table without a name", location))?;

@@ -5,8 +5,9 @@
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Column, DFSchema, JoinType, Result};
+use datafusion::common::{Column, DFSchema, JoinType, Result, ScalarValue};
 use datafusion::functions_aggregate::count::count_udaf;
+use datafusion::functions_aggregate::min_max::{max_udaf, min_udaf};
 use datafusion::logical_expr::expr::{Exists, InSubquery, SetComparison, SetQuantifier};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{
@@ -141,7 +142,16 @@ impl Names {
             }
             Expr::SetComparison(SetComparison { expr, subquery, op, quantifier }) => {
                 let all = matches!(quantifier, SetQuantifier::All);
-                self.compared(*expr, op, all, subquery, schema, joined)
+                let alone = subquery.subquery.all_out_ref_exprs().is_empty();
+                match (op, alone) {
+                    (Operator::Lt | Operator::LtEq, true) => {
+                        self.bounded(*expr, op, all, !all, subquery, joined)
+                    }
+                    (Operator::Gt | Operator::GtEq, true) => {
+                        self.bounded(*expr, op, all, all, subquery, joined)
+                    }
+                    _ => self.compared(*expr, op, all, subquery, schema, joined),
+                }
             }
             other => Ok(other),
         }
@@ -201,8 +211,40 @@ impl Names {
         let unknown = value.is_null().or(column(known).lt(column(all.clone())));
         when(column(all).eq(lit(0_i64)), lit(negated))
             .when(column(mark).is_not_null(), lit(!negated))
-            .when(unknown, Expr::Literal(datafusion::common::ScalarValue::Boolean(None), None))
+            .when(unknown, Expr::Literal(ScalarValue::Boolean(None), None))
             .otherwise(lit(negated))
+    }
+
+    /// `a < ANY (SELECT b …)` and the like of a query that stands alone: its
+    /// greatest or least value decides.
+    fn bounded(
+        &mut self,
+        value: Expr,
+        op: Operator,
+        all: bool,
+        greatest: bool,
+        query: Subquery,
+        joined: &mut LogicalPlan,
+    ) -> Result<Expr> {
+        let query = query_of(query);
+        let item = Expr::Column(column_at(query.schema(), 0));
+        let (rows, known, bound) = (self.next("rows"), self.next("values"), self.next("bound"));
+        let function = if greatest { max_udaf() } else { min_udaf() };
+        let values = vec![
+            counted(lit(1_i64)).alias(&rows),
+            counted(item.clone()).alias(&known),
+            function.call(vec![item]).alias(&bound),
+        ];
+        let values = aggregated(query, values)?;
+        self.beside(values, joined)?;
+        let column = |name: &String| Expr::Column(Column::from_name(name.clone()));
+        let test = binary_expr(value.clone(), op, column(&bound));
+        let decided = if all { test.is_false() } else { test.is_true() };
+        let unknown = value.is_null().or(column(&known).lt(column(&rows)));
+        when(column(&rows).eq(lit(0_i64)), lit(all))
+            .when(decided, lit(!all))
+            .when(unknown, Expr::Literal(ScalarValue::Boolean(None), None))
+            .otherwise(lit(all))
     }
 
     /// `a < ANY (SELECT b …)` and the like: how many items compare true, how many false.
@@ -230,7 +272,7 @@ impl Names {
         let counts = aggregated(query, counts)?;
         self.beside(counts, joined)?;
         let column = |name: String| Expr::Column(Column::from_name(name));
-        let null = Expr::Literal(datafusion::common::ScalarValue::Boolean(None), None);
+        let null = Expr::Literal(ScalarValue::Boolean(None), None);
         let (decides, other) = if all { (no, yes) } else { (yes, no) };
         when(column(decides).gt(lit(0_i64)), lit(!all))
             .when(column(other).eq(column(rows)), lit(all))
@@ -248,9 +290,8 @@ fn is_left_over(expr: &Expr, in_filter: bool, schema: &DFSchema) -> Result<bool>
         Expr::InSubquery(test) if in_filter => {
             depends && (test.negated || !is_plain(&query.subquery))
         }
-        Expr::SetComparison(_) if in_filter => depends && !is_plain(&query.subquery),
-        // What only a query further out knows is settled there.
-        _ => depends || !query.subquery.all_out_ref_exprs().is_empty() || !in_filter,
+        Expr::SetComparison(_) => true,
+        _ => !in_filter,
     })
 }
 

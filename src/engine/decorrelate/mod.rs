@@ -26,6 +26,8 @@ use datafusion::logical_expr::{
     Expr, Filter, Join, LogicalPlan, LogicalPlanBuilder, Projection, SubqueryAlias,
 };
 
+pub use self::single_value::MORE_VALUES;
+
 use self::domain::{Domain, outer_columns, to_outer};
 
 /// The plan without lateral joins and without subqueries that the optimizer

@@ -1,14 +1,17 @@
 //! The value of a query that may have one row at most: null of none, an error
 //! of several.
 
-use datafusion::arrow::array::ArrayRef;
-use datafusion::arrow::array::{Array, AsArray};
-use datafusion::arrow::datatypes::DataType;
-use datafusion::arrow::datatypes::{Field, FieldRef};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, ScalarValue, exec_err};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::format_state_name;
 use datafusion::logical_expr::{Accumulator, AggregateUDFImpl, Signature, Volatility};
+
+/// SQL Server's words for a subquery of several rows where one value is wanted.
+pub const MORE_VALUES: &str = "Subquery returned more than 1 value. This is not permitted when \
+                               the subquery follows =, !=, <, <=, >, >= or is used as an \
+                               expression (Msg 512)";
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct SingleValue {
@@ -62,10 +65,7 @@ struct Single {
 impl Single {
     fn set(&mut self, values: &ArrayRef, row: usize) -> Result<()> {
         if self.found {
-            return exec_err!(
-                "Subquery returned more than 1 value. This is not permitted when the subquery \
-                 follows =, !=, <, <=, >, >= or is used as an expression (Msg 512)"
-            );
+            return exec_err!("{MORE_VALUES}");
         }
         self.value = ScalarValue::try_from_array(values, row)?;
         self.found = true;

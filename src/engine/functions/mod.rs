@@ -1,39 +1,62 @@
-//! Scalar functions that DataFusion lacks or means differently: SQL Server's
-//! date arithmetic, conversions and text functions.
+//! Scalar functions that DataFusion lacks or means differently: those of T-SQL
+//! as SQL Server has them, and those of PostgreSQL that tools send.
 //!
-//! Names that start with `sql_` are T-SQL's meaning of a name that DataFusion
-//! has too. Times are microseconds UTC without a zone, text is `Utf8View`, a
-//! GUID is `FixedSizeBinary(16)`. All are pure but `getdate`, which is one
-//! value a statement.
+//! Most are rows of a table ([`definition`]). Names that start with `sql_` are
+//! T-SQL's meaning of a name that DataFusion has too, those with `pg_`
+//! PostgreSQL's. Times are microseconds UTC without a zone, text is `Utf8View`, a
+//! GUID is `FixedSizeBinary(16)`. All are pure but `getdate` and `rand`, which are
+//! one value a statement, and `newid` and `random`, which are one a row.
 
 mod arguments;
 mod calendar;
+mod code_page;
+mod collate;
 mod convert;
+mod cutting;
 mod dates;
 mod decimals;
+mod definition;
+mod extremes;
 mod fiscal;
+mod format;
+mod from_parts;
 mod guid_order;
+mod inspecting;
 mod isnull;
 mod lists;
 mod local;
+mod making;
+mod math;
 mod now;
+mod number_kept;
 mod operators;
 mod part;
+mod postgres;
+mod printf;
+mod random;
+mod rounding;
+mod searching;
 mod styles;
 mod table_name;
-mod texts;
 mod types;
+mod units;
+mod windows_zones;
+mod zones;
 
 use std::sync::Arc;
 
 use chrono_tz::Tz;
 use datafusion::logical_expr::{Expr, ScalarUDF, lit};
 
+pub use self::collate::is_collation;
+use self::definition::Definition;
 pub use self::part::DatePart;
 pub use self::styles::is_style;
 pub use self::types::SqlType;
 
+pub(super) use self::collate::{collated_key, collated_pattern, collation_of};
 pub(super) use self::convert::{converted, literal_converted};
+pub(super) use self::extremes::extreme_text;
 pub(super) use self::guid_order::guid_order;
 pub(super) use self::operators::{Arithmetic, Operation};
 
@@ -71,9 +94,35 @@ pub(super) fn table_name(code: Expr) -> Expr {
     ScalarUDF::new_from_impl(table_name::TableName::new()).call(vec![code])
 }
 
+/// Functions that are rows of a table.
+static TABLES: &[&[Definition]] = &[
+    cutting::FUNCTIONS,
+    dates::FUNCTIONS,
+    format::FUNCTIONS,
+    from_parts::FUNCTIONS,
+    inspecting::FUNCTIONS,
+    making::FUNCTIONS,
+    math::FUNCTIONS,
+    number_kept::FUNCTIONS,
+    random::FUNCTIONS,
+    rounding::FUNCTIONS,
+    searching::FUNCTIONS,
+    zones::FUNCTIONS,
+];
+
+fn tables() -> impl Iterator<Item = &'static [Definition]> {
+    TABLES.iter().copied().chain(postgres::tables())
+}
+
+/// Whether a function of ours always gives text.
+pub fn gives_text(name: &str) -> bool {
+    tables().flatten().any(|function| function.name == name && function.gives_text())
+}
+
 /// All functions, for registration in a session.
 pub fn all() -> Vec<Arc<ScalarUDF>> {
     let mut functions = vec![
+        ScalarUDF::new_from_impl(collate::Collate::new()),
         ScalarUDF::new_from_impl(convert::Convert::new()),
         ScalarUDF::new_from_impl(guid_order::GuidOrder::new()),
         ScalarUDF::new_from_impl(isnull::IsNull::new()),
@@ -81,9 +130,9 @@ pub fn all() -> Vec<Arc<ScalarUDF>> {
         ScalarUDF::new_from_impl(now::GetDate::new()),
         ScalarUDF::new_from_impl(table_name::TableName::new()),
     ];
+    functions.extend(tables().flat_map(definition::defined));
+    functions.extend(random::all().map(ScalarUDF::new_from_impl));
     functions.extend(lists::all().map(ScalarUDF::new_from_impl));
-    functions.extend(dates::all().map(ScalarUDF::new_from_impl));
-    functions.extend(texts::all().map(ScalarUDF::new_from_impl));
     functions.extend(operators::all().map(ScalarUDF::new_from_impl));
     functions.into_iter().map(Arc::new).collect()
 }

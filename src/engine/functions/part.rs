@@ -18,6 +18,8 @@ pub enum DatePart {
     Millisecond,
     Microsecond,
     Nanosecond,
+    /// The offset from UTC in minutes.
+    TzOffset,
 }
 
 /// Each part, its full name first, then the abbreviations.
@@ -36,6 +38,7 @@ const PARTS: &[(DatePart, &[&str])] = &[
     (DatePart::Millisecond, &["millisecond", "ms"]),
     (DatePart::Microsecond, &["microsecond", "mcs"]),
     (DatePart::Nanosecond, &["nanosecond", "ns"]),
+    (DatePart::TzOffset, &["tzoffset", "tz"]),
 ];
 
 impl DatePart {
@@ -48,6 +51,12 @@ impl DatePart {
     /// The full name.
     pub fn name(self) -> &'static str {
         PARTS.iter().find(|(part, _)| *part == self).map_or("", |(_, names)| names[0])
+    }
+
+    /// Whether it is a part of the time of day.
+    pub(super) fn is_of_day(self) -> bool {
+        use DatePart::{Hour, Microsecond, Millisecond, Minute, Nanosecond, Second};
+        matches!(self, Hour | Minute | Second | Millisecond | Microsecond | Nanosecond)
     }
 
     /// All full names, for error messages.

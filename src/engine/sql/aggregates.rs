@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use datafusion::common::{DFSchema, Result, plan_err};
+use datafusion::common::{DFSchema, Result, ScalarValue, plan_err};
 use datafusion::functions_aggregate::count::count_udaf;
 use datafusion::functions_aggregate::first_last::first_value_udaf;
 use datafusion::logical_expr::expr::{AggregateFunction, NullTreatment};
+use datafusion::logical_expr::utils::COUNT_STAR_EXPANSION;
 use datafusion::logical_expr::{AggregateUDF, Cast, Expr, WindowFunctionDefinition};
 
 use super::implicit::{as_type, type_of};
@@ -51,7 +52,7 @@ pub fn typed(function: AggregateFunction, schema: &DFSchema) -> Result<Aggregate
 /// An aggregate over a window with T-SQL's types.
 pub fn typed_window(
     function: WindowFunctionDefinition,
-    args: &mut Vec<Expr>,
+    args: &mut [Expr],
     schema: &DFSchema,
 ) -> Result<WindowFunctionDefinition> {
     let WindowFunctionDefinition::AggregateUDF(func) = function else { return Ok(function) };
@@ -61,12 +62,15 @@ pub fn typed_window(
 
 /// Checks what an aggregate is given, and converts it where the engine would
 /// give another type; the function to take instead, if there is one.
-fn numbers(
-    name: &str,
-    args: &mut Vec<Expr>,
-    schema: &DFSchema,
-) -> Result<Option<Arc<AggregateUDF>>> {
+fn numbers(name: &str, args: &mut [Expr], schema: &DFSchema) -> Result<Option<Arc<AggregateUDF>>> {
     use SqlType as T;
+    if name == "count"
+        && let Some(Expr::Literal(one, _)) = args.first_mut()
+        && *one == ScalarValue::Int32(Some(1))
+    {
+        // `COUNT(*)` counts this, in all dialects.
+        *one = COUNT_STAR_EXPANSION;
+    }
     let Some(kind) = args.first().and_then(|arg| type_of(arg, schema)) else { return Ok(None) };
     let refused = |word: &str| {
         plan_err!("Operand data type {} is invalid for {word} operator (Msg 8117)", kind.name())

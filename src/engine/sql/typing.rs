@@ -5,14 +5,15 @@
 
 use std::sync::Arc;
 
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Column, DFSchema, Result, plan_err};
+use datafusion::common::{Column, DFSchema, Result, TableReference, plan_err};
 use datafusion::logical_expr::expr::{Case, InList, InSubquery, ScalarFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
-    Between, BinaryExpr, Expr, ExprSchemable, Like, LogicalPlan, LogicalPlanBuilder, Operator,
-    Projection, Union, Values,
+    Between, BinaryExpr, Cast, Expr, ExprSchemable, Like, LogicalPlan, LogicalPlanBuilder,
+    Operator, Projection, Union, Values,
 };
 
 use super::aggregates;
@@ -62,8 +63,27 @@ fn typed_node(node: LogicalPlan) -> Result<LogicalPlan> {
             }
             Ok(LogicalPlan::Join(join))
         }
+        node @ LogicalPlan::Window(_) => signed(node),
         node => Ok(node),
     }
+}
+
+/// Row numbers and ranks are of the type `bigint`.
+fn signed(node: LogicalPlan) -> Result<LogicalPlan> {
+    let unsigned = |field: &Field| *field.data_type() == DataType::UInt64;
+    if !node.schema().fields().iter().any(|field| unsigned(field)) {
+        return Ok(node);
+    }
+    let column = |(relation, field): (Option<&TableReference>, &FieldRef)| {
+        let column = Expr::Column(Column::new(relation.cloned(), field.name()));
+        if !unsigned(field) {
+            return column;
+        }
+        let number = Expr::Cast(Cast::new(Box::new(column), DataType::Int64));
+        number.alias_qualified(relation.cloned(), field.name())
+    };
+    let columns = node.schema().iter().map(column).collect();
+    Ok(LogicalPlan::Projection(Projection::try_new(columns, Arc::new(node))?))
 }
 
 fn is_guid(expr: &Expr, schema: &DFSchema) -> bool {

@@ -1,15 +1,16 @@
 //! Functions that answer from the catalogs: names behind numbers, numbers behind
 //! names, definitions and comments.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, Int32Array, Int64Array, RecordBatch, StringArray,
+    Array, ArrayRef, AsArray, BooleanArray, Int32Array, Int64Array, ListBuilder, RecordBatch,
+    StringArray, StringBuilder,
 };
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, Int64Type};
+use datafusion::arrow::datatypes::{DataType, Field, Int64Type};
 use datafusion::common::{DataFusionError, Result, ScalarValue};
 use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature,
@@ -67,6 +68,15 @@ impl Lookups {
         ] {
             functions.push(texts_of(name, texts, second));
         }
+        let hidden = relations.system.iter().filter(|r| r.schema == "information_schema");
+        functions.push(ScalarUDF::from(Visible {
+            hidden: Shared(Arc::new(hidden.map(|r| r.oid.into()).collect())),
+            signature: any(),
+        }));
+        functions.push(ScalarUDF::from(KeyColumns {
+            names: Shared(Arc::new(relations.column_names())),
+            signature: any(),
+        }));
         for (kind, from, to, what) in NUMBERED {
             let (names, texts) = named(kind, relations, pg_type, tables)?;
             let names = Shared(Arc::new(names));
@@ -268,7 +278,9 @@ impl NumberOf {
         }
         let folded = folded(text);
         let unmodified = folded.split('(').next().unwrap_or_default().trim();
-        let found = self.names.0.get(&folded).or_else(|| self.names.0.get(unmodified));
+        let plain = unmodified.strip_prefix("pg_catalog.").unwrap_or(unmodified);
+        let names = [folded.as_str(), unmodified, plain];
+        let found = names.into_iter().find_map(|name| self.names.0.get(name));
         match found {
             None if self.required && folded != "-" => {
                 let message = format!("{} \"{text}\" does not exist", self.what);
@@ -358,5 +370,75 @@ impl ScalarUDFImpl for FormatType {
         };
         let texts: StringArray = (0..oids.len()).map(text).collect();
         Ok(ColumnarValue::Array(Arc::new(texts)))
+    }
+}
+
+/// `pg_key_columns(relation, positions)`: the names of columns.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct KeyColumns {
+    names: Shared<Texts>,
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for KeyColumns {
+    fn name(&self) -> &str {
+        "pg_key_columns"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
+        Ok(DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true))))
+    }
+
+    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let arrays = ColumnarValue::values_to_arrays(&arguments.args)?;
+        let mut names = ListBuilder::new(StringBuilder::new());
+        if let (Some(relations), Some(lists)) = (whole(&arrays, 0)?, arrays.get(1)) {
+            let as_list = DataType::List(Arc::new(Field::new_list_field(DataType::Int64, true)));
+            let lists = cast(lists, &as_list)?;
+            for (relation, list) in relations.iter().zip(lists.as_list::<i32>().iter()) {
+                let (Some(relation), Some(list)) = (relation, list) else {
+                    names.append_null();
+                    continue;
+                };
+                let positions = list.as_primitive::<Int64Type>().iter();
+                let name = |p: Option<i64>| p.and_then(|p| self.names.0.get(&(relation, p)));
+                names.append_value(positions.map(name));
+            }
+        }
+        Ok(ColumnarValue::Array(Arc::new(names.finish())))
+    }
+}
+
+/// `pg_table_is_visible(oid)`: whether a relation is found without its schema.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Visible {
+    hidden: Shared<HashSet<i64>>,
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for Visible {
+    fn name(&self) -> &str {
+        "pg_table_is_visible"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Boolean)
+    }
+
+    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let arrays = ColumnarValue::values_to_arrays(&arguments.args)?;
+        let Some(numbers) = whole(&arrays, 0)? else {
+            return Ok(ColumnarValue::Scalar(ScalarValue::Boolean(None)));
+        };
+        let visible = numbers.iter().map(|n| n.map(|n| !self.hidden.0.contains(&n)));
+        Ok(ColumnarValue::Array(Arc::new(visible.collect::<BooleanArray>())))
     }
 }

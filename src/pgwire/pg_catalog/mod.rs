@@ -14,7 +14,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use datafusion::arrow::array::{ArrayRef, AsArray, Int32Array, RecordBatch};
+use datafusion::arrow::array::{
+    ArrayRef, AsArray, Int32Array, ListArray, ListBuilder, RecordBatch, StringArray, StringBuilder,
+};
 use datafusion::arrow::compute::concat_batches;
 use datafusion::arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef};
 use datafusion::catalog::{MemTable, SchemaProvider, TableProvider};
@@ -25,6 +27,7 @@ use datafusion_pg_catalog::pg_catalog::{
 };
 
 use self::lookups::Lookups;
+pub use self::relations::quoted;
 use self::relations::{Relations, SystemRelation};
 use self::types::Listed;
 use super::metadata::SCHEMA;
@@ -195,8 +198,57 @@ fn whole(table: &ArrowTable) -> Result<RecordBatch> {
     let name = |name: &str| if name == "colllocale" { "colliculocale" } else { name }.to_owned();
     let schema = table.schema();
     let fields = schema.fields().iter().map(|f| f.as_ref().clone().with_name(name(f.name())));
-    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-    Ok(RecordBatch::try_new(schema, batch.columns().to_vec())?)
+    let mut fields: Vec<Field> = fields.collect();
+    let mut columns = batch.columns().to_vec();
+    for (field, column) in fields.iter_mut().zip(&mut columns) {
+        let Some(kind) = LISTS.iter().find(|(name, _)| name == field.name()).map(|(_, kind)| kind)
+        else {
+            continue;
+        };
+        if let Some(texts) = column.as_string_opt::<i32>() {
+            *column = list(texts, *kind == "i");
+            *field = Field::new(field.name(), column.data_type().clone(), true);
+        }
+    }
+    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
+}
+
+/// Columns that the exports have as text, and what their elements are.
+const LISTS: &[(&str, &str)] = &[
+    ("lanacl", "s"),
+    ("nspacl", "s"),
+    ("proacl", "s"),
+    ("proallargtypes", "i"),
+    ("proargmodes", "s"),
+    ("proargnames", "s"),
+    ("proargtypes", "i"),
+    ("proconfig", "s"),
+    ("spcacl", "s"),
+    ("spcoptions", "s"),
+    ("typacl", "s"),
+];
+
+/// `[1, 2]`, `['a', 'b']`, `{a,b}` or `1 2` as a list.
+fn list(texts: &StringArray, numbers: bool) -> ArrayRef {
+    let elements = |text: &str| -> Vec<String> {
+        let separators = |c: char| c == ',' || c.is_whitespace();
+        let inner = text.trim_matches(|c| "[]{}".contains(c));
+        let words = inner.split(separators).map(|word| word.trim_matches('\''));
+        words.filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    };
+    if numbers {
+        let number = |word: String| word.parse::<i32>().ok();
+        let lists = texts.iter().map(|text| text.map(|t| elements(t).into_iter().map(number)));
+        return Arc::new(ListArray::from_iter_primitive::<Int32Type, _, _>(lists));
+    }
+    let mut builder = ListBuilder::new(StringBuilder::new());
+    for text in texts {
+        match text {
+            Some(text) => builder.append_value(elements(text).into_iter().map(Some)),
+            None => builder.append_null(),
+        }
+    }
+    Arc::new(builder.finish())
 }
 
 fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef> {

@@ -181,6 +181,18 @@ impl Relations<'_> {
         all
     }
 
+    /// The names of columns by table and position.
+    pub fn column_names(&self) -> HashMap<(i64, i64), String> {
+        let mut all = HashMap::new();
+        for table in self.catalog.tables() {
+            let Some(number) = self.table_id(table) else { continue };
+            for (position, (_, column)) in (1..).zip(readable(table)) {
+                all.insert((i64::from(number), position), column.logical_name.clone());
+            }
+        }
+        all
+    }
+
     /// The rows of `pg_description` for them, in order.
     pub fn pg_description(&self) -> Vec<Row> {
         let mut all: Vec<_> = self.descriptions().into_iter().collect();

@@ -2,6 +2,7 @@
 
 mod extended;
 mod psql;
+mod script;
 mod simple;
 
 use std::future::Future;

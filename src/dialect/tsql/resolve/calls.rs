@@ -3,14 +3,14 @@
 
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    CaseWhen, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
+    BinaryOperator, CaseWhen, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
     FunctionArgumentList, FunctionArguments, Ident, ObjectName, ObjectNamePart, Value,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 
 use super::{Resolver, window};
-use crate::dialect::tsql::functions::{self, Known, Rule, Scalar};
-use crate::dialect::tsql::report;
+use crate::dialect::tsql::functions::{self, Known, Rule, Scalar, Width};
+use crate::dialect::tsql::{report, server};
 use crate::engine::functions::DatePart;
 use crate::error::Result;
 
@@ -20,7 +20,13 @@ impl Resolver<'_> {
         let Expr::Function(function) = expr else { return Ok(()) };
         let (written, location) = self.function_name(&function.name)?;
         let name = written.to_lowercase();
-        let known = functions::lookup(&name);
+        if let Some(value) = server::call(&name, function, self.catalog, self.session, location)? {
+            *expr = value;
+            return self.expr(expr);
+        }
+        let postgresql = name == "format" && functions::is_postgresql_format(function);
+        let known =
+            if postgresql { Some(functions::POSTGRESQL_FORMAT) } else { functions::lookup(&name) };
         match known {
             Some(known) => check_count(&known, &written, function, location)?,
             None if functions::in_engine(&name) => {}
@@ -32,7 +38,7 @@ impl Resolver<'_> {
             }
             None => {
                 let message = format!(
-                    "'{written}' is not a recognized function name (Msg 195){}",
+                    "'{written}' is not a recognized built-in function name (Msg 195){}",
                     report::suggestion(functions::nearest(&name))
                 );
                 return Err(report::invalid("42883", message, location));
@@ -41,19 +47,23 @@ impl Resolver<'_> {
         if let Some(Known { rule: Rule::Part(_), .. }) = known {
             date_part(function, &written, location)?;
         }
+        let width = functions::first(function).map_or(Width::Nvarchar, functions::width);
         let aggregate = self.check_call(function, &name, location)?;
-        if aggregate {
-            self.scope().in_aggregate = true;
+        if let Some(scope) = self.scopes.last_mut() {
+            scope.in_aggregate |= aggregate;
+            scope.in_window |= function.over.is_some();
         }
+        let windowed = function.over.is_some();
         let resolved = self.arguments(function, location);
-        if aggregate {
-            self.scope().in_aggregate = false;
+        if let Some(scope) = self.scopes.last_mut() {
+            scope.in_aggregate &= !aggregate;
+            scope.in_window &= !windowed;
         }
         resolved?;
         rename(&mut function.name, &name);
         window::typed_rank(expr, &name);
         match known {
-            Some(known) => apply(known.rule, expr, &name, location),
+            Some(known) => apply(known.rule, width, expr, &name, location),
             None => Ok(()),
         }
     }
@@ -135,14 +145,13 @@ fn check_count(
     if (known.least..=known.most).contains(&count) {
         return Ok(());
     }
-    let wanted = if known.least == known.most {
-        known.least.to_string()
-    } else if known.most == usize::MAX {
-        format!("at least {}", known.least)
+    let Known { least, most, .. } = known;
+    let message = if least == most {
+        format!("The {written} function requires {least} argument(s) (Msg 174)")
     } else {
-        format!("{} to {}", known.least, known.most)
+        let most = if *most == usize::MAX { "254".to_owned() } else { most.to_string() };
+        format!("The {written} function requires {least} to {most} arguments (Msg 189)")
     };
-    let message = format!("The {written} function requires {wanted} argument(s) (Msg 174)");
     Err(report::invalid("42883", message, location))
 }
 
@@ -176,7 +185,7 @@ fn date_part(function: &mut Function, written: &str, location: Location) -> Resu
 }
 
 /// The call that stands for a T-SQL function; its arguments are resolved.
-fn apply(rule: Rule, expr: &mut Expr, name: &str, location: Location) -> Result<()> {
+fn apply(rule: Rule, width: Width, expr: &mut Expr, name: &str, location: Location) -> Result<()> {
     let Expr::Function(function) = expr else { return Ok(()) };
     match rule {
         Rule::Call(name) | Rule::Part(name) => {
@@ -196,7 +205,7 @@ fn apply(rule: Rule, expr: &mut Expr, name: &str, location: Location) -> Result<
         Rule::Percentile => *expr = window::percentile(function, name, location)?,
         Rule::Scalar(scalar) => {
             let args = scalar_args(function, location)?;
-            *expr = replace(scalar, args);
+            *expr = replace(scalar, width, args);
         }
     }
     Ok(())
@@ -224,7 +233,8 @@ fn scalar_args(function: &mut Function, location: Location) -> Result<Vec<Expr>>
         .collect()
 }
 
-fn replace(scalar: Scalar, mut args: Vec<Expr>) -> Expr {
+fn replace(scalar: Scalar, width: Width, mut args: Vec<Expr>) -> Expr {
+    let number = |n: usize| Expr::value(Value::Number(n.to_string(), false));
     match scalar {
         Scalar::Datepart(part) => {
             args.insert(0, functions::text(part));
@@ -236,26 +246,50 @@ fn replace(scalar: Scalar, mut args: Vec<Expr>) -> Expr {
         }
         Scalar::Choose => {
             let index = args.remove(0);
-            let number = |i: usize| Expr::value(Value::Number(i.to_string(), false));
             let arms = args.into_iter().enumerate().map(|(i, arg)| vec![number(i + 1), arg]);
             case(Some(index), arms.collect(), None)
         }
-        Scalar::Len => {
-            let trimmed = functions::call("rtrim", args);
-            functions::call("character_length", vec![trimmed])
+        Scalar::Log if args.len() == 1 => functions::call("sql_log", args),
+        Scalar::Log => functions::call("sql_log_base", args),
+        Scalar::Rand if args.is_empty() => functions::call("rand", args),
+        Scalar::Rand => functions::call("seeded_rand", args),
+        Scalar::Datalength => {
+            args.extend((width == Width::Varchar).then(|| number(1)));
+            functions::call("datalength", args)
         }
-        Scalar::Log if args.len() == 1 => functions::call("ln", args),
-        Scalar::Log => {
-            args.reverse();
-            functions::call("log", args)
+        Scalar::Replicate => {
+            args.extend(match width {
+                Width::Varchar => Some(number(8_000)),
+                Width::Nvarchar => Some(number(4_000)),
+                Width::Max => None,
+            });
+            functions::call("replicate", args)
         }
-        Scalar::Round => {
-            let zero = Value::Number("0".into(), false);
-            let truncates =
-                args.get(2).is_some_and(|a| !matches!(a, Expr::Value(v) if v.value == zero));
-            args.truncate(2);
-            functions::call(if truncates { "trunc" } else { "round" }, args)
+        Scalar::NowWithOffset => {
+            let now = functions::call("getdate", args);
+            functions::call("at_time_zone", vec![now, functions::text("+00:00")])
         }
+        Scalar::Age if args.len() == 1 => {
+            args.insert(0, functions::call("current_date", Vec::new()));
+            functions::call("age", args)
+        }
+        Scalar::Age => functions::call("age", args),
+        Scalar::ToTimestamp if args.len() == 1 => functions::call("pg_epoch_timestamp", args),
+        Scalar::ToTimestamp => functions::call("pg_to_timestamp", args),
+        Scalar::Mod => binary(args, BinaryOperator::Modulo),
+        Scalar::Div => {
+            let quotient = binary(args, BinaryOperator::Divide);
+            functions::call("sql_round", vec![quotient, number(0), number(1)])
+        }
+    }
+}
+
+/// An operator between two arguments.
+fn binary(args: Vec<Expr>, op: BinaryOperator) -> Expr {
+    let mut args = args.into_iter().map(|arg| Box::new(Expr::Nested(Box::new(arg))));
+    match (args.next(), args.next()) {
+        (Some(left), Some(right)) => Expr::Nested(Box::new(Expr::BinaryOp { left, op, right })),
+        _ => Expr::value(Value::Null),
     }
 }
 

@@ -10,8 +10,8 @@ use datafusion::sql::sqlparser::tokenizer::Location;
 
 use super::Resolver;
 use super::scope::{self, Found, Holds, Scope, Source};
-use crate::dialect::tsql::{convert, functions, report};
-use crate::engine::functions::SqlType;
+use crate::dialect::tsql::{convert, functions, report, server};
+use crate::engine::functions::{SqlType, is_collation};
 use crate::error::Result;
 
 impl Resolver<'_> {
@@ -103,6 +103,12 @@ impl Resolver<'_> {
         match expr {
             Expr::Identifier(_) | Expr::CompoundIdentifier(_) => self.name(expr),
             Expr::Value(value) => {
+                if self.session.dollars
+                    && let Value::Placeholder(amount) = &mut value.value
+                    && amount.strip_prefix('$').is_some_and(|n| n.parse::<u64>().is_ok())
+                {
+                    amount.push_str(".0");
+                }
                 plain_literal(value);
                 if let Some(literal) = typed_number(&value.value) {
                     *expr = literal;
@@ -135,23 +141,44 @@ impl Resolver<'_> {
                 }
                 Ok(())
             }
+            Expr::Collate { .. } => self.collate(expr),
             Expr::Exists { subquery, .. } => self.subquery(subquery, false),
             Expr::Subquery(subquery) => self.subquery(subquery, true),
             Expr::AnyOp { left, right, .. } | Expr::AllOp { left, right, .. } => {
                 self.boxed(&mut [left, right])
             }
-            Expr::Extract { expr, .. } => self.expr(expr),
-            Expr::Ceil { expr, field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime) }
-            | Expr::Floor {
-                expr,
+            Expr::Extract { expr: inner, .. }
+            | Expr::Ceil {
+                expr: inner,
                 field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime),
-            } => self.expr(expr),
+            }
+            | Expr::Floor {
+                expr: inner,
+                field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime),
+            } => {
+                self.expr(inner)?;
+                functions::spelled_out(expr);
+                Ok(())
+            }
+            Expr::AtTimeZone { timestamp, time_zone } => {
+                self.boxed(&mut [timestamp, time_zone])?;
+                functions::spelled_out(expr);
+                Ok(())
+            }
+            Expr::Overlay { expr: inner, overlay_what, overlay_from, overlay_for } => {
+                self.boxed(&mut [inner, overlay_what, overlay_from])?;
+                overlay_for.iter_mut().try_for_each(|e| self.expr(e))?;
+                functions::spelled_out(expr);
+                Ok(())
+            }
             Expr::Position { expr, r#in } => self.boxed(&mut [expr, r#in]),
-            Expr::Trim { trim_what, expr, trim_characters: None, .. } => {
+            Expr::Trim { trim_what, expr: inner, trim_characters: None, .. } => {
                 if let Some(what) = trim_what {
                     self.text_of(what)?;
                 }
-                self.text_of(expr)
+                self.text_of(inner)?;
+                functions::trim(expr);
+                Ok(())
             }
             Expr::Substring { expr: inner, substring_from, substring_for, .. } => {
                 self.text_of(inner)?;
@@ -161,19 +188,36 @@ impl Resolver<'_> {
                 functions::substring(expr);
                 Ok(())
             }
+            Expr::Array(array) => array.elem.iter_mut().try_for_each(|e| self.text_of(e)),
             Expr::GroupingSets(sets) | Expr::Cube(sets) | Expr::Rollup(sets) => {
                 sets.iter_mut().flatten().try_for_each(|e| self.expr(e))
             }
             other => {
                 let what = match &*other {
-                    Expr::Collate { collation, .. } => format!("COLLATE {collation}"),
-                    Expr::AtTimeZone { .. } => "AT TIME ZONE".to_owned(),
                     Expr::Tuple(_) => "a row of values".to_owned(),
                     other => format!("'{other}'"),
                 };
                 Err(report::unsupported(what, self.place_of(other)))
             }
         }
+    }
+
+    /// `text COLLATE name`.
+    fn collate(&mut self, expr: &mut Expr) -> Result<()> {
+        let Expr::Collate { expr: text, collation } = expr else { return Ok(()) };
+        self.text_of(text)?;
+        let name = collation.0.last().and_then(|part| part.as_ident());
+        let (name, place) = match name {
+            Some(name) => (name.value.clone(), report::start(name)),
+            None => (collation.to_string(), self.location),
+        };
+        if !is_collation(&name) {
+            let message = format!("Invalid collation '{name}' (Msg 448)");
+            return Err(report::invalid("42704", message, place));
+        }
+        let text = std::mem::replace(&mut **text, nothing());
+        *expr = functions::call("sql_collate", vec![text, functions::text(&name)]);
+        Ok(())
     }
 
     /// Resolves an expression of which a table's name is wanted, not its code.
@@ -257,13 +301,9 @@ impl Resolver<'_> {
     fn column(&self, ident: &Ident) -> Result<Expr> {
         let bare = ident.quote_style.is_none();
         if bare && ident.value.starts_with('@') {
-            return Err(if ident.value.starts_with("@@") {
-                report::unsupported(&ident.value, report::start(ident))
-            } else {
-                let message =
-                    format!("Must declare the scalar variable '{}' (Msg 137)", ident.value);
-                report::invalid("42P02", message, report::start(ident))
-            });
+            let mut value = server::variable(ident, self.session)?;
+            convert::cast(&mut value).map_err(|e| report::at(e, report::start(ident)))?;
+            return Ok(value);
         }
         for (depth, scope) in self.scopes.iter().rev().enumerate() {
             let found = match scope.column(ident)? {
@@ -281,6 +321,9 @@ impl Resolver<'_> {
                 value: Value::Boolean(value),
                 span: ident.span,
             }));
+        }
+        if bare && let Some(value) = server::name(&ident.value, self.session) {
+            return Ok(value);
         }
         let empty = Scope::default();
         let scope = self.scopes.last().unwrap_or(&empty);
@@ -379,7 +422,6 @@ pub(super) fn holds(expr: &Expr, scopes: &[Scope]) -> Holds {
         Expr::Value(value) => text(matches!(value.value, Value::SingleQuotedString(_))),
         Expr::BinaryOp { op, .. } => text(*op == BinaryOperator::StringConcat),
         Expr::Cast { data_type, .. } => text(convert::is_text_type(data_type)),
-        Expr::Trim { .. } => Holds::Text,
         Expr::Function(function) => text(functions::returns_text(function)),
         Expr::Case { conditions, .. } => {
             conditions.first().map_or(Holds::Other, |when| holds(&when.result, scopes))

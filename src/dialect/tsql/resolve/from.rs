@@ -217,8 +217,12 @@ impl Resolver<'_> {
         if let Some(view) = self.system_view(qualifiers, last) {
             *name = ObjectName(vec![part(view.schema, last), part(view.name(), last)]);
             let columns = Columns::Table(view.table.clone());
-            let source = Source::new(Some(view.name().to_owned()), columns);
-            return Ok(Source { bare_table: true, ..source });
+            let name = Some(view.name().to_owned());
+            return Ok(Source { bare_table: true, ..Source::new(name, columns) });
+        }
+        if qualifiers.last().is_some_and(|schema| is_view_schema(schema)) {
+            let message = format!("Invalid object name '{name}' (Msg 208)");
+            return Err(report::unknown_table(message, location));
         }
         check_qualifiers(qualifiers, name, location)?;
         let Some(table) = self.catalog.table(&last.value.to_lowercase()) else {
@@ -235,6 +239,11 @@ impl Resolver<'_> {
         let columns = Columns::Table(table.clone());
         Ok(Source { bare_table: true, ..Source::new(Some(table.logical_name.clone()), columns) })
     }
+}
+
+/// Schemas of catalog views, which hold nothing else.
+fn is_view_schema(schema: &Ident) -> bool {
+    ["sys", "INFORMATION_SCHEMA"].iter().any(|name| scope::same(name, &schema.value))
 }
 
 /// A part of a name, at the place of `at`.
@@ -270,7 +279,10 @@ pub(super) fn check_qualifiers(
             location,
         ));
     }
-    if schema.value.is_empty() || SCHEMAS.iter().any(|s| scope::same(s, &schema.value)) {
+    if schema.value.is_empty()
+        || is_view_schema(schema)
+        || SCHEMAS.iter().any(|s| scope::same(s, &schema.value))
+    {
         return Ok(());
     }
     let message = format!(

@@ -235,6 +235,11 @@ pub(super) fn has_groups(select: &Select) -> bool {
         || select.having.as_ref().is_some_and(aggregate_in)
 }
 
+/// Whether a sort key is or has a query.
+pub(super) fn orders_by_query(query: &Query) -> bool {
+    order_keys(query.order_by.as_ref()).into_iter().any(has_query)
+}
+
 fn order_keys(order_by: Option<&OrderBy>) -> Vec<&Expr> {
     match order_by.map(|o| &o.kind) {
         Some(OrderByKind::Expressions(keys)) => keys.iter().map(|key| &key.expr).collect(),

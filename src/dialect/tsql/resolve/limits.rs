@@ -112,6 +112,9 @@ impl Resolver<'_> {
             ranked::keep(query, outputs, kept)?;
         }
         match limit {
+            Limit::Plain if super::grouping::orders_by_query(query) => {
+                ranked::keep(query, outputs, Kept::All)
+            }
             Limit::Plain => Ok(()),
             Limit::Kept(kept) => ranked::keep(query, outputs, kept),
         }

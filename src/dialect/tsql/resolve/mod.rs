@@ -27,21 +27,28 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::tokenizer::Location;
 
 use self::scope::{Columns, Output, Scope, Source};
-use super::report;
+use super::{Session, report};
 use crate::catalog::Catalog;
 use crate::error::Result;
 
 /// Resolves a whole query in place.
-pub(super) fn query(query: &mut Query, catalog: &Catalog, location: Location) -> Result<()> {
+pub(super) fn query(
+    query: &mut Query,
+    catalog: &Catalog,
+    session: &Session,
+    location: Location,
+) -> Result<()> {
     let max_recursion = max_recursion(query, location)?;
-    let mut resolver =
-        Resolver { catalog, scopes: Vec::new(), ctes: Vec::new(), location, max_recursion };
+    let (scopes, ctes) = (Vec::new(), Vec::new());
+    let mut resolver = Resolver { catalog, session, scopes, ctes, location, max_recursion };
     resolver.query(query).map(|_| ())
 }
 
 /// The state of the walk.
 struct Resolver<'a> {
     catalog: &'a Catalog,
+    /// Variables and settings, and who asks.
+    session: &'a Session,
     /// Enclosing `SELECT`s, innermost last.
     scopes: Vec<Scope>,
     /// Common table expressions in sight, innermost last.

@@ -20,6 +20,8 @@ pub(super) enum Kept {
     First { rows: Expr, percent: bool, ties: bool },
     /// The first row of each group (`DISTINCT ON`); the keys are resolved.
     OneOf(Vec<Expr>),
+    /// All rows: only their order needs columns that are not shown.
+    All,
 }
 
 const SOURCE: &str = "ranked rows";
@@ -51,13 +53,15 @@ pub(super) fn keep(query: &mut Query, outputs: &[Output], kept: Kept) -> Result<
     }
     let groups = match &kept {
         Kept::OneOf(on) => on.clone(),
-        Kept::First { .. } => Vec::new(),
+        Kept::First { .. } | Kept::All => Vec::new(),
     };
     let mut number = |name: &str, args, keys: &[OrderByExpr], heading: &str| {
         let call = build::over(name, args, groups.clone(), keys.to_vec());
         select.projection.push(build::item(bigint(call), heading));
     };
-    number("row_number", Vec::new(), &keys, ROW);
+    if !matches!(kept, Kept::All) {
+        number("row_number", Vec::new(), &keys, ROW);
+    }
     if let Kept::First { percent, ties, .. } = &kept {
         if *ties {
             number("rank", Vec::new(), &keys, RANK);
@@ -68,23 +72,27 @@ pub(super) fn keep(query: &mut Query, outputs: &[Output], kept: Kept) -> Result<
     }
     let at = |name: &str| build::column(SOURCE, name);
     let condition = match kept {
-        Kept::OneOf(_) => build::binary(at(ROW), BinaryOperator::Eq, build::number(1)),
+        Kept::All => None,
+        Kept::OneOf(_) => Some(build::binary(at(ROW), BinaryOperator::Eq, build::number(1))),
         Kept::First { rows, percent, ties } => {
             let rows = if percent { share(rows, at(TOTAL)) } else { bigint(rows) };
-            build::binary(at(if ties { RANK } else { ROW }), BinaryOperator::LtEq, rows)
+            Some(build::binary(at(if ties { RANK } else { ROW }), BinaryOperator::LtEq, rows))
         }
     };
     let shown = names.iter().map(|name| build::item(at(name), name)).collect();
     let body = std::mem::replace(query.body.as_mut(), build::body(build::select(Vec::new(), None)));
     let mut outer = build::select(shown, Some(build::derived(build::query(body), SOURCE)));
-    outer.selection = Some(condition);
+    let numbered = condition.is_some();
+    outer.selection = condition;
     let mut order: Vec<OrderByExpr> = keys
         .into_iter()
         .enumerate()
         .map(|(i, key)| OrderByExpr { expr: at(&key_name(i)), ..key })
         .collect();
-    let options = OrderByOptions { asc: None, nulls_first: None };
-    order.push(OrderByExpr { expr: at(ROW), options, with_fill: None });
+    if numbered {
+        let options = OrderByOptions { asc: None, nulls_first: None };
+        order.push(OrderByExpr { expr: at(ROW), options, with_fill: None });
+    }
     *query.body = build::body(outer);
     query.order_by = Some(build::order_by(order));
     Ok(())

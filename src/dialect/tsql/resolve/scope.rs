@@ -234,6 +234,9 @@ impl Scope {
 
     /// An alias of the select list, while those may be used.
     pub fn alias(&self, ident: &Ident) -> Option<Found> {
+        if self.clause == Clause::Having {
+            return None;
+        }
         let output = find(&self.aliases, &ident.value)?;
         let ident = Ident { value: output.name.clone(), quote_style: None, span: ident.span };
         Some(Found { expr: Expr::Identifier(ident), holds: output.holds })
@@ -269,14 +272,15 @@ pub(super) fn unknown(
         .chain(catalog::nearest(name, aliases.iter().map(|o| o.name.as_str())));
     let nearest = catalog::nearest(name, candidates);
     let place = match sources {
-        [] => "; the query has no FROM clause".to_owned(),
+        [] if aliases.is_empty() => "; the query has no FROM clause".to_owned(),
         sources => {
             let names: Vec<_> = sources.iter().map(Source::label).collect();
             format!(" on {}", names.join(", "))
         }
     };
     let message = match sources {
-        [] => format!("Invalid column name '{name}' (Msg 207){place}"),
+        [] if aliases.is_empty() => format!("Invalid column name '{name}' (Msg 207){place}"),
+        [] => format!("Invalid column name '{name}' (Msg 207){}", report::suggestion(nearest)),
         _ => {
             format!("Invalid column name '{name}'{place} (Msg 207){}", report::suggestion(nearest))
         }

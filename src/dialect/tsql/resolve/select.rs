@@ -4,19 +4,15 @@
 use std::collections::HashMap;
 
 use datafusion::sql::sqlparser::ast::{
-    Distinct, Expr, Ident, OrderBy, Select, SelectItem, SelectItemQualifiedWildcardKind,
-    WildcardAdditionalOptions,
+    DataType, Distinct, Expr, Ident, OrderBy, Select, SelectItem, SelectItemQualifiedWildcardKind,
+    SetExpr, TrimWhereField, WildcardAdditionalOptions,
 };
-use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::expr::holds;
-use super::scope::{Clause, Holds, Output, Scope, Source};
+use super::scope::{Clause, Holds, Output, Scope, Source, same};
 use super::{Resolver, foreign_clause};
 use crate::dialect::tsql::report;
 use crate::error::Result;
-
-/// Headings made from an expression's text are cut here.
-const MAX_HEADING: usize = 60;
 
 impl Resolver<'_> {
     /// Resolves a `SELECT` and the `ORDER BY` of its query.
@@ -136,10 +132,16 @@ impl Resolver<'_> {
         while let Expr::Nested(inner) = expr {
             expr = *inner;
         }
-        let column = matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+        let column = match &expr {
+            Expr::Identifier(name) => !name.value.starts_with('@'),
+            other => matches!(other, Expr::CompoundIdentifier(_)),
+        };
         let text_as_written = if column { String::new() } else { heading(&expr) };
         let written_name = match &expr {
             Expr::Identifier(ident) => ident.value.clone(),
+            Expr::CompoundIdentifier(parts) => {
+                parts.last().map(|name| name.value.clone()).unwrap_or_default()
+            }
             _ => String::new(),
         };
         self.expr(&mut expr)?;
@@ -150,9 +152,13 @@ impl Resolver<'_> {
                     return Err(report::unsupported(expr.to_string(), self.location));
                 };
                 let (source, name) = (source.value.clone(), name.clone());
-                // A column of an outer query is no column of this one.
-                if self.scope().source(&source, false).is_none() {
+                // A column of an outer query is no column of this one, and one
+                // that is found by another name is shown under that.
+                let outer = self.scope().source(&source, false).is_none();
+                if outer {
                     list.push_alias(expr, name, holds, false);
+                } else if !same(&name.value, &written_name) {
+                    list.push_alias(expr, Ident::new(written_name), holds, false);
                 } else {
                     list.push_column(expr, Some(&source), &name, holds);
                 }
@@ -270,24 +276,58 @@ impl List {
     }
 }
 
-/// The heading of an expression without alias: its text, function names in
-/// lower case, the same however the query is laid out.
+/// The heading of an expression without alias, by PostgreSQL's rule: the name of
+/// the function or of the column that a cast converts. SQL Server has none.
 fn heading(expr: &Expr) -> String {
-    let text = match expr {
+    named(expr).unwrap_or_else(|| "?column?".to_owned())
+}
+
+fn named(expr: &Expr) -> Option<String> {
+    let name = match expr {
+        Expr::Identifier(name) => return Some(name.value.clone()),
+        Expr::CompoundIdentifier(parts) => return parts.last().map(|name| name.value.clone()),
         Expr::Function(function) => {
-            let mut function = function.clone();
-            for part in &mut function.name.0 {
-                if let Some(ident) = part.as_ident() {
-                    let lower = Ident::with_span(Span::empty(), ident.value.to_lowercase());
-                    *part = datafusion::sql::sqlparser::ast::ObjectNamePart::Identifier(lower);
-                }
-            }
-            function.to_string()
+            return function.name.0.last()?.as_ident().map(|name| name.value.to_lowercase());
         }
-        other => other.to_string(),
+        Expr::Cast { expr, data_type, .. } => {
+            return named(expr).or_else(|| type_heading(data_type));
+        }
+        Expr::Convert { expr, data_type: Some(data_type), .. } => {
+            return named(expr).or_else(|| type_heading(data_type));
+        }
+        Expr::TypedString(typed) => return type_heading(&typed.data_type),
+        Expr::Nested(inner) | Expr::Collate { expr: inner, .. } => return named(inner),
+        Expr::Subquery(query) => {
+            let SetExpr::Select(select) = query.body.as_ref() else { return None };
+            return match select.projection.first()? {
+                SelectItem::UnnamedExpr(expr) => named(expr),
+                SelectItem::ExprWithAlias { alias, .. } => Some(alias.value.clone()),
+                _ => None,
+            };
+        }
+        Expr::Case { .. } => "case",
+        Expr::Exists { .. } => "exists",
+        Expr::Extract { .. } => "extract",
+        Expr::Position { .. } => "position",
+        Expr::Substring { .. } => "substring",
+        Expr::Overlay { .. } => "overlay",
+        Expr::Ceil { .. } => "ceil",
+        Expr::Floor { .. } => "floor",
+        Expr::Interval(_) => "interval",
+        Expr::AtTimeZone { .. } => "timezone",
+        Expr::Array(_) => "array",
+        Expr::Trim { trim_where, .. } => match trim_where {
+            Some(TrimWhereField::Leading) => "ltrim",
+            Some(TrimWhereField::Trailing) => "rtrim",
+            Some(TrimWhereField::Both) | None => "btrim",
+        },
+        _ => return None,
     };
-    match text.char_indices().nth(MAX_HEADING) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
+    Some(name.to_owned())
+}
+
+/// A type's name without its length.
+fn type_heading(data_type: &DataType) -> Option<String> {
+    let name = data_type.to_string().to_lowercase();
+    name.split('(').next().map(|name| name.trim().to_owned())
 }

@@ -40,6 +40,8 @@ const OWN: &[&str] = &[
     "count_big",
     "grouping_id",
     "percentile_disc",
+    "sql_percentile_cont",
+    "sql_percentile_disc",
     "stdev",
     "stdevp",
     "var",
@@ -158,10 +160,7 @@ impl Resolver<'_> {
             );
             return Err(report::invalid("42P20", message, location));
         }
-        self.scope().in_window = true;
-        let resolved = self.window_keys(&mut window, location);
-        self.scope().in_window = false;
-        resolved?;
+        self.window_keys(&mut window, location)?;
         *over = WindowType::WindowSpec(window);
         Ok(())
     }
@@ -240,18 +239,21 @@ impl Resolver<'_> {
     }
 }
 
-/// Gives ranks their type, `bigint`.
+/// Gives ranks and `GROUPING` their types.
 pub(super) fn typed_rank(expr: &mut Expr, name: &str) {
-    if matches!(name, "row_number" | "rank" | "dense_rank" | "ntile") {
-        let call = std::mem::replace(expr, Expr::value(Value::Null));
-        *expr = Expr::Cast {
-            kind: CastKind::Cast,
-            expr: Box::new(call),
-            data_type: DataType::BigInt(None),
-            array: false,
-            format: None,
-        };
-    }
+    let kind = match name {
+        "row_number" | "rank" | "dense_rank" | "ntile" => DataType::BigInt(None),
+        "grouping" => DataType::TinyInt(None),
+        _ => return,
+    };
+    let call = std::mem::replace(expr, Expr::value(Value::Null));
+    *expr = Expr::Cast {
+        kind: CastKind::Cast,
+        expr: Box::new(call),
+        data_type: kind,
+        array: false,
+        format: None,
+    };
 }
 
 /// `PERCENTILE_CONT(p) WITHIN GROUP (ORDER BY x)`, of a group or of a window, as

@@ -146,8 +146,8 @@ fn wrong_types_are_named_as_sql_calls_them() {
         ("SUM(name)", "Operand data type nvarchar is invalid for sum operator (Msg 8117)"),
         ("AVG(createdon)", "Operand data type datetime is invalid for avg operator (Msg 8117)"),
         (
-            "UPPER(ownerid)",
-            "The function 'upper' does not take the type uniqueidentifier (Msg 8116)",
+            "initcap(ownerid)",
+            "The function 'initcap' does not take the type uniqueidentifier (Msg 8116)",
         ),
         (
             "CAST(createdon AS uniqueidentifier)",

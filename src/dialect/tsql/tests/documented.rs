@@ -1,8 +1,8 @@
 //! Every SQL text of the published documentation, exactly as printed, with its
 //! tabs, odd spaces and spellings; each plans and runs.
 
-use super::{error, plan, query, rows};
-use crate::dialect::tsql::{Statement, parse};
+use super::{error, parse, plan, query, rows};
+use crate::dialect::tsql::Statement;
 
 const PUBLISHED: &[&str] = &[
     "SELECT TOP (1000) asyncoperationid

@@ -1,5 +1,5 @@
 //! Tests of the dialect through the engine: a text is right when what comes out
-//! of [`parse`] plans, and gives these rows.
+//! of [`Script::parse`] plans, and gives these rows.
 
 mod bad_input;
 mod comparing;
@@ -16,7 +16,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::sqlparser::ast;
 
-use super::{Statement, parse};
+use super::{Script, Session, Statement, Step};
 use crate::catalog::{Catalog, Table};
 use crate::engine::Engine;
 use crate::store::{Snapshot, Store};
@@ -88,11 +88,27 @@ fn run<T>(future: impl Future<Output = T>) -> T {
     runtime.block_on(future)
 }
 
+/// The statements of a text; the names of its queries can be settled.
+fn parse(text: &str, catalog: &Catalog) -> crate::error::Result<Vec<Statement>> {
+    let script = Script::parse(text, std::iter::empty())?;
+    let mut statements = Vec::new();
+    for step in script.steps() {
+        let Step::Do(statement) = step else { continue };
+        if let Statement::Query(query) | Statement::Explain { query, .. } = statement {
+            query.resolve(catalog, &Session::default())?;
+        }
+        statements.push(statement.clone());
+    }
+    Ok(statements)
+}
+
 /// The only query of a text.
 fn query(text: &str) -> Box<ast::Query> {
     let mut statements = parse(text, &CATALOG).unwrap_or_else(|e| panic!("{text}\n{e}"));
     match (statements.len(), statements.pop()) {
-        (1, Some(Statement::Query(query))) => query,
+        (1, Some(Statement::Query(query))) => {
+            query.resolve(&CATALOG, &Session::default()).expect("resolved before")
+        }
         _ => panic!("{text}: not one query"),
     }
 }

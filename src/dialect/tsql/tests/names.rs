@@ -83,7 +83,7 @@ fn aliases_in_all_forms() {
     assert_eq!(lines.expect("rows")[0], "The State");
     let lines = rows(
         "SELECT YEAR(createdon) AS y, count(*) AS n FROM asyncoperation \
-         GROUP BY Y HAVING N > 1",
+         GROUP BY Y HAVING count(*) > 1",
     );
     assert_eq!(lines.expect("rows"), ["y | n", "2024 | 2"]);
 }
@@ -94,7 +94,7 @@ fn headings_without_alias() {
         "SELECT Count(*), MAX(StateCode), StateCode, statecode, 1 FROM AsyncOperation \
          GROUP BY statecode ORDER BY 3",
     );
-    assert_eq!(lines.expect("rows")[0], "count(*) | max(StateCode) | statecode | statecode_1 | 1");
+    assert_eq!(lines.expect("rows")[0], "count | max | statecode | statecode_1 | ?column?");
 }
 
 #[test]

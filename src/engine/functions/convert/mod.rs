@@ -80,9 +80,8 @@ pub(in crate::engine) fn is_allowed(from: SqlType, to: SqlType) -> bool {
         (T::Null, _) => true,
         (from, to) if from.is_text() || to.is_text() => true,
         (from, to) if from.is_binary() || to.is_binary() => {
-            !matches!((from, to), (T::Real | T::Float, _) | (_, T::Real | T::Float))
-                && !(from.is_binary() && to.is_temporal())
-                && !(from.is_temporal() && to.is_binary())
+            let float = matches!((from, to), (T::Real | T::Float, _) | (_, T::Real | T::Float));
+            !(float || from.is_temporal() || to.is_temporal())
         }
         (T::Guid, to) => to == T::Guid,
         (_, T::Guid) => false,

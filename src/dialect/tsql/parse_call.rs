@@ -1,0 +1,119 @@
+//! `PARSE(text AS type [USING culture])` and `TRY_PARSE`: a conversion of text
+//! whose culture stands for a style of `CONVERT`. The parser has no grammar for
+//! the call, so its tokens become those of `CAST` or `CONVERT`.
+
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
+
+use super::report;
+use crate::error::Result;
+
+/// Cultures by the order in which they write a date.
+const CULTURES: &[(&str, &[&str])] = &[
+    ("101", &["en-us", "en"]),
+    (
+        "103",
+        &["en-gb", "fr-fr", "es-es", "it-it", "pt-br", "pt-pt", "nl-be", "en-au", "fr", "es", "it"],
+    ),
+    (
+        "104",
+        &[
+            "de-de", "de-at", "de-ch", "nb-no", "nn-no", "da-dk", "fi-fi", "pl-pl", "cs-cz",
+            "ru-ru", "de", "nb", "pl",
+        ],
+    ),
+    ("111", &["ja-jp", "zh-cn", "zh-tw", "ja"]),
+    ("120", &["sv-se", "en-ca", "fr-ca", "iv"]),
+];
+
+/// Rewrites all such calls.
+pub(super) fn rewrite(tokens: &mut Vec<TokenWithSpan>) -> Result<()> {
+    let mut at = 0;
+    while at + 1 < tokens.len() {
+        let tries = match &tokens[at].token {
+            Token::Word(word) if word.quote_style.is_none() => {
+                match word.value.to_uppercase().as_str() {
+                    "PARSE" => Some(false),
+                    "TRY_PARSE" => Some(true),
+                    _ => None,
+                }
+            }
+            _ => None,
+        };
+        if let Some(tries) = tries
+            && tokens[at + 1].token == Token::LParen
+            && let Some(call) = Call::read(tokens, at + 1)
+        {
+            let place = tokens[at].span;
+            let inside = call.rewritten(tokens)?;
+            let name = match (tries, call.using.is_some()) {
+                (false, false) => "CAST",
+                (true, false) => "TRY_CAST",
+                (false, true) => "CONVERT",
+                (true, true) => "TRY_CONVERT",
+            };
+            tokens[at] = TokenWithSpan { token: Token::make_keyword(name), span: place };
+            tokens.splice(at + 2..call.end, inside);
+        }
+        at += 1;
+    }
+    Ok(())
+}
+
+/// Where the parts of a call stand.
+struct Call {
+    open: usize,
+    alias: usize,
+    using: Option<usize>,
+    end: usize,
+}
+
+impl Call {
+    fn read(tokens: &[TokenWithSpan], open: usize) -> Option<Self> {
+        let (mut alias, mut using, mut depth) = (None, None, 0_usize);
+        for (at, token) in tokens.iter().enumerate().skip(open) {
+            match &token.token {
+                Token::LParen => depth += 1,
+                Token::RParen if depth == 1 => {
+                    return Some(Self { open, alias: alias?, using, end: at });
+                }
+                Token::RParen => depth -= 1,
+                Token::Word(word) if depth == 1 && word.quote_style.is_none() => {
+                    if word.value.eq_ignore_ascii_case("as") {
+                        alias = Some(at);
+                    } else if word.value.eq_ignore_ascii_case("using") {
+                        using = Some(at);
+                    }
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// The tokens between the parentheses.
+    fn rewritten(&self, tokens: &[TokenWithSpan]) -> Result<Vec<TokenWithSpan>> {
+        let value = &tokens[self.open + 1..self.alias];
+        let Some(using) = self.using else { return Ok(tokens[self.open + 1..self.end].to_vec()) };
+        let culture = match tokens.get(using + 1).map(|t| &t.token) {
+            Some(Token::SingleQuotedString(text) | Token::NationalStringLiteral(text)) => {
+                text.clone()
+            }
+            _ => String::new(),
+        };
+        let known = CULTURES
+            .iter()
+            .find(|(_, names)| names.iter().any(|name| name.eq_ignore_ascii_case(&culture)));
+        let place = tokens[using].span;
+        let Some((style, _)) = known else {
+            let message = format!("The culture parameter '{culture}' is not supported (Msg 9818)");
+            return Err(report::invalid("22023", message, place.start));
+        };
+        let with = |token| TokenWithSpan { token, span: place };
+        let mut inside = tokens[self.alias + 1..using].to_vec();
+        inside.push(with(Token::Comma));
+        inside.extend_from_slice(value);
+        inside.push(with(Token::Comma));
+        inside.push(with(Token::Number((*style).to_owned(), false)));
+        Ok(inside)
+    }
+}

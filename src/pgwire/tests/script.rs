@@ -1,0 +1,98 @@
+//! Scripts of T-SQL over both protocols: variables, branches, batches.
+
+use tokio_postgres::SimpleQueryMessage;
+
+use super::{Server, fails_with};
+
+async fn values(client: &tokio_postgres::Client, text: &str) -> Vec<String> {
+    let messages = client.simple_query(text).await.unwrap_or_else(|e| panic!("{text}: {e:?}"));
+    let value = |message: &SimpleQueryMessage| match message {
+        SimpleQueryMessage::Row(row) => Some(row.get(0).unwrap_or("NULL").to_owned()),
+        _ => None,
+    };
+    messages.iter().filter_map(value).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pasted_scripts_run_in_one_request() {
+    let server = Server::start().await;
+    let client = server.connect().await;
+    for (text, expected) in [
+        (
+            "DECLARE @n int = 2; SELECT TOP (@n) name FROM asyncoperation ORDER BY name",
+            "first Second",
+        ),
+        ("DECLARE @a int SET @a = 3 IF @a = 3 BEGIN SELECT 1 AS a; SELECT 2 AS a; END", "1 2"),
+        ("SELECT 1 AS a\r\nGO 2\r\nSELECT 2 AS a", "1 1 2"),
+        ("IF 1 = 0 SELECT 1 AS a; ELSE SELECT 2 AS a;", "2"),
+        ("SELECT name FROM asyncoperation WHERE 1 = 0; SELECT @@ROWCOUNT AS n", "0"),
+        ("SET ROWCOUNT 1; SELECT name FROM asyncoperation ORDER BY name; SET ROWCOUNT 0", "first"),
+        ("BEGIN; SELECT @@TRANCOUNT AS n; COMMIT", "1"),
+        ("SELECT SUSER_SNAME() AS who", "someone"),
+        ("PRINT 'x' SELECT 1 AS a", "1"),
+    ] {
+        assert_eq!(values(&client, text).await.join(" "), expected, "{text}");
+    }
+    let text = "DECLARE @a int = 1; SELECT @a AS a\nGO\nSELECT @a AS a";
+    fails_with("42P02", text, client.simple_query(text)).await;
+    fails_with("42P02", "ended", client.simple_query("SELECT @a AS a")).await;
+    let text = "IF 1 = 1 BEGIN SELECT 1 AS a; DELETE FROM asyncoperation; END";
+    fails_with("25006", text, client.simple_query(text)).await;
+    client
+        .batch_execute("DECLARE @n int = 5; SELECT TOP (@n) name FROM asyncoperation")
+        .await
+        .expect("a script");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_script_with_one_query_can_be_prepared() {
+    let server = Server::start().await;
+    let client = server.connect().await;
+    let text = "SET NOCOUNT ON; DECLARE @n int = 2, @s nvarchar(20) = 'x'; \
+                SELECT TOP (@n) name, statuscode FROM asyncoperation WHERE name <> @s \
+                AND statuscode >= $1 ORDER BY name";
+    let statement = client.prepare(text).await.expect("prepared");
+    assert_eq!(statement.columns().len(), 2);
+    assert_eq!(statement.params().len(), 1);
+    for _ in 0..2 {
+        let rows = client.query(&statement, &[&30_i32]).await.expect("rows");
+        let names: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+        assert_eq!(names, ["Second", "third"]);
+    }
+    let two = client.prepare("DECLARE @a int = 1; SELECT @a AS a; SELECT 2 AS b");
+    fails_with("42601", "two queries", two).await;
+    client.execute("DECLARE @a int = 1; SET @a += 1", &[]).await.expect("no rows");
+    fails_with("42P02", "ended at Sync", client.query("SELECT @a AS a", &[])).await;
+    server.stop().await;
+}
+
+/// Some drivers split a script at semicolons and send it in one pipeline.
+#[tokio::test(flavor = "multi_thread")]
+async fn variables_last_until_sync() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let server = Server::start().await;
+    let mut socket =
+        tokio::net::TcpStream::connect(("127.0.0.1", server.port)).await.expect("a server");
+    let message = |kind: u8, body: &[u8]| {
+        let length = u32::try_from(body.len() + 4).expect("short");
+        [&[kind][..], &length.to_be_bytes(), body].concat()
+    };
+    let body = b"\x00\x03\x00\x00user\0someone\0database\0sysjob\0\0";
+    let length = u32::try_from(body.len() + 4).expect("short").to_be_bytes();
+    let mut all = [&length[..], body].concat();
+    for text in ["DECLARE @n int = 1", "SELECT TOP (@n) name FROM asyncoperation ORDER BY name"] {
+        all.extend(message(b'P', format!("\0{text}\0\0\0").as_bytes()));
+        all.extend(message(b'B', b"\0\0\0\0\0\0\0\0"));
+        all.extend(message(b'D', b"P\0"));
+        all.extend(message(b'E', b"\0\0\0\0\0"));
+    }
+    all.extend(message(b'S', b""));
+    all.extend(message(b'X', b""));
+    socket.write_all(&all).await.expect("sent");
+    let mut answer = Vec::new();
+    socket.read_to_end(&mut answer).await.expect("an answer");
+    let has = |text: &str| answer.windows(text.len()).any(|w| w == text.as_bytes());
+    assert!(has("first") && has("SELECT 1\0") && !has("Second"), "{}", answer.escape_ascii());
+    server.stop().await;
+}

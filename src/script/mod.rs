@@ -1,0 +1,221 @@
+//! Runs scripts of T-SQL: one step after the other, variables and settings in a
+//! session, queries handed to the caller, who answers them its own way.
+//!
+//! A statement's names are settled when its turn comes. Conditions and the
+//! values of variables are queries too, over the same snapshot.
+
+mod value;
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::common::ScalarValue;
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use datafusion::sql::sqlparser::ast;
+use futures::TryStreamExt;
+
+use crate::dialect::tsql::{Query, Script, Session, Statement, Step};
+use crate::engine::{Engine, failure};
+use crate::error::{Error, ErrorKind, Result, codes};
+use crate::store::Snapshot;
+
+/// How often the loops of a script may go round, all together.
+const MAX_ROUNDS: usize = 1_000;
+
+/// A script that is being run.
+#[derive(Debug)]
+pub struct Run {
+    script: Arc<Script>,
+    /// The next step.
+    at: usize,
+    /// How often loops went round.
+    rounds: usize,
+    /// How often the batch has run.
+    runs: usize,
+}
+
+/// What a script comes to that is its caller's business.
+#[derive(Debug)]
+pub enum Event {
+    /// A query to be answered; the caller tells the session how many rows it had.
+    Query(Query),
+    Explain {
+        query: Query,
+        analyze: bool,
+    },
+    /// `PRINT`.
+    Notice(String),
+    /// A statement about the session, which has carried out what concerns it.
+    Statement(Statement),
+    /// A statement without an answer was run; its command tag.
+    Done(&'static str),
+}
+
+impl Run {
+    pub fn new(script: Arc<Script>) -> Self {
+        Self { script, at: 0, rounds: 0, runs: 0 }
+    }
+
+    pub fn script(&self) -> &Script {
+        &self.script
+    }
+
+    /// Whether the script may do without a query: it decides, or it prints.
+    pub fn may_be_silent(&self) -> bool {
+        self.script
+            .steps()
+            .iter()
+            .any(|step| matches!(step, Step::Unless { .. } | Step::Do(Statement::Print(_))))
+    }
+
+    /// Goes on until something is the caller's business; `None` at the end.
+    pub async fn next(
+        &mut self,
+        engine: &Engine,
+        snapshot: &Arc<Snapshot>,
+        session: &mut Session,
+    ) -> Result<Option<Event>> {
+        let script = self.script.clone();
+        while let Some(step) = script.steps().get(self.at) {
+            let here = self.at;
+            self.at += 1;
+            match step {
+                Step::StartBatch(variables) => {
+                    script.check(here, snapshot.catalog(), session)?;
+                    for (name, data_type) in variables {
+                        session.declare(name, data_type.clone());
+                    }
+                }
+                Step::Do(statement) => {
+                    let event = perform(statement, engine, snapshot, session).await?;
+                    if !matches!(event, Event::Done("")) {
+                        return Ok(Some(event));
+                    }
+                }
+                Step::Unless { condition, to } => {
+                    let query = condition.resolve(snapshot.catalog(), session)?;
+                    let holds = evaluated(&query, engine, snapshot).await?.last_row;
+                    if !matches!(holds.as_deref(), Some([Some(one)]) if one == "1") {
+                        self.at = *to;
+                    }
+                }
+                Step::Jump(to) => self.at = *to,
+                Step::Again(start) => {
+                    self.rounds += 1;
+                    if self.rounds > MAX_ROUNDS {
+                        let message =
+                            format!("the loops of a script go round {MAX_ROUNDS} times at most");
+                        let error = Error::new(ErrorKind::Limit, codes::INVALID_ARGUMENT, message);
+                        return Err(error.sqlstate("54000"));
+                    }
+                    self.at = *start;
+                }
+                Step::EndBatch { start, runs } => {
+                    session.forget_variables();
+                    self.runs += 1;
+                    if self.runs < *runs {
+                        self.at = *start;
+                    } else {
+                        self.runs = 0;
+                    }
+                }
+                // Parsing made jumps of these.
+                Step::Return => {}
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The plan of a query, its names settled, within the rows that a session allows.
+pub fn plan(
+    query: &Query,
+    engine: &Engine,
+    snapshot: &Arc<Snapshot>,
+    session: &Session,
+) -> Result<LogicalPlan> {
+    let query = query.resolve(snapshot.catalog(), session)?;
+    let plan = engine.plan_sql(&query, snapshot)?;
+    let Some(rows) = session.options.rowcount else { return Ok(plan) };
+    let rows = usize::try_from(rows).unwrap_or(usize::MAX);
+    let limited = LogicalPlanBuilder::from(plan).limit(0, Some(rows));
+    limited.and_then(LogicalPlanBuilder::build).map_err(failure)
+}
+
+async fn perform(
+    statement: &Statement,
+    engine: &Engine,
+    snapshot: &Arc<Snapshot>,
+    session: &mut Session,
+) -> Result<Event> {
+    let catalog = snapshot.catalog();
+    Ok(match statement {
+        Statement::Query(query) => Event::Query(query.clone()),
+        Statement::Explain { query, analyze, .. } => {
+            Event::Explain { query: query.clone(), analyze: *analyze }
+        }
+        Statement::Fetch { variables, query } => {
+            let query = query.resolve_for(variables, catalog, session)?;
+            let Evaluated { rows, last_row } = evaluated(&query, engine, snapshot).await?;
+            for (variable, value) in variables.iter().zip(last_row.into_iter().flatten()) {
+                session.assign(variable, value);
+            }
+            session.rows = rows;
+            Event::Done(statement.tag())
+        }
+        Statement::Assign { variable, query, tag } => {
+            let query = query.resolve_for(std::slice::from_ref(variable), catalog, session)?;
+            let row = evaluated(&query, engine, snapshot).await?.last_row;
+            session.assign(variable, row.and_then(|row| row.into_iter().next()).flatten());
+            session.rows = 1;
+            Event::Done(tag)
+        }
+        Statement::Declare => Event::Done(statement.tag()),
+        Statement::Print(query) => {
+            let query = query.resolve(catalog, session)?;
+            let row = evaluated(&query, engine, snapshot).await?.last_row;
+            let text = row.and_then(|row| row.into_iter().next()).flatten();
+            // SQL Server prints a space for nothing.
+            Event::Notice(text.unwrap_or_else(|| " ".into()))
+        }
+        Statement::Set { name, value } => {
+            session.set(name, value)?;
+            Event::Statement(statement.clone())
+        }
+        other => Event::Statement(other.clone()),
+    })
+}
+
+/// What a query of values gave.
+struct Evaluated {
+    rows: i64,
+    /// As text; `None` is null.
+    last_row: Option<Vec<Option<String>>>,
+}
+
+async fn evaluated(
+    query: &ast::Query,
+    engine: &Engine,
+    snapshot: &Arc<Snapshot>,
+) -> Result<Evaluated> {
+    let plan = engine.plan_sql(query, snapshot)?;
+    let mut batches = engine.run(plan).await?;
+    let mut answer = Evaluated { rows: 0, last_row: None };
+    let mut last: Option<RecordBatch> = None;
+    while let Some(batch) = batches.try_next().await.map_err(failure)? {
+        answer.rows += i64::try_from(batch.num_rows()).unwrap_or(i64::MAX);
+        if batch.num_rows() > 0 {
+            last = Some(batch);
+        }
+    }
+    if let Some(batch) = last {
+        let columns = batch.columns().iter();
+        let cell = |column| ScalarValue::try_from_array(column, batch.num_rows() - 1);
+        let cells = columns.map(|column| cell(column).map(|c| value::text(&c)).map_err(failure));
+        answer.last_row = Some(cells.collect::<Result<_>>()?);
+    }
+    Ok(answer)
+}
+
+#[cfg(test)]
+mod tests;
