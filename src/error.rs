@@ -266,6 +266,17 @@ pub mod codes {
     pub const ORGANIZATION_DISABLED_TOO: u32 = 0x8004_A107;
     /// Why a system job waits.
     pub const POSTPONED_AFTER_FAILURES: u32 = 0x8004_0328;
+    /// The logic of a job cannot be read.
+    pub const WORKFLOW_UNREADABLE: u32 = 0x8004_4304;
+    /// A post to a service endpoint failed.
+    pub const ENDPOINT_FAILED: u32 = 0x8004_4175;
+    /// Webhooks.
+    pub const WEBHOOK_NOT_SUCCESSFUL: u32 = 0x8005_0201;
+    pub const WEBHOOK_TIMED_OUT: u32 = 0x8005_0202;
+    pub const WEBHOOK_HEADERS: u32 = 0x8005_0203;
+    pub const WEBHOOK_QUERY: u32 = 0x8005_0204;
+    pub const WEBHOOK_FAILED: u32 = 0x8005_0205;
+    pub const WEBHOOK_DISABLED: u32 = 0x8005_0206;
     /// The row changed since the client read it.
     pub const VERSION_MISMATCH: u32 = 0x8006_0882;
     pub const WORKFLOW_NOT_ACTIVATED: u32 = 0x8004_5055;

@@ -42,7 +42,6 @@ const STANDARD: &[(&str, i32)] = &[
     ("campaignresponse", 4401),
     ("plugintype", 4602),
     ("pluginassembly", 4605),
-    ("serviceendpoint", 4618),
     ("quote", 1084),
     ("salesorder", 1088),
     ("invoice", 1090),

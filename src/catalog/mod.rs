@@ -399,6 +399,7 @@ const TABLES: &[&str] = &[
     include_str!("tables/sdkmessageprocessingstep.json"),
     include_str!("tables/sdkmessage.json"),
     include_str!("tables/sdkmessagefilter.json"),
+    include_str!("tables/serviceendpoint.json"),
     include_str!("tables/systemuser.json"),
     include_str!("tables/team.json"),
     include_str!("tables/businessunit.json"),

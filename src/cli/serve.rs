@@ -18,6 +18,7 @@ use crate::clock::SystemClock;
 use crate::credentials::Credentials;
 use crate::engine::{Engine, QueryLimits};
 use crate::error::{Error, ErrorKind, Result, codes};
+use crate::handlers::{self, Handlers};
 use crate::scheduler::{Policies, Scheduler};
 use crate::service::{Service, Settings};
 use crate::store::Store;
@@ -156,20 +157,31 @@ impl Running {
         let scheme = if sockets.http.tls.is_some() { "https" } else { "http" };
         let (stop, stopped) = watch::channel(false);
         let mut tasks = Vec::new();
-        let scheduler = capacity.map(|capacity| {
-            let policies = Policies::with_concurrency(capacity);
-            let (scheduler, handle) =
-                Scheduler::new(store.clone(), Arc::new(SystemClock), policies);
-            tasks.push(tokio::spawn(scheduler.run(stopped.clone())));
-            handle
-        });
+        let (scheduler, handle) = capacity
+            .map(|capacity| {
+                let policies = Policies::with_concurrency(capacity);
+                Scheduler::new(store.clone(), Arc::new(SystemClock), policies)
+            })
+            .unzip();
         let service = Arc::new(Service {
-            scheduler,
+            scheduler: handle,
             credentials: sockets.credentials,
             settings: Settings { timezone, ..sockets.settings },
             engine: Arc::new(Engine::limited(sockets.queries)?),
             ..Service::new(store)
         });
+        if let Some(scheduler) = scheduler {
+            let handlers = Handlers::new(service.clone(), handlers::Settings::default())?;
+            let handlers = Arc::new(handlers);
+            let running = scheduler.with_runner(handlers.clone()).run(stopped.clone());
+            tasks.push(tokio::spawn(running));
+            // The scheduler answers once it has taken up the jobs of earlier runs.
+            tokio::spawn(async move {
+                if let Err(error) = handlers.register().await {
+                    eprintln!("sysjob: the platform's recurring jobs were not made: {error}");
+                }
+            });
+        }
         let serving = http::serve(sockets.http, service.clone(), when(stopped.clone()));
         tasks.push(tokio::spawn(async move { serving.await.map_err(listener_failed) }));
         let serving = pgwire::serve(sockets.pg, service.clone(), when(stopped));

@@ -57,6 +57,20 @@ pub fn object(headers: &HeaderMap, bytes: &[u8]) -> Result<Option<Object>> {
     }
 }
 
+/// The JSON in a body of a call that is sysjob's own.
+pub fn json(headers: &HeaderMap, bytes: &[u8]) -> Result<Json> {
+    let kind = media_type(headers);
+    if !matches!(kind.as_str(), "" | "application/json") {
+        let error = Error::unsupported(format!("the body is '{kind}'; application/json is read"));
+        return Err(Failure::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, error));
+    }
+    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+    serde_json::from_slice(bytes).map_err(|error| {
+        let error = Error::invalid(codes::INVALID_ARGUMENT, format!("not JSON: {error}"));
+        error.at(Place::Part("request body".into())).into()
+    })
+}
+
 /// The JSON object in a body that has to have one.
 pub fn required(headers: &HeaderMap, bytes: &[u8]) -> Result<Object> {
     object(headers, bytes)?.ok_or_else(|| {

@@ -11,6 +11,7 @@ mod csdl;
 mod definitions;
 mod error;
 mod etag;
+mod events;
 mod expand;
 mod expand_text;
 mod form;
@@ -82,6 +83,7 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/api/data/{version}/{*path}", any(web_api))
         .route("/sysjob/query", post(ask::query))
         .route("/sysjob/explain", post(ask::explain))
+        .route("/sysjob/events", post(events::raise))
         .route(oauth::TOKEN_PATHS[0], post(oauth::token))
         .route(oauth::TOKEN_PATHS[1], post(oauth::token))
         .route(oauth::DISCOVERY_PATHS[0], get(oauth::discovery))

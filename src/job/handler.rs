@@ -16,6 +16,14 @@ pub enum Handler {
     Simulate(Box<Simulation>),
     /// Waits until a worker, another process, claims it.
     Worker {},
+    /// Posts the job's execution context to an address.
+    Webhook { url: String },
+    /// Posts it to the service endpoint of the step that the job belongs to.
+    Endpoint {},
+    /// Does the steps of the workflow that the job belongs to.
+    Workflow {},
+    /// The platform's own work, by operation type.
+    Platform {},
 }
 
 /// A simulated job.

@@ -82,6 +82,8 @@ const ERRORS: &[(u32, Consequence, Consequence)] = &[
     (codes::NETWORK_ERROR, Consequence::Retry, Consequence::Retry),
     (codes::WORKFLOWS_PAUSED, Consequence::Suspend, Consequence::Fail),
     (codes::WORKFLOW_RECORD_MISSING, Consequence::Suspend, Consequence::Fail),
+    // A webhook that is to be tried again, or waits for a person, says so itself.
+    (codes::WEBHOOK_NOT_SUCCESSFUL, Consequence::Fail, Consequence::Fail),
     // The attempt did not end in its time, or had no place to run.
     (codes::TIME_LIMIT, Consequence::Fail, Consequence::Fail),
     (codes::TIME_LIMIT_HOST, Consequence::Fail, Consequence::Fail),

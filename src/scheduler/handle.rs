@@ -60,6 +60,8 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T>>;
 pub(super) type Outcomes = Vec<Result<()>>;
 
 pub(super) struct Act {
+    /// New jobs of the same commit.
+    pub jobs: Vec<NewJob>,
     pub requests: Vec<ActionRequest>,
     /// Changes of other tables that belong to the same commit.
     pub with: Vec<Change>,
@@ -96,15 +98,20 @@ impl Handle {
     /// Acts on jobs; what was done is durable when it returns, and the answers
     /// say which actions were refused.
     pub async fn act(&self, requests: Vec<ActionRequest>) -> Result<Vec<Result<()>>> {
-        let act = Act { requests, with: Vec::new(), whole: false };
+        let act = Act { jobs: Vec::new(), requests, with: Vec::new(), whole: false };
         self.ask(|reply| Message::Act(act, reply)).await
     }
 
-    /// Acts on jobs and changes rows of other tables in one commit: all of it is
-    /// durable when it returns, or nothing is done. The caller has made sure that
-    /// the changes can be made.
-    pub async fn act_with(&self, requests: Vec<ActionRequest>, with: Vec<Change>) -> Result<()> {
-        let act = Act { requests, with, whole: true };
+    /// Adds jobs, acts on jobs and changes rows of other tables in one commit: all of
+    /// it is durable when it returns, or nothing is done. The caller has made sure
+    /// that the changes can be made, and has given the jobs their ids.
+    pub async fn commit(
+        &self,
+        jobs: Vec<NewJob>,
+        requests: Vec<ActionRequest>,
+        with: Vec<Change>,
+    ) -> Result<()> {
+        let act = Act { jobs, requests, with, whole: true };
         self.ask(|reply| Message::Act(act, reply)).await?.into_iter().collect()
     }
 

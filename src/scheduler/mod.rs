@@ -5,7 +5,8 @@
 //! Parts: [`core`] decides, [`policy`] is what can be set, [`handle`] is how others
 //! ask, [`round`] gathers what one commit makes durable, [`rows`] and [`history`]
 //! write rows, [`definitions`] watches workflows and steps, [`recover`] finds what
-//! earlier runs left.
+//! earlier runs left, [`runner`] is who does the work of attempts, [`trace`] tells of
+//! those of steps.
 
 pub mod core;
 mod definitions;
@@ -16,7 +17,9 @@ mod recover;
 pub mod related;
 mod round;
 mod rows;
+pub mod runner;
 mod simulate;
+mod trace;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -25,6 +28,7 @@ use tokio::sync::{mpsc, watch};
 
 pub use self::handle::{Claim, Ended, Handle, Heartbeat, NewJob, Submitted};
 pub use self::policy::Policies;
+pub use self::runner::{Attempt, Runner};
 
 use self::core::{Core, Effect, Event, Job};
 use self::definitions::Definitions;
@@ -58,10 +62,21 @@ pub async fn submit(
     if let Some(scheduler) = scheduler {
         return scheduler.submit(vec![job]).await.map(|_| ());
     }
+    store.commit(rows(store, vec![job], now)?).await.map(|_| ())
+}
+
+/// The rows of new jobs where no scheduler runs.
+pub fn rows(store: &Store, jobs: Vec<NewJob>, now: i64) -> Result<Vec<Change>> {
+    if jobs.is_empty() {
+        return Ok(Vec::new());
+    }
     let mut rows = Rows::new(&store.snapshot(), store.catalog());
-    let (values, _) = rows.create(job, now)?;
     let table = rows.columns().table;
-    store.commit(vec![Change::Insert { table, values }]).await.map(|_| ())
+    let inserts = jobs.into_iter().map(|job| {
+        let (values, _) = rows.create(job, now)?;
+        Ok(Change::Insert { table, values })
+    });
+    inserts.collect()
 }
 
 /// The scheduler over one store.
@@ -72,6 +87,8 @@ pub struct Scheduler {
     rows: Rows,
     definitions: Definitions,
     simulations: Simulations,
+    /// Without one, attempts that it would run end with the service.
+    runner: Option<Arc<dyn Runner>>,
     /// How long history is kept.
     history_kept: i64,
     history_every: i64,
@@ -97,6 +114,7 @@ impl Scheduler {
             rows: Rows::new(&store.snapshot(), store.catalog()),
             definitions: Definitions::new(store.catalog()),
             simulations: Simulations::default(),
+            runner: None,
             claimers: Vec::new(),
             store,
             clock,
@@ -104,6 +122,12 @@ impl Scheduler {
             failure,
         };
         (scheduler, handle)
+    }
+
+    /// The work of attempts that the scheduler does not do itself is done by `runner`.
+    #[must_use]
+    pub fn with_runner(self, runner: Arc<dyn Runner>) -> Self {
+        Self { runner: Some(runner), ..self }
     }
 
     /// Takes up the jobs of earlier runs, then serves until `stop` turns true.
@@ -234,6 +258,9 @@ impl Scheduler {
         let mut step = self.core.step(event, self.clock.now());
         for change in &step.changes {
             self.rows.write(change, &mut round.changes);
+            if let core::Change::Job(change) = change {
+                round.changes.extend(trace::row(&self.store, self.rows.columns(), change));
+            }
             if let core::Change::Job(core::JobChange { id, to: None, .. }) = change {
                 round.deleted.push(*id);
             }
@@ -268,15 +295,25 @@ impl Scheduler {
         }
         for effect in round.effects {
             match effect {
-                Effect::Start { id, attempt, handler, .. } => match &*handler {
+                Effect::Start { id, attempt, operationtype, handler } => match &*handler {
                     Handler::Simulate(simulation) => {
                         self.simulations.start(id, attempt, simulation, now);
                     }
                     // Remote work starts with a claim.
                     Handler::Worker {} => {}
+                    _ => {
+                        let attempt = Attempt { id, number: attempt, operationtype, handler };
+                        self.runner.iter().for_each(|runner| runner.start(attempt.clone()));
+                    }
                 },
-                Effect::Tell { id, attempt, .. } => self.simulations.tell(id, attempt, now),
-                Effect::Abandon { attempt, id } => self.simulations.forget(id, attempt),
+                Effect::Tell { id, attempt, told } => {
+                    self.simulations.tell(id, attempt, now);
+                    self.runner.iter().for_each(|runner| runner.tell(id, attempt, told));
+                }
+                Effect::Abandon { attempt, id } => {
+                    self.simulations.forget(id, attempt);
+                    self.runner.iter().for_each(|runner| runner.abandon(id, attempt));
+                }
             }
         }
         Ok(())

@@ -103,6 +103,14 @@ impl Scheduler {
                 }
             }
         }
+        self.take_in(created, round);
+        round.submitted.extend(here);
+        round.answer(reply, Ok(answers));
+    }
+
+    /// New jobs with their rows.
+    fn take_in(&mut self, created: Vec<(rows::Cells, Job)>, round: &mut Round) {
+        let columns = *self.rows.columns();
         for (values, job) in created {
             let creator = values.iter().find(|(column, _)| *column == columns.createdby);
             let actor = match creator {
@@ -112,8 +120,6 @@ impl Scheduler {
             round.changes.push(Change::Insert { table: columns.table, values });
             self.step(round, Event::Created { job, actor });
         }
-        round.submitted.extend(here);
-        round.answer(reply, Ok(answers));
     }
 
     /// Actions, after everything else in this round is durable.
@@ -129,7 +135,16 @@ impl Scheduler {
             outcomes.clear();
             jobs.clear();
         }
+        // A job that is not as it should be refuses the whole.
+        let now = self.clock.now();
+        let created: Result<Vec<_>> =
+            act.jobs.into_iter().map(|cells| self.rows.create(cells, now)).collect();
+        let created = match created {
+            Ok(created) => created,
+            Err(error) => return round.answer(reply, Err(error)),
+        };
         round.changes.extend(act.with);
+        self.take_in(created, round);
         for ActionRequest { id, action, by, reason } in act.requests {
             let Some(job) = jobs.entry(id).or_insert_with(|| self.job(&id)).clone() else {
                 outcomes.push(Err(missing(&id)));

@@ -13,7 +13,7 @@ use crate::store::{Change, Snapshot};
 use crate::value::{Guid, Value};
 
 /// Cells of one row.
-type Cells = Vec<(usize, Value)>;
+pub type Cells = Vec<(usize, Value)>;
 
 /// Writes rows; numbers new ones.
 pub struct Rows {

@@ -133,6 +133,11 @@ impl Store {
         Arc::new(Snapshot::new(self.catalog.clone(), tables))
     }
 
+    /// One table as of the last durable commit.
+    pub fn table(&self, index: usize) -> TableSnapshot {
+        self.tables.lock()[index].snapshot()
+    }
+
     /// A number that is another one after every change of some tables.
     pub fn changes(&self, tables: &[usize]) -> u64 {
         let all = self.tables.lock();

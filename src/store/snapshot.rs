@@ -1,6 +1,7 @@
 //! All tables at one commit. Taking one copies a pointer for each chunk; what it
 //! holds never changes.
 
+use std::any::Any;
 use std::sync::{Arc, OnceLock};
 
 use datafusion::arrow::array::types::Int64Type;
@@ -16,6 +17,9 @@ use crate::value::{Guid, Value};
 
 /// Primary names by primary key.
 pub type NameIndex = HashMap<Guid, String>;
+
+/// What somebody has made of all rows of a table; made anew after a change.
+pub type Derived = OnceLock<Arc<dyn Any + Send + Sync>>;
 
 /// All tables at one commit.
 pub struct Snapshot {
@@ -33,7 +37,10 @@ impl Snapshot {
         let tables = catalog
             .tables()
             .iter()
-            .map(|t| TableSnapshot::new(t.clone(), Vec::new(), Arc::default(), Vec::new()))
+            .map(|t| {
+                let (names, derived) = (Arc::default(), Arc::default());
+                TableSnapshot::new(t.clone(), Vec::new(), names, derived, Vec::new())
+            })
             .collect();
         Self { catalog, tables }
     }
@@ -65,6 +72,7 @@ pub struct TableSnapshot {
     chunks: Vec<Arc<Chunk>>,
     rows: usize,
     names: Arc<OnceLock<NameIndex>>,
+    derived: Arc<Derived>,
     counts: Vec<CountsSnapshot>,
 }
 
@@ -73,10 +81,11 @@ impl TableSnapshot {
         table: Arc<Table>,
         chunks: Vec<Arc<Chunk>>,
         names: Arc<OnceLock<NameIndex>>,
+        derived: Arc<Derived>,
         counts: Vec<CountsSnapshot>,
     ) -> Self {
         let rows = chunks.iter().map(|c| c.live()).sum();
-        Self { table, chunks, rows, names, counts }
+        Self { table, chunks, rows, names, derived, counts }
     }
 
     pub fn table(&self) -> &Arc<Table> {
@@ -135,6 +144,24 @@ impl TableSnapshot {
             }
         }
         found
+    }
+
+    /// Calls back with each row that is not deleted: a function that reads its cells.
+    pub fn for_each(&self, mut row: impl FnMut(&dyn Fn(usize) -> Value)) {
+        let schema = self.table.schema();
+        for chunk in &self.chunks {
+            let alive = |row: &usize| chunk.alive().is_none_or(|alive| alive.value(*row));
+            for number in (0..chunk.rows()).filter(alive) {
+                row(&|column| chunk.value(number, column, schema));
+            }
+        }
+    }
+
+    /// Something made of all rows, at the first call after a change. A table has one
+    /// such thing: another type than that of the first call is made each time.
+    pub fn derived<T: Send + Sync + 'static>(&self, make: impl Fn(&Self) -> T) -> Arc<T> {
+        let made = self.derived.get_or_init(|| Arc::new(make(self)));
+        made.clone().downcast().unwrap_or_else(|_| Arc::new(make(self)))
     }
 
     /// The primary names of all rows; made at the first call after a change.

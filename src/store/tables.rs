@@ -10,7 +10,7 @@ use datafusion::common::HashMap;
 use super::chunk::{Cells, Chunk, OPEN_ROWS_MAX, ROWS_MAX};
 use super::column;
 use super::counts::Counts;
-use super::snapshot::{NameIndex, TableSnapshot};
+use super::snapshot::{Derived, NameIndex, TableSnapshot};
 use crate::catalog::Table;
 use crate::error::{Error, Result};
 use crate::value::{Guid, Value};
@@ -30,6 +30,7 @@ pub struct TableState {
     /// First row and rows of each chunk file, in order.
     files: Vec<(u64, u64)>,
     names: Arc<OnceLock<NameIndex>>,
+    derived: Arc<Derived>,
     /// Rises with every change.
     changes: u64,
     counts: Vec<Counts>,
@@ -46,6 +47,7 @@ impl TableState {
             open: false,
             files: Vec::new(),
             names: Arc::default(),
+            derived: Arc::default(),
             changes: 0,
             counts,
         }
@@ -58,7 +60,8 @@ impl TableState {
 
     pub fn snapshot(&self) -> TableSnapshot {
         let counts = self.counts.iter().map(Counts::snapshot).collect();
-        TableSnapshot::new(self.table.clone(), self.chunks.clone(), self.names.clone(), counts)
+        let (names, derived) = (self.names.clone(), self.derived.clone());
+        TableSnapshot::new(self.table.clone(), self.chunks.clone(), names, derived, counts)
     }
 
     pub fn next(&self) -> u64 {
@@ -123,6 +126,7 @@ impl TableState {
         self.chunks.push(Arc::new(chunk));
         self.open = false;
         self.names = Arc::default();
+        self.derived = Arc::default();
         Ok(())
     }
 
@@ -168,6 +172,7 @@ impl TableState {
             rest = later;
         }
         self.names = Arc::default();
+        self.derived = Arc::default();
     }
 
     /// Sets cells of existing rows.
@@ -200,6 +205,7 @@ impl TableState {
                 counts.count(chunk, Some(&rows), 1);
             }
         }
+        self.derived = Arc::default();
     }
 
     /// Deletes rows.
@@ -223,6 +229,7 @@ impl TableState {
             Arc::make_mut(chunk).delete(&rows);
         }
         self.names = Arc::default();
+        self.derived = Arc::default();
     }
 
     /// The full small chunks at the end that are enough for one full chunk.

@@ -8,6 +8,7 @@ use super::rules::{Operation, check};
 use super::{Cells, Transaction};
 use crate::catalog::{ColumnKind, Table};
 use crate::error::{Error, Result, codes};
+use crate::events;
 use crate::identity::Role;
 use crate::job::{self, Action};
 use crate::store::Change;
@@ -53,6 +54,7 @@ impl Transaction {
             clear(&self.facts(other), column, &mut cells);
             self.set(other, row, values, cells);
         }
+        self.happened(events::DELETE, &facts, id, &row, &Cells::new());
         self.rows.insert((table, id), None);
         self.changes.push(Change::Delete { table, id });
         Ok(())

@@ -3,11 +3,13 @@
 //! one change set, and commits them together: all of them or none.
 //!
 //! Parts: [`rules`] which tables, [`cells`], [`value`] and [`reference`] from JSON
-//! to typed cells, [`defaults`] what is filled in, [`deletion`] what goes along.
+//! to typed cells, [`defaults`] what is filled in, [`deletion`] what goes along,
+//! [`event`] what a write raises.
 
 mod cells;
 mod defaults;
 mod deletion;
+mod event;
 mod jobs;
 mod reference;
 mod rules;
@@ -28,9 +30,10 @@ pub use self::rules::{Operation, check};
 
 use crate::catalog::{Catalog, Table};
 use crate::error::{Error, ErrorKind, Result, codes};
+use crate::events::{self, Chain, Raised, RecordChange};
 use crate::identity::{Caller, Role};
 use crate::job::{self, ActionRequest};
-use crate::scheduler::Handle;
+use crate::scheduler::{self, Handle};
 use crate::store::{Change, Store};
 use crate::value::{Guid, Value, guid_text};
 
@@ -70,6 +73,11 @@ pub struct Transaction {
     rows: HashMap<(usize, Guid), Option<Vec<Value>>>,
     changes: Vec<Change>,
     actions: Vec<ActionRequest>,
+    /// What has happened to records, in order.
+    events: Vec<RecordChange>,
+    /// Jobs beside those that the events raise.
+    jobs: Vec<Raised>,
+    chain: Chain,
 }
 
 impl Transaction {
@@ -89,7 +97,16 @@ impl Transaction {
             rows: HashMap::new(),
             changes: Vec::new(),
             actions: Vec::new(),
+            events: Vec::new(),
+            jobs: Vec::new(),
+            chain: Chain::of_request(),
         }
+    }
+
+    /// The writes are the work of a job, in a chain that goes on here.
+    #[must_use]
+    pub fn in_chain(self, chain: Chain) -> Self {
+        Self { chain, ..self }
     }
 
     /// A change that the platform makes beside those that are asked for.
@@ -104,16 +121,27 @@ impl Transaction {
 
     /// Makes all of it durable, or nothing. It goes on to its end even when the
     /// caller no longer waits.
-    pub async fn commit(self) -> Result<()> {
-        let Self { store, scheduler, turn, changes, actions, .. } = self;
+    pub async fn commit(mut self) -> Result<()> {
+        let raised = self.raised();
+        let Self { store, scheduler, now, turn, mut changes, actions, .. } = self;
+        let mut jobs = Vec::with_capacity(raised.len());
+        for job in raised {
+            jobs.push(job.cells);
+            changes.extend(job.with);
+        }
         let work = async move {
             let _turn = turn;
             match scheduler {
-                Some(scheduler) if !actions.is_empty() => {
-                    scheduler.act_with(actions, changes).await
+                Some(scheduler) if !(jobs.is_empty() && actions.is_empty()) => {
+                    scheduler.commit(jobs, actions, changes).await
                 }
-                _ if changes.is_empty() => Ok(()),
-                _ => store.commit(changes).await.map(|_| ()),
+                _ => {
+                    changes.extend(scheduler::rows(&store, jobs, now)?);
+                    match changes.is_empty() {
+                        true => Ok(()),
+                        false => store.commit(changes).await.map(|_| ()),
+                    }
+                }
             }
         };
         let ended = tokio::spawn(work).await;
@@ -145,6 +173,7 @@ impl Transaction {
         for (column, value) in &cells {
             row[*column] = value.clone();
         }
+        self.happened(events::CREATE, &facts, id, &row, &cells);
         self.rows.insert((table, id), Some(row));
         let values = cells.into_iter().filter(|(_, value)| *value != Value::Null).collect();
         self.changes.push(Change::Insert { table, values });
@@ -171,6 +200,7 @@ impl Transaction {
             return Err(Error::invalid(codes::INVALID_ARGUMENT, message));
         }
         self.settle_update(&facts, &row, &mut cells)?;
+        self.happened(events::UPDATE, &facts, id, &row, &cells);
         self.set(table, id, row, cells);
         Ok(())
     }

@@ -1,20 +1,20 @@
 //! `ExecuteWorkflow`: the job of a workflow that somebody starts by hand.
 
 use super::{Transaction, missing};
-use crate::catalog::entity_code;
+use crate::catalog::entity_name;
 use crate::error::{Error, Result, codes};
+use crate::events::{By, OnDemand, RecordChange};
 use crate::identity::Role;
-use crate::scheduler::NewJob;
 use crate::value::{Guid, Value};
 
 /// A workflow's `statecode` when it is activated.
 const ACTIVATED: i32 = 1;
-/// `operationtype` of a workflow's job.
-const WORKFLOW: i32 = 10;
+/// The message of a start by hand.
+const MESSAGE: &str = "ExecuteWorkflow";
 
 impl Transaction {
-    /// The job of a workflow on a row, and its id.
-    pub fn workflow_job(&self, workflow: Guid, entity: Guid) -> Result<(Guid, NewJob)> {
+    /// The job of a workflow on a row; its id.
+    pub fn execute_workflow(&mut self, workflow: Guid, entity: Guid) -> Result<Guid> {
         let Some(table) = self.catalog().table_index("workflow") else {
             return Err(Error::internal("every catalog has workflow"));
         };
@@ -39,32 +39,28 @@ impl Transaction {
             Value::Guid(id) => id,
             _ => workflow,
         };
-        let id = uuid::Uuid::new_v4().into_bytes();
-        let user = Value::Guid(self.caller.user);
-        let jobs = self.facts(crate::job::JobColumns::of(self.catalog()).table);
-        let cells = [
-            ("asyncoperationid", Value::Guid(id)),
-            ("name", Value::Text(name)),
-            ("operationtype", Value::Int32(WORKFLOW)),
-            ("messagename", Value::Text("ExecuteWorkflow".into())),
-            ("primaryentitytype", cell("primaryentity")),
-            ("regardingobjectid", Value::Guid(entity)),
-            ("regardingobjecttypecode", cell("primaryentity")),
-            ("owningextensionid", Value::Guid(workflow)),
-            ("owningextensiontypecode", Value::Int32(entity_code("workflow"))),
-            ("workflowactivationid", Value::Guid(activation)),
-            ("correlationid", Value::Guid(uuid::Uuid::new_v4().into_bytes())),
-            ("correlationupdatedtime", Value::Time(self.now)),
-            ("depth", Value::Int32(1)),
-            ("createdby", user.clone()),
-            ("modifiedby", user.clone()),
-            ("ownerid", user.clone()),
-            ("owneridtype", Value::Int32(entity_code("systemuser"))),
-            ("owninguser", user),
-            ("owningbusinessunit", Value::Guid(self.caller.business_unit)),
-        ];
-        let cells = cells.into_iter().filter(|(_, value)| *value != Value::Null);
-        let cells = cells.filter_map(|(name, value)| Some((jobs.column_index(name)?, value)));
-        Ok((id, cells.collect()))
+        let logic = match cell("clientdata") {
+            Value::Text(logic) => Some(logic),
+            _ => None,
+        };
+        let table = match cell("primaryentity") {
+            Value::Int32(code) => entity_name(code),
+            _ => None,
+        };
+        let change = RecordChange {
+            message: MESSAGE.to_owned(),
+            table: table.unwrap_or_default(),
+            id: entity,
+            attributes: Vec::new(),
+            name: None,
+            owner: None,
+            business_unit: None,
+        };
+        let by = By { user: self.caller.user, business_unit: self.caller.business_unit };
+        let started = OnDemand { id: workflow, name: &name, activation, logic: logic.as_deref() };
+        let job = started.job(&self.store, &change, by, &self.chain, self.now);
+        let id = job.id;
+        self.jobs.push(job);
+        Ok(id)
     }
 }

@@ -5,6 +5,7 @@ mod batch;
 mod collections;
 mod definitions;
 mod documents;
+mod events;
 mod expand;
 mod fetchxml;
 mod forms;

@@ -14,7 +14,6 @@ use crate::http::error::Result;
 use crate::http::object::Object as Answer;
 use crate::http::request::Call;
 use crate::http::resource::{Key, Resource};
-use crate::scheduler;
 use crate::service::Service;
 use crate::value::{Guid, guid_text, parse_guid};
 use crate::write::{Object, Transaction};
@@ -79,9 +78,9 @@ async fn execute(
     entity: Guid,
 ) -> crate::error::Result<Guid> {
     let (scheduler, now) = (service.scheduler.as_ref(), service.clock.now());
-    let transaction = Transaction::begin(&service.store, scheduler, call.caller, now).await;
-    let (id, job) = transaction.workflow_job(workflow, entity)?;
-    scheduler::submit(scheduler, &service.store, job, now).await?;
+    let mut transaction = Transaction::begin(&service.store, scheduler, call.caller, now).await;
+    let id = transaction.execute_workflow(workflow, entity)?;
+    transaction.commit().await?;
     Ok(id)
 }
 

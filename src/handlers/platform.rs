@@ -1,0 +1,30 @@
+//! The jobs of the platform itself, by operation type.
+
+use super::job::JobRow;
+use super::{Asked, Shared, failed, retention, statistics};
+use crate::error::Error;
+use crate::job::{Outcome, Report};
+
+pub async fn run(shared: &Shared, job: &JobRow, asked: &mut Asked) -> Report {
+    let operationtype = job.int("operationtype");
+    if operationtype == Some(retention::DELETION_SERVICE) {
+        return retention::run(shared, job, asked).await;
+    }
+    let snapshot = shared.service.store.snapshot();
+    let computed =
+        tokio::task::spawn_blocking(move || statistics::statistic(operationtype?, &snapshot)).await;
+    match computed {
+        Ok(Some(text)) => Report { message: Some(text), ..Report::of(Outcome::Succeeded) },
+        Ok(None) => {
+            let code = operationtype.map_or("none".to_owned(), |code| code.to_string());
+            let message = format!("the platform has no work for operation type {code}");
+            failed(&Error::unsupported(message))
+        }
+        Err(e) => failed(&Error::internal("a statistic was not computed").caused_by(e)),
+    }
+}
+
+/// Whether the platform has work for an operation type.
+pub fn is_platform(operationtype: i32) -> bool {
+    operationtype == retention::DELETION_SERVICE || statistics::is_computed(operationtype)
+}
