@@ -58,6 +58,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "handlers",
         &[
+            "bulk_delete",
             "catalog",
             "error",
             "events",

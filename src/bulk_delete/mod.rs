@@ -16,14 +16,15 @@ use self::run::Run;
 use crate::catalog::{Table, entity_code};
 use crate::error::{Error, Result, codes};
 use crate::identity::{Caller, Role};
-use crate::job::{JobColumns, Status};
+use crate::job::{Handler, JobColumns, Report, Status};
 use crate::scheduler;
 use crate::service::Service;
 use crate::store::Change;
 use crate::value::{Guid, Value, guid_text};
 use crate::write::Transaction;
 
-const OPERATION_TYPE: i32 = 13;
+/// `operationtype` of the job.
+pub const OPERATION_TYPE: i32 = 13;
 const OPERATION_TABLE: &str = "bulkdeleteoperation";
 
 /// Makes the job and begins its work; the job's id. An immediate one is done when
@@ -41,13 +42,18 @@ pub async fn start(service: &Arc<Service>, caller: Caller, request: Request) -> 
     let operation = uuid::Uuid::new_v4().into_bytes();
     let begins = request.start.unwrap_or(now);
     let immediate = request.immediate;
+    let scheduled = service.scheduler.is_some() && !immediate;
     let run = Run::new(service.clone(), caller, job, operation, &request, begins.max(now))?;
     let later = begins > now && !immediate;
-    let status = if later { Status::Waiting } else { Status::InProgress };
+    let status = match (later, scheduled) {
+        (true, _) => Status::Waiting,
+        (false, true) => Status::WaitingForResources,
+        (false, false) => Status::InProgress,
+    };
     make_rows(service, caller, &request, (job, operation), status, begins, now).await?;
     if immediate {
         run.perform().await?;
-    } else {
+    } else if !scheduled {
         tokio::spawn(async move {
             if let Err(error) = run.wait_and_perform(later).await {
                 // The job's row says how far it came; nobody waits for an answer.
@@ -74,6 +80,8 @@ async fn make_rows(
     let state = Value::Int32(status.statecode());
     let reason = Value::Int32(status.statuscode());
     let waits = status == Status::Waiting;
+    let runs = status == Status::InProgress;
+    let scheduled = service.scheduler.as_ref().filter(|_| !request.immediate);
     let when = |wanted: bool, value: Value| if wanted { value } else { Value::Null };
     let pattern = request.recurrence.map_or(Value::Null, |_| Value::Text(request.pattern.clone()));
     let mut cells = vec![
@@ -83,20 +91,56 @@ async fn make_rows(
         ("messagename", Value::Text("BulkDelete".into())),
         ("primaryentitytype", Value::Int32(entity_code(OPERATION_TABLE))),
         ("depth", Value::Int32(1)),
-        ("statecode", state.clone()),
-        ("statuscode", reason.clone()),
-        ("startedon", when(!waits, Value::Time(now))),
-        ("hostid", when(!waits, Value::Text("sysjob".into()))),
+        ("statecode", state),
+        ("statuscode", reason),
+        ("startedon", when(runs, Value::Time(now))),
+        ("hostid", when(runs, Value::Text("sysjob".into()))),
         ("postponeuntil", when(waits, Value::Time(begins))),
         ("recurrencestarttime", when(request.recurrence.is_some(), Value::Time(begins))),
         ("recurrencepattern", pattern),
+        ("data", Value::Text(request.body.clone())),
     ];
+    if scheduled.is_some() {
+        // The scheduler picks it, and picks it up again after a restart.
+        cells.push(("sysjob_handler", Value::Text(Handler::Platform {}.to_json())));
+    }
     cells.extend(owned_by(caller, now));
-    let cells = of(&catalog.tables()[columns.table], cells);
-    let turn = service.store.turn().await;
-    scheduler::submit(service.scheduler.as_ref(), &service.store, cells, now).await?;
-    drop(turn);
-    let Some(table) = catalog.table_index(OPERATION_TABLE) else { return Ok(()) };
+    let job_cells = of(&catalog.tables()[columns.table], cells);
+    let progress = Progress { job, operation, status, next };
+    let with = vec![operation_row(service, caller, request, &progress, now)?];
+    match scheduled {
+        Some(scheduler) => scheduler.commit(vec![job_cells], Vec::new(), with).await,
+        None => {
+            let turn = service.store.turn().await;
+            scheduler::submit(service.scheduler.as_ref(), &service.store, job_cells, now).await?;
+            drop(turn);
+            service.store.commit(with).await.map(|_| ())
+        }
+    }
+}
+
+/// What a new row of an operation shows.
+struct Progress {
+    job: Guid,
+    operation: Guid,
+    status: Status,
+    next: Option<i64>,
+}
+
+/// The row of a bulk delete operation that begins.
+fn operation_row(
+    service: &Service,
+    caller: Caller,
+    request: &Request,
+    progress: &Progress,
+    now: i64,
+) -> Result<Change> {
+    let catalog = service.store.catalog();
+    let table = catalog.table_index(OPERATION_TABLE);
+    let table = table.ok_or_else(|| Error::internal("every catalog has bulkdeleteoperation"))?;
+    let Progress { job, operation, status, next } = *progress;
+    let state = Value::Int32(status.statecode());
+    let reason = Value::Int32(status.statuscode());
     let mut cells = vec![
         ("bulkdeleteoperationid", Value::Guid(operation)),
         ("asyncoperationid", Value::Guid(job)),
@@ -111,7 +155,53 @@ async fn make_rows(
     ];
     cells.extend(owned_by(caller, now));
     let values = of(&catalog.tables()[table], cells);
-    service.store.commit(vec![Change::Insert { table, values }]).await.map(|_| ())
+    Ok(Change::Insert { table, values })
+}
+
+/// The work of a job that the scheduler has picked, also again after a restart or at
+/// its next occurrence. `begins` is the start of the attempt.
+pub async fn perform(
+    service: &Arc<Service>,
+    caller: Caller,
+    job: Guid,
+    body: &str,
+    begins: i64,
+) -> Result<Report> {
+    let unreadable = || {
+        Error::invalid(codes::WORKFLOW_UNREADABLE, "the parameters of the deletion cannot be read")
+    };
+    let object = serde_json::from_str(body).map_err(|_| unreadable())?;
+    let request = Request::read(&object, service.store.catalog())?;
+    let now = service.clock.now();
+    let next = request.recurrence.map(|r| r.next(request.start.unwrap_or(begins), now));
+    let operation = match unfinished(service, job) {
+        Some(operation) => operation,
+        // Each occurrence has a row of its own.
+        None => {
+            let operation = uuid::Uuid::new_v4().into_bytes();
+            let progress = Progress { job, operation, status: Status::InProgress, next };
+            let row = operation_row(service, caller, &request, &progress, now)?;
+            service.store.commit(vec![row]).await?;
+            operation
+        }
+    };
+    Ok(Run::new(service.clone(), caller, job, operation, &request, begins)?.work(next).await)
+}
+
+/// The operation of a job that has not ended.
+fn unfinished(service: &Service, job: Guid) -> Option<Guid> {
+    let table = service.store.catalog().table_index(OPERATION_TABLE)?;
+    let facts = service.store.catalog().tables()[table].clone();
+    let (of, state) = (facts.column_index("asyncoperationid")?, facts.column_index("statecode")?);
+    let key = facts.primary_id_index();
+    let mut found = None;
+    service.store.table(table).for_each(|cell| {
+        let ended = cell(state) == Value::Int32(Status::Succeeded.statecode());
+        if let (Value::Guid(id), true) = (cell(key), cell(of) == Value::Guid(job) && !ended) {
+            found = Some(id);
+        }
+    });
+    found
 }
 
 /// What all rows have that the platform makes for a caller.

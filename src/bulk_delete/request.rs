@@ -35,6 +35,8 @@ pub struct Request {
     pub(super) recurrence: Option<Recurrence>,
     pub(super) start: Option<i64>,
     pub(super) immediate: bool,
+    /// All of it as it came, from which the job reads it again.
+    pub(super) body: String,
 }
 
 impl Request {
@@ -102,6 +104,7 @@ impl Request {
             pattern,
             start: start.transpose()?,
             immediate,
+            body: Json::Object(object.clone()).to_string(),
         })
     }
 }

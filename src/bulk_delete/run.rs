@@ -13,7 +13,7 @@ use crate::catalog::{Table, entity_code};
 use crate::engine::failure;
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::identity::Caller;
-use crate::job::{JobColumns, Status};
+use crate::job::{JobColumns, Outcome, Report, Status};
 use crate::query::bind::{BindOptions, bind};
 use crate::query::bound::BoundQuery;
 use crate::query::{
@@ -114,6 +114,66 @@ impl Run {
         self.perform().await
     }
 
+    /// Deletes the rows for an attempt of the job; `next` is its next occurrence.
+    pub async fn work(mut self, next: Option<i64>) -> Report {
+        (self.succeeded, self.failed) = self.counts();
+        let outcome = self.delete_all().await;
+        let (status, report) = match (outcome, self.status()) {
+            (Err(error), _) => {
+                let code = Some(error.code.cast_signed());
+                (Status::Failed, Report::failed(code, Some(error.to_string())))
+            }
+            (Ok(()), Some(Status::InProgress)) => {
+                let friendlymessage = Some(self.summary());
+                let report = Report { friendlymessage, ..Report::of(Outcome::Succeeded) };
+                (Status::Succeeded, report)
+            }
+            (Ok(()), Some(Status::Pausing)) => (Status::Waiting, Report::of(Outcome::Suspended)),
+            (Ok(()), _) => (Status::Canceled, Report::of(Outcome::Canceled)),
+        };
+        let mut transaction = begin(&self.service, self.caller).await;
+        self.show_progress(&mut transaction, status, self.service.clock.now());
+        self.show_next(&mut transaction, next);
+        match transaction.commit().await {
+            Ok(()) => report,
+            Err(error) => Report::failed(Some(error.code.cast_signed()), Some(error.to_string())),
+        }
+    }
+
+    /// What the row of the operation counts already: a part that an attempt before
+    /// this one has done.
+    fn counts(&self) -> (i32, i32) {
+        let catalog = self.service.store.catalog();
+        let count = |name: &str| {
+            let table = catalog.table_index(OPERATION_TABLE)?;
+            let column = catalog.tables()[table].column_index(name)?;
+            match self.service.store.value(table, &self.operation, column)? {
+                Value::Int32(count) => Some(count),
+                _ => None,
+            }
+        };
+        // Rows that stayed are met again, and counted again.
+        (count("successcount").unwrap_or(0), 0)
+    }
+
+    fn show_next(&self, transaction: &mut Transaction, next: Option<i64>) {
+        let catalog = self.service.store.catalog();
+        let table = catalog.table_index(OPERATION_TABLE);
+        let known = |table: &usize| self.service.store.contains(*table, &self.operation);
+        if let (Some(table), Some(next)) = (table.filter(known), next) {
+            let values = of(&catalog.tables()[table], vec![("nextrun", Value::Time(next))]);
+            transaction.record(Change::Update { table, id: self.operation, values });
+        }
+    }
+
+    fn summary(&self) -> String {
+        let mut text = format!("{} rows deleted, {} failed", self.succeeded, self.failed);
+        if self.left > 0 {
+            text.push_str(&format!(", {} left for another deletion", self.left));
+        }
+        text
+    }
+
     /// Deletes the rows and completes the job.
     pub async fn perform(mut self) -> Result<()> {
         let started = self.service.clock.now();
@@ -131,12 +191,7 @@ impl Run {
         ];
         let status = match &outcome {
             Ok(()) => {
-                let mut message =
-                    format!("{} rows deleted, {} failed", self.succeeded, self.failed);
-                if self.left > 0 {
-                    message.push_str(&format!(", {} left for another deletion", self.left));
-                }
-                cells.push((columns.friendlymessage, Value::Text(message)));
+                cells.push((columns.friendlymessage, Value::Text(self.summary())));
                 Status::Succeeded
             }
             Err(error) => {

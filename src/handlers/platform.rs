@@ -2,6 +2,7 @@
 
 use super::job::JobRow;
 use super::{Asked, Shared, failed, retention, statistics};
+use crate::bulk_delete;
 use crate::error::Error;
 use crate::job::{Outcome, Report};
 
@@ -9,6 +10,13 @@ pub async fn run(shared: &Shared, job: &JobRow, asked: &mut Asked) -> Report {
     let operationtype = job.int("operationtype");
     if operationtype == Some(retention::DELETION_SERVICE) {
         return retention::run(shared, job, asked).await;
+    }
+    if operationtype == Some(bulk_delete::OPERATION_TYPE) {
+        let service = &shared.service;
+        let body = job.data.as_deref().unwrap_or_default();
+        let begins = job.time("startedon").unwrap_or_else(|| service.clock.now());
+        let work = bulk_delete::perform(service, job.caller(), job.id, body, begins);
+        return work.await.unwrap_or_else(|error| failed(&error));
     }
     let snapshot = shared.service.store.snapshot();
     let computed =

@@ -25,6 +25,7 @@ use serde_json::Value as Json;
 use ureq::http::{Request, Response};
 
 use crate::catalog::Catalog;
+use crate::handlers::{self, Handlers};
 use crate::scheduler::{Policies, Scheduler};
 use crate::service::Service;
 use crate::store::{Change, Store};
@@ -142,11 +143,17 @@ fn start_as(
                 let (scheduler, handle) =
                     Scheduler::new(store, clock, Policies::with_concurrency(2));
                 service.scheduler = Some(handle);
-                tokio::spawn(scheduler.run(end))
+                scheduler
+            });
+            let service = Arc::new(service);
+            let scheduler = scheduler.map(|scheduler| {
+                let handlers = Handlers::new(service.clone(), handlers::Settings::default());
+                let handlers = Arc::new(handlers.expect("a client"));
+                tokio::spawn(scheduler.with_runner(handlers).run(end))
             });
             let listener = tokio::net::TcpListener::from_std(listener).expect("in a runtime");
             let shutdown = async { stopped.await.unwrap_or_default() };
-            super::serve(listener, Arc::new(service), shutdown).await.expect("serves to the end");
+            super::serve(listener, service, shutdown).await.expect("serves to the end");
             ended.send_replace(true);
             if let Some(scheduler) = scheduler {
                 scheduler.await.expect("no panic").expect("an orderly end");
