@@ -53,6 +53,8 @@ fn one_of(value: &Expr, parameter: &Expr) -> Expr {
     };
     let inner = call("btrim", vec![as_text(parameter), text("{}")]);
     let plain = call("replace", vec![inner, text("\""), text("")]);
+    let arguments = vec![plain, text(r"\s*,\s*"), text(","), text("g")];
+    let plain = call("regexp_replace", arguments);
     let list = call("string_to_array", vec![plain, text(",")]);
     call("array_contains", vec![list, as_text(value)])
 }
