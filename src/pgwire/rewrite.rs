@@ -31,6 +31,34 @@ pub fn rewrite(statement: &mut Statement, is_relation: impl Fn(&str) -> bool) {
     }
 }
 
+fn is_parameter(expr: &Expr) -> bool {
+    match expr {
+        Expr::Nested(inner) => is_parameter(inner),
+        Expr::Value(value) => matches!(value.value, Value::Placeholder(_)),
+        _ => false,
+    }
+}
+
+/// `value = ANY($1)`: a list that comes as its text, `{"a","b"}`, as from clients
+/// that say no type.
+fn one_of(value: &Expr, parameter: &Expr) -> Expr {
+    let text =
+        |text: &str| Expr::Value(Value::SingleQuotedString(text.to_owned()).with_empty_span());
+    let as_text = |expr: &Expr| Expr::Cast {
+        kind: CastKind::Cast,
+        expr: Box::new(expr.clone()),
+        data_type: DataType::Text,
+        array: false,
+        format: None,
+    };
+    let inner = call("btrim", vec![as_text(parameter), text("{}")]);
+    let plain = call("replace", vec![inner, text("\""), text("")]);
+    let arguments = vec![plain, text(r"\s*,\s*"), text(","), text("g")];
+    let plain = call("regexp_replace", arguments);
+    let list = call("string_to_array", vec![plain, text(",")]);
+    call("array_contains", vec![list, as_text(value)])
+}
+
 /// The names of a key's columns, which pgcli looks up by a sub-query over a list
 /// in the row outside: relation and list.
 fn key_columns(text: &str) -> Option<Vec<Expr>> {
@@ -153,6 +181,9 @@ fn rewritten(expr: &mut Expr) -> Option<Expr> {
             None
         }
         Expr::Function(function) => called(function),
+        Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right, .. } if is_parameter(right) => {
+            Some(one_of(left, right))
+        }
         // `(pair).n`
         Expr::CompoundFieldAccess { root, access_chain } => match access_chain.as_slice() {
             [AccessExpr::Dot(Expr::Identifier(field))] => {

@@ -32,8 +32,11 @@ pub fn pg_database() -> Vec<Row> {
     vec![Row::new().with("oid", DATABASE_ID).with("datname", DATABASE)]
 }
 
+/// The rows of a table as a session sees them.
+type Rows = fn(&Settings) -> Vec<Row>;
+
 /// Tables whose rows depend on the session that asks.
-pub const OF_SESSION: &[(&str, &str, fn(&Settings) -> Vec<Row>)] = &[
+pub const OF_SESSION: &[(&str, &str, Rows)] = &[
     ("pg_roles", ROLES, |session| role(session, "rol")),
     ("pg_authid", ROLES, |session| role(session, "rol")),
     ("pg_user", USERS, |session| role(session, "use")),
@@ -85,11 +88,11 @@ fn activity(session: &Settings) -> Vec<Row> {
 pub struct OfSession {
     shape: Shape,
     schema: SchemaRef,
-    rows: fn(&Settings) -> Vec<Row>,
+    rows: Rows,
 }
 
 impl OfSession {
-    pub fn new(columns: &'static str, rows: fn(&Settings) -> Vec<Row>) -> Self {
+    pub fn new(columns: &'static str, rows: Rows) -> Self {
         let shape = Shape::new(columns);
         Self { schema: shape.schema(false), shape, rows }
     }
