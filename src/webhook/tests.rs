@@ -22,7 +22,8 @@ impl Hook {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}/hook", listener.local_addr().expect("bound"));
         let seen: Arc<Mutex<Vec<(String, String)>>> = Arc::default();
-        let (kept, mut statuses) = (seen.clone(), statuses.to_vec().into_iter());
+        let kept = seen.clone();
+        let mut statuses: std::vec::IntoIter<u16> = Vec::from(statuses).into_iter();
         tokio::spawn(async move {
             while let Ok((mut socket, _)) = listener.accept().await {
                 let (head, body) = request(&mut socket).await;

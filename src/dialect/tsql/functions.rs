@@ -105,12 +105,12 @@ static KNOWN: &[Known] = &[
     known("datediff", 3, 3, Rule::Part("datediff")),
     known("datediff_big", 3, 3, Rule::Part("datediff_big")),
     known("datefromparts", 3, 3, Rule::Call("datefromparts")),
-    known("datename", 2, 3, Rule::Part("datename")),
-    known("datepart", 2, 3, Rule::Part("datepart")),
+    known("datename", 2, 2, Rule::Part("datename")),
+    known("datepart", 2, 2, Rule::Part("datepart")),
     known("datetime2fromparts", 8, 8, Rule::Call("datetime2fromparts")),
     known("datetimefromparts", 7, 7, Rule::Call("datetimefromparts")),
     known("datetimeoffsetfromparts", 10, 10, Rule::Call("datetimeoffsetfromparts")),
-    known("datetrunc", 2, 3, Rule::Part("datetrunc")),
+    known("datetrunc", 2, 2, Rule::Part("datetrunc")),
     known("day", 1, 1, Rule::Scalar(Scalar::Datepart("day"))),
     known("degrees", 1, 1, Rule::Call("sql_degrees")),
     known("difference", 2, 2, Rule::Call("difference")),
@@ -345,6 +345,8 @@ pub(super) fn spelled_out(expr: &mut Expr) {
     *expr = match expr {
         Expr::Ceil { expr, .. } => call("sql_ceiling", vec![take(expr)]),
         Expr::Floor { expr, .. } => call("sql_floor", vec![take(expr)]),
+        // The engine knows the difference of two times as an interval there.
+        Expr::Extract { expr, .. } if is_difference(expr) => return,
         Expr::Extract { field, expr, .. } => {
             call("pg_date_part", vec![text(&field.to_string()), take(expr)])
         }
@@ -363,6 +365,14 @@ pub(super) fn spelled_out(expr: &mut Expr) {
         }
         _ => return,
     };
+}
+
+fn is_difference(expr: &Expr) -> bool {
+    match expr {
+        Expr::Nested(inner) => is_difference(inner),
+        Expr::BinaryOp { op, .. } => *op == BinaryOperator::Minus,
+        _ => false,
+    }
 }
 
 /// What a text can hold, as far as the query says it.

@@ -72,7 +72,7 @@ impl Script {
                     }
                     let batch = other.as_ref().and_then(|batches| batches.get(number - 1));
                     let again = batch.map(|batch| steps(batch, Grammar::Postgres, known));
-                    again.and_then(Result::ok).map_or(Err(error), Ok)
+                    again.and_then(Result::ok).ok_or(error)
                 }
                 read => read,
             }

@@ -60,11 +60,27 @@ impl Resolver<'_> {
             scope.in_window &= !windowed;
         }
         resolved?;
+        if let Some(Known { rule: Rule::Part(_), .. }) = known {
+            self.first_day_of_the_week(function, &name);
+        }
         rename(&mut function.name, &name);
         window::typed_rank(expr, &name);
         match known {
             Some(known) => apply(known.rule, width, expr, &name, location),
             None => Ok(()),
+        }
+    }
+
+    /// Weeks start where `SET DATEFIRST` says; on Sunday, if it says nothing.
+    fn first_day_of_the_week(&self, function: &mut Function, name: &str) {
+        const DEFAULT: u8 = 7;
+        let first = self.session.options.datefirst;
+        if first != DEFAULT
+            && ["datename", "datepart", "datetrunc"].contains(&name)
+            && let Some(list) = list(function)
+        {
+            let first = Expr::value(Value::Number(first.to_string(), false));
+            list.args.push(FunctionArg::Unnamed(FunctionArgExpr::Expr(first)));
         }
     }
 

@@ -54,7 +54,7 @@ impl Resolver<'_> {
         };
         let mut rows = quantity.unwrap_or_else(|| build::number(1));
         self.row_count(&mut rows, Clause::Fetch)?;
-        Ok(Limit::Kept(Kept::First { rows, percent, ties: true }))
+        Ok(Limit::Kept(Kept::First { rows: Box::new(rows), percent, ties: true }))
     }
 
     fn top(&mut self, top: Top, ordered: bool, query: &mut Query) -> Result<Limit> {
@@ -80,7 +80,7 @@ impl Resolver<'_> {
             self.row_count(&mut rows, Clause::Top)?;
         }
         if percent || ties {
-            return Ok(Limit::Kept(Kept::First { rows, percent, ties }));
+            return Ok(Limit::Kept(Kept::First { rows: Box::new(rows), percent, ties }));
         }
         let limit = Some(rows);
         query.limit_clause =

@@ -17,7 +17,7 @@ use crate::error::Result;
 #[derive(Debug)]
 pub(super) enum Kept {
     /// The first ones, and with ties those equal to the last.
-    First { rows: Expr, percent: bool, ties: bool },
+    First { rows: Box<Expr>, percent: bool, ties: bool },
     /// The first row of each group (`DISTINCT ON`); the keys are resolved.
     OneOf(Vec<Expr>),
     /// All rows: only their order needs columns that are not shown.
@@ -75,7 +75,7 @@ pub(super) fn keep(query: &mut Query, outputs: &[Output], kept: Kept) -> Result<
         Kept::All => None,
         Kept::OneOf(_) => Some(build::binary(at(ROW), BinaryOperator::Eq, build::number(1))),
         Kept::First { rows, percent, ties } => {
-            let rows = if percent { share(rows, at(TOTAL)) } else { bigint(rows) };
+            let rows = if percent { share(*rows, at(TOTAL)) } else { bigint(*rows) };
             Some(build::binary(at(if ties { RANK } else { ROW }), BinaryOperator::LtEq, rows))
         }
     };
