@@ -40,7 +40,7 @@ fn is_parameter(expr: &Expr) -> bool {
 }
 
 /// `value = ANY($1)`: a list that comes as its text, `{"a","b"}`, as from clients
-/// that say no type.
+/// that say no type; a typed one is `[a, b]` as text.
 fn one_of(value: &Expr, parameter: &Expr) -> Expr {
     let text =
         |text: &str| Expr::Value(Value::SingleQuotedString(text.to_owned()).with_empty_span());
@@ -51,7 +51,7 @@ fn one_of(value: &Expr, parameter: &Expr) -> Expr {
         array: false,
         format: None,
     };
-    let inner = call("btrim", vec![as_text(parameter), text("{}")]);
+    let inner = call("btrim", vec![as_text(parameter), text("{}[]")]);
     let plain = call("replace", vec![inner, text("\""), text("")]);
     let arguments = vec![plain, text(r"\s*,\s*"), text(","), text("g")];
     let plain = call("regexp_replace", arguments);

@@ -8,8 +8,9 @@ use std::sync::LazyLock;
 
 use datafusion::execution::SessionStateDefaults;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CharacterLength, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentList, FunctionArguments, Ident, ObjectName, TrimWhereField, Value,
+    BinaryOperator, CharacterLength, DataType, DateTimeField, Expr, Function, FunctionArg,
+    FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName, TrimWhereField,
+    Value,
 };
 
 use crate::engine::functions as engine;
@@ -345,7 +346,18 @@ pub(super) fn spelled_out(expr: &mut Expr) {
     *expr = match expr {
         Expr::Ceil { expr, .. } => call("sql_ceiling", vec![take(expr)]),
         Expr::Floor { expr, .. } => call("sql_floor", vec![take(expr)]),
-        // The engine knows the difference of two times as an interval there.
+        // The difference of two times is an interval here, of which the engine knows
+        // the parts. Its length is exact to the microsecond.
+        Expr::Extract { field: DateTimeField::Epoch, expr, .. } if is_difference(expr) => {
+            let (left, right) = difference(expr);
+            let epoch = |time| call("pg_date_part", vec![text("epoch"), time]);
+            let seconds = Expr::BinaryOp {
+                left: Box::new(epoch(left)),
+                op: BinaryOperator::Minus,
+                right: Box::new(epoch(right)),
+            };
+            call("round", vec![seconds, Expr::value(Value::Number("6".to_owned(), false))])
+        }
         Expr::Extract { expr, .. } if is_difference(expr) => return,
         Expr::Extract { field, expr, .. } => {
             call("pg_date_part", vec![text(&field.to_string()), take(expr)])
@@ -365,6 +377,16 @@ pub(super) fn spelled_out(expr: &mut Expr) {
         }
         _ => return,
     };
+}
+
+/// Both sides of a subtraction.
+fn difference(expr: &mut Expr) -> (Expr, Expr) {
+    let take = |e: &mut Expr| std::mem::replace(e, Expr::value(Value::Null));
+    match expr {
+        Expr::Nested(inner) => difference(inner),
+        Expr::BinaryOp { left, right, .. } => (take(left), take(right)),
+        other => (take(other), Expr::value(Value::Null)),
+    }
 }
 
 fn is_difference(expr: &Expr) -> bool {
