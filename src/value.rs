@@ -107,6 +107,14 @@ pub fn read_time(text: &str) -> Option<WrittenTime> {
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Some(WrittenTime::Instant(time.timestamp_micros()));
     }
+    // A date with an offset, as PostgreSQL's drivers write it: `2024-05-01 +00`.
+    if let Some((date, offset)) = text.split_at_checked(10)
+        && offset.trim_start().starts_with(['+', '-'])
+        && let midnight = format!("{date} 00:00:00{}", offset.trim_start())
+        && let Ok(time) = DateTime::parse_from_str(&midnight, "%Y-%m-%d %H:%M:%S%#z")
+    {
+        return Some(WrittenTime::Instant(time.timestamp_micros()));
+    }
     // RFC 3339 wants seconds; OData lets them go.
     for format in ["%Y-%m-%dT%H:%M%:z", "%Y-%m-%dT%H:%M%#z"] {
         let text = text.strip_suffix('Z').map_or(text.to_owned(), |t| format!("{t}+00:00"));

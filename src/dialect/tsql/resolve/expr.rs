@@ -3,8 +3,8 @@
 //! a long `OR` needs no deep stack.
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CeilFloorKind, DateTimeField, Expr, Ident, ObjectName, ObjectNamePart, Spanned,
-    UnaryOperator, Value, ValueWithSpan,
+    BinaryOperator, CeilFloorKind, DataType, DateTimeField, Expr, Ident, ObjectName,
+    ObjectNamePart, Spanned, UnaryOperator, Value, ValueWithSpan,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 
@@ -128,6 +128,13 @@ impl Resolver<'_> {
                 convert::typed_literal(expr).map_err(|e| report::at(e, start))
             }
             Expr::Interval(interval) => self.expr(&mut interval.value),
+            // `$1::int4[]`: a list as parameter takes its type from what it is compared with.
+            Expr::Cast { expr: inner, data_type: DataType::Array(_), .. }
+                if is_parameter(inner) =>
+            {
+                *expr = std::mem::replace(inner.as_mut(), nothing());
+                Ok(())
+            }
             Expr::Cast { expr: inner, .. } => {
                 self.text_of(inner)?;
                 convert::cast(expr).map_err(|e| report::at(e, self.place_of(expr)))
@@ -415,6 +422,10 @@ fn plain_literal(literal: &mut ValueWithSpan) {
 /// A stand-in while an expression is taken apart.
 fn nothing() -> Expr {
     Expr::value(Value::Null)
+}
+
+fn is_parameter(expr: &Expr) -> bool {
+    matches!(expr, Expr::Value(value) if matches!(value.value, Value::Placeholder(_)))
 }
 
 fn is_name(expr: &Expr) -> bool {
