@@ -14,7 +14,7 @@ use sysjob::scheduler::{Policies, Scheduler};
 use sysjob::store::Store;
 use sysjob::value::Value;
 
-use support::rows;
+use support::answer as rows;
 
 const JOBS: usize = 20_000;
 const SNAPSHOTS: usize = 10_000;

@@ -64,7 +64,8 @@ pub async fn rows(
     Ok(answer)
 }
 
-async fn answer(
+/// The same, asked once.
+pub async fn answer(
     engine: &Engine,
     snapshot: &Arc<Snapshot>,
     dialect: Dialect,

@@ -1,6 +1,7 @@
 //! The messages of the extended protocol in all groupings, the start of a
 //! connection, and what no client should send.
 
+use futures::FutureExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::Server;
@@ -273,13 +274,12 @@ async fn a_cancel_request_is_closed_by_the_server() {
     cancel(vec![0; 8]).await;
     let key = raw.key.clone();
     let answers = {
-        let answered = raw.answers(&[], 'Z');
-        tokio::pin!(answered);
+        let mut answered = std::pin::pin!(raw.answers(&[], 'Z'));
         // A request that comes before the query has begun is for nothing.
         loop {
-            tokio::select! {
-                answers = &mut answered => break answers,
-                () = cancel(key.clone()) => {}
+            cancel(key.clone()).await;
+            if let Some(answers) = answered.as_mut().now_or_never() {
+                break answers;
             }
         }
     };

@@ -234,8 +234,6 @@ async def asyncpg_():
         check("asyncpg: cancel", True)
     check("asyncpg: goes on", await connection.fetchval("SELECT 1") == 1)
     await connection.reset()
-    types = await connection.fetch("SELECT typname FROM pg_type WHERE oid = ANY($1::oid[])", [23, 2950])
-    check("asyncpg: catalogs", sorted(t["typname"] for t in types) == ["int4", "uuid"], types)
     await connection.close()
 
 
@@ -248,7 +246,7 @@ def pg8000_():
     cursor = connection.cursor()
     for name, condition, value, expected in PARAMETERS:
         # It names no types, so numbers beyond the column's type fail, as in PostgreSQL.
-        if name in ("int8", "numeric"):
+        if name in ("int8", "float", "numeric"):
             continue
         cursor.execute("SELECT count(*) FROM asyncoperation WHERE " + condition, (value,))
         seen = cursor.fetchone()[0]
