@@ -3,12 +3,14 @@
 //! work.
 //!
 //! Parts: [`core`] decides, [`policy`] is what can be set, [`handle`] is how others
-//! ask, [`round`] gathers what one commit makes durable, [`rows`] and [`history`]
-//! write rows, [`definitions`] watches workflows and steps, [`recover`] finds what
+//! ask, [`round`] gathers what one commit makes durable, [`create`], [`rows`],
+//! [`definition_rows`] and [`history`] write rows, [`definitions`] watches workflows and steps, [`recover`] finds what
 //! earlier runs left, [`runner`] is who does the work of attempts, [`trace`] tells of
 //! those of steps.
 
 pub mod core;
+mod create;
+mod definition_rows;
 mod definitions;
 mod handle;
 mod history;
@@ -26,7 +28,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
-pub use self::handle::{Claim, Ended, Handle, Heartbeat, NewJob, Submitted};
+pub use self::handle::{ACT_BATCH, Batches, Claim, Ended, Handle, Heartbeat, NewJob, Submitted};
 pub use self::policy::Policies;
 pub use self::runner::{Attempt, Runner};
 
@@ -38,7 +40,7 @@ use self::rows::Rows;
 use self::simulate::Simulations;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result, codes};
-use crate::job::Handler;
+use crate::job::{Action, ActionRequest, Handler};
 use crate::store::{Change, Store};
 use crate::value::{Guid, guid_text};
 
@@ -190,8 +192,14 @@ impl Scheduler {
         match message {
             Message::Submit(jobs, reply) => self.submit(jobs, reply, round),
             Message::Act(act, reply) => {
-                // Actions look at rows, which show only what is durable.
-                self.commit(std::mem::take(round)).await?;
+                // Of jobs that the core does not know the rows are looked at, and of
+                // those that are deleted; rows show only what is durable.
+                let looks = |request: &ActionRequest| {
+                    request.action == Action::Delete || self.core.job(&request.id).is_none()
+                };
+                if act.requests.iter().any(looks) {
+                    self.commit(std::mem::take(round)).await?;
+                }
                 self.act(act, reply, round);
             }
             Message::Claim(claim, reply) => {
@@ -205,13 +213,19 @@ impl Scheduler {
                 round.answer(reply, Ok(()));
             }
             Message::Why(id, reply) => {
-                self.commit(std::mem::take(round)).await?;
+                if self.core.job(&id).is_none() {
+                    self.commit(std::mem::take(round)).await?;
+                }
                 let now = self.clock.now();
                 let job = self.job(&id).ok_or_else(|| missing(&id));
                 round.answer(reply, job.map(|job| self.core.why(&job, now)));
             }
             Message::Waits(reply) => {
                 let waits = self.core.waits(self.clock.now());
+                round.answer(reply, Ok(waits));
+            }
+            Message::WaitsOf(ids, reply) => {
+                let waits = self.core.waits_of(&ids, self.clock.now());
                 round.answer(reply, Ok(waits));
             }
         }
