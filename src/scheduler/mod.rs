@@ -190,7 +190,7 @@ impl Scheduler {
     /// Takes a message into a round.
     async fn take(&mut self, message: Message, round: &mut Round) -> Result<()> {
         match message {
-            Message::Submit(jobs, reply) => self.submit(jobs, reply, round),
+            Message::Submit(jobs, files, reply) => self.submit(jobs, files, reply, round),
             Message::Act(act, reply) => {
                 // Of jobs that the core does not know the rows are looked at, and of
                 // those that are deleted; rows show only what is durable.
