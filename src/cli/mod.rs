@@ -1,5 +1,6 @@
 //! The commands. Each file has one of them; none has rules of its own.
 
+mod config;
 mod demo;
 mod diagnose;
 mod import;

@@ -11,15 +11,17 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::config::ConfigOptions;
 use super::limits::LimitOptions;
 use super::security::{Auth, Tls, guarded};
 use super::{CatalogFiles, Timezone, runtime};
 use crate::clock::SystemClock;
+use crate::config::Config;
 use crate::credentials::Credentials;
 use crate::engine::{Engine, QueryLimits};
 use crate::error::{Error, ErrorKind, Result, codes};
-use crate::handlers::{self, Handlers};
-use crate::scheduler::{Policies, Scheduler};
+use crate::handlers::Handlers;
+use crate::scheduler::Scheduler;
 use crate::service::{Service, Settings};
 use crate::store::Store;
 use crate::tls::Endpoint;
@@ -39,9 +41,8 @@ pub struct Serve {
     /// Serve the jobs as they are and run none
     #[arg(long, env = "SYSJOB_NO_SCHEDULER")]
     no_scheduler: bool,
-    /// Jobs of one operation type that run at once
-    #[arg(long, env = "SYSJOB_CAPACITY", default_value_t = 64)]
-    capacity: usize,
+    #[command(flatten)]
+    config: ConfigOptions,
 }
 
 /// Where to listen; port 0 is any free port.
@@ -63,14 +64,15 @@ pub struct Listen {
 
 impl Serve {
     pub fn run(self) -> Result<ExitCode> {
+        let config = self.config.load(Config::default())?;
         let runtime = runtime()?;
         let outcome = runtime.block_on(async {
             let mut sockets = Sockets::bind(&self.listen).await?;
             let store = Arc::new(Store::open(&self.data_dir, self.catalog.load()?)?);
             messages::register(&store)?;
             sockets.secure(&self.listen, &self.data_dir)?;
-            let capacity = (!self.no_scheduler).then_some(self.capacity);
-            let mut running = Running::start(store, sockets, capacity, self.timezone.zone())?;
+            let config = (!self.no_scheduler).then_some(config);
+            let mut running = Running::start(store, sockets, config, self.timezone.zone())?;
             // Whoever reads `ready` may ask for the end at once.
             let stopped = stop_signal()?;
             println!("ready");
@@ -143,12 +145,12 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts everything and prints a line for each listener. `capacity` jobs of
-    /// one operation type run at once; without one the scheduler stays off.
+    /// Starts everything and prints a line for each listener. Without a configuration
+    /// the scheduler stays off.
     pub fn start(
         store: Arc<Store>,
         sockets: Sockets,
-        capacity: Option<usize>,
+        config: Option<Config>,
         timezone: Tz,
     ) -> Result<Self> {
         let failed = |e: std::io::Error| Error::internal("a listener has no address").caused_by(e);
@@ -157,10 +159,12 @@ impl Running {
         let scheme = if sockets.http.tls.is_some() { "https" } else { "http" };
         let (stop, stopped) = watch::channel(false);
         let mut tasks = Vec::new();
-        let (scheduler, handle) = capacity
-            .map(|capacity| {
-                let policies = Policies::with_concurrency(capacity);
-                Scheduler::new(store.clone(), Arc::new(SystemClock), policies)
+        let (work, handle) = config
+            .map(|config| {
+                let Config { policies, handlers, .. } = config;
+                let (scheduler, handle) =
+                    Scheduler::new(store.clone(), Arc::new(SystemClock), policies);
+                ((scheduler, handlers), handle)
             })
             .unzip();
         let service = Arc::new(Service {
@@ -170,9 +174,8 @@ impl Running {
             engine: Arc::new(Engine::limited(sockets.queries)?),
             ..Service::new(store)
         });
-        if let Some(scheduler) = scheduler {
-            let handlers = Handlers::new(service.clone(), handlers::Settings::default())?;
-            let handlers = Arc::new(handlers);
+        if let Some((scheduler, settings)) = work {
+            let handlers = Arc::new(Handlers::new(service.clone(), settings)?);
             let running = scheduler.with_runner(handlers.clone()).run(stopped.clone());
             tasks.push(tokio::spawn(running));
             // The scheduler answers once it has taken up the jobs of earlier runs.
