@@ -266,6 +266,8 @@ pub mod codes {
     pub const ORGANIZATION_DISABLED_TOO: u32 = 0x8004_A107;
     /// Why a system job waits.
     pub const POSTPONED_AFTER_FAILURES: u32 = 0x8004_0328;
+    /// An operation type that is none.
+    pub const UNKNOWN_JOB_TYPE: u32 = 0x8004_4303;
     /// The logic of a job cannot be read.
     pub const WORKFLOW_UNREADABLE: u32 = 0x8004_4304;
     /// A post to a service endpoint failed.

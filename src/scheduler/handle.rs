@@ -70,7 +70,8 @@ pub(super) struct Act {
 }
 
 pub(super) enum Message {
-    Submit(Vec<NewJob>, Reply<Vec<Submitted>>),
+    /// The files belong to the jobs at these places.
+    Submit(Vec<NewJob>, Vec<(usize, Change)>, Reply<Vec<Submitted>>),
     Act(Act, Reply<Outcomes>),
     Claim(Claim, Reply<Vec<Claimed>>),
     Heartbeat(Vec<Heartbeat>, Reply<Vec<Beat>>),
@@ -92,7 +93,17 @@ impl Handle {
     /// Adds jobs, in this order; all are durable when it returns, or none is there.
     /// A job whose id is there already is answered as before and not added again.
     pub async fn submit(&self, jobs: Vec<NewJob>) -> Result<Vec<Submitted>> {
-        self.ask(|reply| Message::Submit(jobs, reply)).await
+        self.submit_with(jobs, Vec::new()).await
+    }
+
+    /// [`Handle::submit`] of jobs of which some have rows of other tables, by their
+    /// places; those of a job that is there already are left out.
+    pub async fn submit_with(
+        &self,
+        jobs: Vec<NewJob>,
+        files: Vec<(usize, Change)>,
+    ) -> Result<Vec<Submitted>> {
+        self.ask(|reply| Message::Submit(jobs, files, reply)).await
     }
 
     /// Acts on jobs; what was done is durable when it returns, and the answers

@@ -188,7 +188,7 @@ impl Scheduler {
     /// Takes a message into a round.
     async fn take(&mut self, message: Message, round: &mut Round) -> Result<()> {
         match message {
-            Message::Submit(jobs, reply) => self.submit(jobs, reply, round),
+            Message::Submit(jobs, files, reply) => self.submit(jobs, files, reply, round),
             Message::Act(act, reply) => {
                 // Actions look at rows, which show only what is durable.
                 self.commit(std::mem::take(round)).await?;

@@ -61,6 +61,7 @@ impl Scheduler {
     pub(super) fn submit(
         &mut self,
         jobs: Vec<NewJob>,
+        files: Vec<(usize, Change)>,
         reply: Reply<Vec<Submitted>>,
         round: &mut Round,
     ) {
@@ -103,6 +104,8 @@ impl Scheduler {
                 }
             }
         }
+        let new = |(index, _): &(usize, Change)| !answers[*index].known;
+        round.changes.extend(files.into_iter().filter(new).map(|(_, file)| file));
         self.take_in(created, round);
         round.submitted.extend(here);
         round.answer(reply, Ok(answers));
