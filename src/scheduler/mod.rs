@@ -6,10 +6,11 @@
 //! ask, [`round`] gathers what one commit makes durable, [`rows`] and [`history`]
 //! write rows, [`definitions`] watches workflows and steps, [`recover`] finds what
 //! earlier runs left, [`runner`] is who does the work of attempts, [`trace`] tells of
-//! those of steps.
+//! those of steps, [`drain`] lets attempts end before the service does.
 
 pub mod core;
 mod definitions;
+mod drain;
 mod handle;
 mod history;
 pub mod policy;
@@ -32,6 +33,7 @@ pub use self::runner::{Attempt, Runner};
 
 use self::core::{Core, Effect, Event, Job};
 use self::definitions::Definitions;
+use self::drain::Drain;
 use self::handle::Message;
 use self::round::{Claimer, Round};
 use self::rows::Rows;
@@ -96,6 +98,9 @@ pub struct Scheduler {
     next_clean_up: i64,
     /// Workers for whom there was no job when they asked.
     claimers: Vec<Claimer>,
+    /// The service is about to stop.
+    draining: bool,
+    drain: Option<Drain>,
     inbox: mpsc::Receiver<Message>,
     failure: Arc<OnceLock<String>>,
 }
@@ -116,6 +121,8 @@ impl Scheduler {
             simulations: Simulations::default(),
             runner: None,
             claimers: Vec::new(),
+            draining: false,
+            drain: None,
             store,
             clock,
             inbox,
@@ -214,6 +221,7 @@ impl Scheduler {
                 let waits = self.core.waits(self.clock.now());
                 round.answer(reply, Ok(waits));
             }
+            Message::Drain(grace, reply) => self.begin_drain(grace, reply, round),
         }
         Ok(())
     }
@@ -237,6 +245,7 @@ impl Scheduler {
             round.changes.extend(expired);
         }
         self.serve_claimers(&mut round);
+        self.end_drain(&mut round);
         self.commit(round).await
     }
 
@@ -247,6 +256,7 @@ impl Scheduler {
             self.simulations.next(),
             Some(self.next_clean_up),
             self.claimers.iter().map(|claimer| claimer.deadline).min(),
+            self.drain.as_ref().map(|drain| drain.deadline),
         ];
         let next = waits.into_iter().flatten().min();
         let micros = next.map_or(3_600_000_000, |at| at.saturating_sub(self.clock.now()));
