@@ -72,6 +72,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "write",
         ],
     ),
+    ("config", &["catalog", "error", "handlers", "job", "scheduler"]),
     (
         "http",
         &[
@@ -117,6 +118,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "ask",
             "catalog",
             "clock",
+            "config",
             "credentials",
             "diagnose",
             "dialect",

@@ -104,6 +104,7 @@ pub(super) enum Message {
     Why(Guid, Reply<Why>),
     Waits(Reply<HashMap<Guid, String>>),
     WaitsOf(Vec<Guid>, Reply<HashMap<Guid, String>>),
+    Drain(Duration, Reply<()>),
 }
 
 /// How others talk to the scheduler.
@@ -201,6 +202,12 @@ impl Handle {
     /// Why each job waits that has not ended, in words.
     pub async fn waits(&self) -> Result<HashMap<Guid, String>> {
         self.ask(Message::Waits).await
+    }
+
+    /// Picks no more jobs; returns when the attempts under way inside the service have
+    /// ended, or cannot end within a time. Everybody else is still served.
+    pub async fn drain(&self, grace: Duration) -> Result<()> {
+        self.ask(|reply| Message::Drain(grace, reply)).await
     }
 
     async fn ask<T>(&self, message: impl FnOnce(Reply<T>) -> Message) -> Result<T> {

@@ -6,12 +6,13 @@
 //! ask, [`round`] gathers what one commit makes durable, [`create`], [`rows`],
 //! [`definition_rows`] and [`history`] write rows, [`definitions`] watches workflows and steps, [`recover`] finds what
 //! earlier runs left, [`runner`] is who does the work of attempts, [`trace`] tells of
-//! those of steps.
+//! those of steps, [`drain`] lets attempts end before the service does.
 
 pub mod core;
 mod create;
 mod definition_rows;
 mod definitions;
+mod drain;
 mod handle;
 mod history;
 pub mod policy;
@@ -34,6 +35,7 @@ pub use self::runner::{Attempt, Runner};
 
 use self::core::{Core, Effect, Event, Job};
 use self::definitions::Definitions;
+use self::drain::Drain;
 use self::handle::Message;
 use self::round::{Claimer, Round};
 use self::rows::Rows;
@@ -98,6 +100,9 @@ pub struct Scheduler {
     next_clean_up: i64,
     /// Workers for whom there was no job when they asked.
     claimers: Vec<Claimer>,
+    /// The service is about to stop.
+    draining: bool,
+    drain: Option<Drain>,
     inbox: mpsc::Receiver<Message>,
     failure: Arc<OnceLock<String>>,
 }
@@ -118,6 +123,8 @@ impl Scheduler {
             simulations: Simulations::default(),
             runner: None,
             claimers: Vec::new(),
+            draining: false,
+            drain: None,
             store,
             clock,
             inbox,
@@ -228,6 +235,7 @@ impl Scheduler {
                 let waits = self.core.waits_of(&ids, self.clock.now());
                 round.answer(reply, Ok(waits));
             }
+            Message::Drain(grace, reply) => self.begin_drain(grace, reply, round),
         }
         Ok(())
     }
@@ -251,6 +259,7 @@ impl Scheduler {
             round.changes.extend(expired);
         }
         self.serve_claimers(&mut round);
+        self.end_drain(&mut round);
         self.commit(round).await
     }
 
@@ -261,6 +270,7 @@ impl Scheduler {
             self.simulations.next(),
             Some(self.next_clean_up),
             self.claimers.iter().map(|claimer| claimer.deadline).min(),
+            self.drain.as_ref().map(|drain| drain.deadline),
         ];
         let next = waits.into_iter().flatten().min();
         let micros = next.map_or(3_600_000_000, |at| at.saturating_sub(self.clock.now()));
