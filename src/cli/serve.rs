@@ -173,7 +173,7 @@ impl Running {
         if let Some(scheduler) = scheduler {
             let handlers = Handlers::new(service.clone(), handlers::Settings::default())?;
             let handlers = Arc::new(handlers);
-            let running = scheduler.with_runner(handlers.clone()).run(stopped.clone());
+            let running = scheduler.with_runner(handlers.clone()).start(stopped.clone());
             tasks.push(tokio::spawn(running));
             // The scheduler answers once it has taken up the jobs of earlier runs.
             tokio::spawn(async move {
