@@ -27,7 +27,7 @@ mod trace;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 pub use self::handle::{ACT_BATCH, Batches, Claim, Ended, Handle, Heartbeat, NewJob, Submitted};
 pub use self::policy::Policies;
@@ -137,6 +137,23 @@ impl Scheduler {
     #[must_use]
     pub fn with_runner(self, runner: Arc<dyn Runner>) -> Self {
         Self { runner: Some(runner), ..self }
+    }
+
+    /// [`Self::run`] on a thread of its own, so that no query holds it up. Its work
+    /// is done on the runtime of the caller.
+    pub async fn start(self, stop: watch::Receiver<bool>) -> Result<()> {
+        let (ended, outcome) = oneshot::channel();
+        let runtime = tokio::runtime::Handle::current();
+        std::thread::Builder::new()
+            .name("sysjob-scheduler".into())
+            .spawn(move || {
+                // Nobody waits for it when the process ends.
+                let _ = ended.send(runtime.block_on(self.run(stop)));
+            })
+            .map_err(|e| Error::internal("the scheduler's thread cannot start").caused_by(e))?;
+        outcome
+            .await
+            .map_err(|e| Error::internal("the scheduler has ended in a panic").caused_by(e))?
     }
 
     /// Takes up the jobs of earlier runs, then serves until `stop` turns true.
