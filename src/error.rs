@@ -271,6 +271,8 @@ pub mod codes {
     pub const POSTPONED_AFTER_FAILURES: u32 = 0x8004_0328;
     pub const TYPE_THROTTLED: u32 = 0x8006_0916;
     pub const EXCEPTION_THROTTLED: u32 = 0x8006_0917;
+    /// An operation type that is none.
+    pub const UNKNOWN_JOB_TYPE: u32 = 0x8004_4303;
     /// The logic of a job cannot be read.
     pub const WORKFLOW_UNREADABLE: u32 = 0x8004_4304;
     /// A post to a service endpoint failed.

@@ -72,6 +72,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "write",
         ],
     ),
+    ("config", &["catalog", "error", "handlers", "job", "scheduler"]),
     (
         "http",
         &[
@@ -84,7 +85,9 @@ const LAYERS: &[(&str, &[&str])] = &[
             "engine",
             "error",
             "events",
+            "handlers",
             "identity",
+            "job",
             "query",
             "scheduler",
             "service",
@@ -115,6 +118,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "ask",
             "catalog",
             "clock",
+            "config",
             "credentials",
             "diagnose",
             "dialect",

@@ -56,7 +56,7 @@ pub struct ActionRequest {
 
 /// Operation types that the platform generates; their jobs are not canceled,
 /// paused or resumed.
-const PLATFORM_TYPES: [i32; 10] = [9, 16, 18, 19, 20, 22, 24, 25, 27, 31];
+pub const PLATFORM_TYPES: [i32; 10] = [9, 16, 18, 19, 20, 22, 24, 25, 27, 31];
 
 impl Action {
     /// What the action makes of a job.

@@ -94,7 +94,8 @@ pub(super) struct Act {
 }
 
 pub(super) enum Message {
-    Submit(Vec<NewJob>, Reply<Vec<Submitted>>),
+    /// The files belong to the jobs at these places.
+    Submit(Vec<NewJob>, Vec<(usize, Change)>, Reply<Vec<Submitted>>),
     Act(Act, Reply<Outcomes>),
     Claim(Claim, Reply<Vec<Claimed>>),
     Heartbeat(Vec<Heartbeat>, Reply<Vec<Beat>>),
@@ -103,6 +104,7 @@ pub(super) enum Message {
     Why(Guid, Reply<Why>),
     Waits(Reply<HashMap<Guid, String>>),
     WaitsOf(Vec<Guid>, Reply<HashMap<Guid, String>>),
+    Drain(Duration, Reply<()>),
 }
 
 /// How others talk to the scheduler.
@@ -117,7 +119,17 @@ impl Handle {
     /// Adds jobs, in this order; all are durable when it returns, or none is there.
     /// A job whose id is there already is answered as before and not added again.
     pub async fn submit(&self, jobs: Vec<NewJob>) -> Result<Vec<Submitted>> {
-        self.ask(|reply| Message::Submit(jobs, reply)).await
+        self.submit_with(jobs, Vec::new()).await
+    }
+
+    /// [`Handle::submit`] of jobs of which some have rows of other tables, by their
+    /// places; those of a job that is there already are left out.
+    pub async fn submit_with(
+        &self,
+        jobs: Vec<NewJob>,
+        files: Vec<(usize, Change)>,
+    ) -> Result<Vec<Submitted>> {
+        self.ask(|reply| Message::Submit(jobs, files, reply)).await
     }
 
     /// Acts on jobs; what was done is durable when it returns, and the answers
@@ -190,6 +202,12 @@ impl Handle {
     /// Why each job waits that has not ended, in words.
     pub async fn waits(&self) -> Result<HashMap<Guid, String>> {
         self.ask(Message::Waits).await
+    }
+
+    /// Picks no more jobs; returns when the attempts under way inside the service have
+    /// ended, or cannot end within a time. Everybody else is still served.
+    pub async fn drain(&self, grace: Duration) -> Result<()> {
+        self.ask(|reply| Message::Drain(grace, reply)).await
     }
 
     async fn ask<T>(&self, message: impl FnOnce(Reply<T>) -> Message) -> Result<T> {
