@@ -22,6 +22,8 @@ mod round;
 mod rows;
 pub mod runner;
 mod simulate;
+#[cfg(test)]
+mod tests;
 mod trace;
 
 use std::sync::{Arc, OnceLock};
