@@ -29,7 +29,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("dialect", &["catalog", "engine::functions", "error", "query", "value"]),
     ("encode", &["catalog", "error", "query", "value"]),
     ("import", &["catalog", "error", "store", "value"]),
-    ("scheduler", &["catalog", "clock", "error", "job", "store", "value"]),
+    ("scheduler", &["catalog", "clock", "error", "identity", "job", "store", "value"]),
     ("write", &["catalog", "error", "events", "identity", "job", "scheduler", "store", "value"]),
     ("diagnose", &["error"]),
     ("script", &["dialect", "engine", "error", "store", "value"]),

@@ -183,7 +183,7 @@ fn complain(error: &Error) {
 const STACK: usize = 64 << 20;
 
 /// A runtime for a command that waits for something.
-fn runtime() -> Result<tokio::runtime::Runtime> {
+pub fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .thread_stack_size(STACK)
         .enable_all()

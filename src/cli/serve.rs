@@ -186,7 +186,7 @@ impl Running {
         });
         if let Some((scheduler, settings)) = work {
             let handlers = Arc::new(Handlers::new(service.clone(), settings)?);
-            let running = scheduler.with_runner(handlers.clone()).run(scheduler_stopped);
+            let running = scheduler.with_runner(handlers.clone()).start(scheduler_stopped);
             parts.push(tokio::spawn(running));
             // The scheduler answers once it has taken up the jobs of earlier runs.
             tokio::spawn(async move {

@@ -3,12 +3,14 @@
 //! work.
 //!
 //! Parts: [`core`] decides, [`policy`] is what can be set, [`handle`] is how others
-//! ask, [`round`] gathers what one commit makes durable, [`rows`] and [`history`]
-//! write rows, [`definitions`] watches workflows and steps, [`recover`] finds what
+//! ask, [`round`] gathers what one commit makes durable, [`create`], [`rows`],
+//! [`definition_rows`] and [`history`] write rows, [`definitions`] watches workflows and steps, [`recover`] finds what
 //! earlier runs left, [`runner`] is who does the work of attempts, [`trace`] tells of
 //! those of steps, [`drain`] lets attempts end before the service does.
 
 pub mod core;
+mod create;
+mod definition_rows;
 mod definitions;
 mod drain;
 mod handle;
@@ -25,9 +27,9 @@ mod trace;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
-pub use self::handle::{Claim, Ended, Handle, Heartbeat, NewJob, Submitted};
+pub use self::handle::{ACT_BATCH, Batches, Claim, Ended, Handle, Heartbeat, NewJob, Submitted};
 pub use self::policy::Policies;
 pub use self::runner::{Attempt, Runner};
 
@@ -40,7 +42,7 @@ use self::rows::Rows;
 use self::simulate::Simulations;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result, codes};
-use crate::job::Handler;
+use crate::job::{Action, ActionRequest, Handler};
 use crate::store::{Change, Store};
 use crate::value::{Guid, guid_text};
 
@@ -137,6 +139,23 @@ impl Scheduler {
         Self { runner: Some(runner), ..self }
     }
 
+    /// [`Self::run`] on a thread of its own, so that no query holds it up. Its work
+    /// is done on the runtime of the caller.
+    pub async fn start(self, stop: watch::Receiver<bool>) -> Result<()> {
+        let (ended, outcome) = oneshot::channel();
+        let runtime = tokio::runtime::Handle::current();
+        std::thread::Builder::new()
+            .name("sysjob-scheduler".into())
+            .spawn(move || {
+                // Nobody waits for it when the process ends.
+                let _ = ended.send(runtime.block_on(self.run(stop)));
+            })
+            .map_err(|e| Error::internal("the scheduler's thread cannot start").caused_by(e))?;
+        outcome
+            .await
+            .map_err(|e| Error::internal("the scheduler has ended in a panic").caused_by(e))?
+    }
+
     /// Takes up the jobs of earlier runs, then serves until `stop` turns true.
     /// An error is final: the store takes no more changes, and everybody who asks
     /// the scheduler is told why.
@@ -197,8 +216,14 @@ impl Scheduler {
         match message {
             Message::Submit(jobs, files, reply) => self.submit(jobs, files, reply, round),
             Message::Act(act, reply) => {
-                // Actions look at rows, which show only what is durable.
-                self.commit(std::mem::take(round)).await?;
+                // Of jobs that the core does not know the rows are looked at, and of
+                // those that are deleted; rows show only what is durable.
+                let looks = |request: &ActionRequest| {
+                    request.action == Action::Delete || self.core.job(&request.id).is_none()
+                };
+                if act.requests.iter().any(looks) {
+                    self.commit(std::mem::take(round)).await?;
+                }
                 self.act(act, reply, round);
             }
             Message::Claim(claim, reply) => {
@@ -212,13 +237,19 @@ impl Scheduler {
                 round.answer(reply, Ok(()));
             }
             Message::Why(id, reply) => {
-                self.commit(std::mem::take(round)).await?;
+                if self.core.job(&id).is_none() {
+                    self.commit(std::mem::take(round)).await?;
+                }
                 let now = self.clock.now();
                 let job = self.job(&id).ok_or_else(|| missing(&id));
                 round.answer(reply, job.map(|job| self.core.why(&job, now)));
             }
             Message::Waits(reply) => {
                 let waits = self.core.waits(self.clock.now());
+                round.answer(reply, Ok(waits));
+            }
+            Message::WaitsOf(ids, reply) => {
+                let waits = self.core.waits_of(&ids, self.clock.now());
                 round.answer(reply, Ok(waits));
             }
             Message::Drain(grace, reply) => self.begin_drain(grace, reply, round),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::core::{Actor, Beat, Effect, Event, Job};
 use super::handle::{Act, Claim, Ended, Heartbeat, NewJob, Outcomes, Reply, Submitted};
-use super::{Scheduler, missing, rows};
+use super::{Scheduler, create, missing, rows};
 use crate::error::{Error, ErrorKind, Place, Result, codes};
 use crate::job::ActionRequest;
 use crate::scheduler::core::{Claimed, Step};
@@ -72,7 +72,7 @@ impl Scheduler {
         let mut created = Vec::with_capacity(jobs.len());
         let mut here: HashMap<Guid, i64> = HashMap::new();
         for (index, cells) in jobs.into_iter().enumerate() {
-            let given = rows::given_id(&cells, &columns);
+            let given = create::given_id(&cells, &columns);
             let known = given.and_then(|id| {
                 let staged = here.get(&id).or_else(|| round.submitted.get(&id)).copied();
                 let sequence = staged.or_else(|| {
