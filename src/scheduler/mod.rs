@@ -203,9 +203,7 @@ impl Scheduler {
         for state in self.rows.definitions(&snapshot) {
             self.step(&mut round, Event::Remembered(state));
         }
-        for event in self.definitions.news(&self.store) {
-            self.step(&mut round, event);
-        }
+        self.learn(&mut round);
         for job in recover::unfinished(&snapshot, self.rows.columns()) {
             self.step(&mut round, Event::Recovered(job));
         }
@@ -215,6 +213,8 @@ impl Scheduler {
 
     /// Takes a message into a round.
     async fn take(&mut self, message: Message, round: &mut Round) -> Result<()> {
+        // What a message leads to may pick jobs of a definition that has just changed.
+        self.learn(round);
         match message {
             Message::Submit(jobs, files, reply) => self.submit(jobs, files, reply, round),
             Message::Act(act, reply) => {
@@ -259,11 +259,16 @@ impl Scheduler {
         Ok(())
     }
 
+    /// Tells the core of definitions that have changed.
+    fn learn(&mut self, round: &mut Round) {
+        for event in self.definitions.news(&self.store) {
+            self.step(round, event);
+        }
+    }
+
     /// Does what time does, gives jobs to workers who wait, and commits.
     async fn finish(&mut self, mut round: Round) -> Result<()> {
-        for event in self.definitions.news(&self.store) {
-            self.step(&mut round, event);
-        }
+        self.learn(&mut round);
         let now = self.clock.now();
         for (id, attempt, report) in self.simulations.ended(now) {
             self.step(&mut round, Event::Ended { id, attempt, report });
