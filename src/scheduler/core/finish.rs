@@ -56,6 +56,7 @@ impl Core {
         if to == Status::Succeeded && autodelete {
             step.changes.push(Change::Job(super::event::JobChange {
                 id,
+                operationtype,
                 at: now,
                 from: Some(Status::Succeeded),
                 to: None,

@@ -166,6 +166,7 @@ impl Core {
     fn create(&mut self, job: Job, actor: Actor, now: i64, step: &mut Step) {
         step.changes.push(Change::Job(JobChange {
             id: job.id,
+            operationtype: job.operationtype,
             at: now,
             from: None,
             to: Some(job.status),
@@ -393,6 +394,7 @@ fn job_change(job: &Job, to: Option<Status>, set: Cells, why: Because, now: i64)
     let starts = to == Some(Status::InProgress) && !job.is_locked();
     JobChange {
         id: job.id,
+        operationtype: job.operationtype,
         at: now,
         from: Some(job.status),
         to,
