@@ -3,14 +3,18 @@
 //! work.
 //!
 //! Parts: [`core`] decides, [`policy`] is what can be set, [`handle`] is how others
-//! ask, [`round`] gathers what one commit makes durable, [`commits`] are rounds on
-//! their way to the disk, [`rows`] and [`history`] write rows, [`definitions`] watches workflows and steps, [`recover`] finds what
+//! ask, [`round`] gathers what one commit makes durable, [`commits`] are rounds on their
+//! way to the disk, [`create`], [`rows`], [`definition_rows`] and [`history`] write rows,
+//! [`definitions`] watches workflows and steps, [`recover`] finds what
 //! earlier runs left, [`runner`] is who does the work of attempts, [`trace`] tells of
-//! those of steps.
+//! those of steps, [`drain`] lets attempts end before the service does.
 
 mod commits;
 pub mod core;
+mod create;
+mod definition_rows;
 mod definitions;
+mod drain;
 mod handle;
 mod history;
 pub mod policy;
@@ -27,20 +31,21 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-pub use self::handle::{Claim, Ended, Handle, Heartbeat, NewJob, Submitted};
+pub use self::handle::{ACT_BATCH, Batches, Claim, Ended, Handle, Heartbeat, NewJob, Submitted};
 pub use self::policy::Policies;
 pub use self::runner::{Attempt, Runner};
 
 use self::commits::Commits;
 use self::core::{Core, Effect, Event, Job};
 use self::definitions::Definitions;
+use self::drain::Drain;
 use self::handle::Message;
 use self::round::{Claimer, Round};
 use self::rows::Rows;
 use self::simulate::Simulations;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result, codes};
-use crate::job::Handler;
+use crate::job::{Action, ActionRequest, Handler};
 use crate::store::{Change, Store};
 use crate::value::{Guid, guid_text};
 
@@ -99,6 +104,9 @@ pub struct Scheduler {
     /// Workers for whom there was no job when they asked.
     claimers: Vec<Claimer>,
     commits: Commits,
+    /// The service is about to stop.
+    draining: bool,
+    drain: Option<Drain>,
     inbox: mpsc::Receiver<Message>,
     failure: Arc<OnceLock<String>>,
 }
@@ -120,6 +128,8 @@ impl Scheduler {
             runner: None,
             claimers: Vec::new(),
             commits: Commits::default(),
+            draining: false,
+            drain: None,
             store,
             clock,
             inbox,
@@ -190,6 +200,8 @@ impl Scheduler {
             }
             self.finish(round).await?;
         }
+        // No attempt may begin after it was put back.
+        self.all_durable().await?;
         self.step(&mut Round::default(), Event::Drain);
         let mut round = Round::default();
         self.step(&mut round, Event::Stop);
@@ -218,11 +230,17 @@ impl Scheduler {
     /// Takes a message into a round.
     async fn take(&mut self, message: Message, round: &mut Round) -> Result<()> {
         match message {
-            Message::Submit(jobs, reply) => self.submit(jobs, reply, round),
+            Message::Submit(jobs, files, reply) => self.submit(jobs, files, reply, round),
             Message::Act(act, reply) => {
-                // Actions look at rows, which show only what is durable.
-                self.commit(std::mem::take(round)).await?;
-                self.all_durable().await?;
+                // Of jobs that the core does not know the rows are looked at, and of
+                // those that are deleted; rows show only what is durable.
+                let looks = |request: &ActionRequest| {
+                    request.action == Action::Delete || self.core.job(&request.id).is_none()
+                };
+                if act.requests.iter().any(looks) {
+                    self.commit(std::mem::take(round)).await?;
+                    self.all_durable().await?;
+                }
                 self.act(act, reply, round);
             }
             Message::Claim(claim, reply) => {
@@ -236,8 +254,10 @@ impl Scheduler {
                 round.answer(reply, Ok(()));
             }
             Message::Why(id, reply) => {
-                self.commit(std::mem::take(round)).await?;
-                self.all_durable().await?;
+                if self.core.job(&id).is_none() {
+                    self.commit(std::mem::take(round)).await?;
+                    self.all_durable().await?;
+                }
                 let now = self.clock.now();
                 let job = self.job(&id).ok_or_else(|| missing(&id));
                 round.answer(reply, job.map(|job| self.core.why(&job, now)));
@@ -246,6 +266,11 @@ impl Scheduler {
                 let waits = self.core.waits(self.clock.now());
                 round.answer(reply, Ok(waits));
             }
+            Message::WaitsOf(ids, reply) => {
+                let waits = self.core.waits_of(&ids, self.clock.now());
+                round.answer(reply, Ok(waits));
+            }
+            Message::Drain(grace, reply) => self.begin_drain(grace, reply, round),
         }
         Ok(())
     }
@@ -271,6 +296,11 @@ impl Scheduler {
             round.changes.extend(expired);
         }
         self.serve_claimers(&mut round);
+        if self.draining {
+            // What has started is counted.
+            self.all_durable().await?;
+            self.end_drain(&mut round);
+        }
         self.commit(round).await
     }
 
@@ -281,6 +311,7 @@ impl Scheduler {
             self.simulations.next(),
             Some(self.next_clean_up),
             self.claimers.iter().map(|claimer| claimer.deadline).min(),
+            self.drain.as_ref().map(|drain| drain.deadline),
         ];
         let next = waits.into_iter().flatten().min();
         let micros = next.map_or(3_600_000_000, |at| at.saturating_sub(self.clock.now()));
