@@ -9,6 +9,7 @@ pub mod config;
 pub mod credentials;
 pub mod diagnose;
 pub mod dialect;
+pub mod duplicates;
 pub mod encode;
 pub mod engine;
 pub mod error;

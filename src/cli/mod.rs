@@ -1,5 +1,6 @@
 //! The commands. Each file has one of them; none has rules of its own.
 
+mod bulk_delete;
 mod config;
 mod demo;
 mod diagnose;
@@ -10,6 +11,7 @@ mod remote;
 mod replay;
 mod security;
 mod serve;
+mod workflows;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -46,6 +48,10 @@ enum Command {
     Explain(query::Explain),
     /// Ask the canned questions and say what is wrong
     Diagnose(diagnose::Diagnose),
+    /// List the workflows of a running service, switch them on and off
+    Workflows(workflows::Workflows),
+    /// Let a running service delete what a fetch finds, once or again and again
+    BulkDelete(bulk_delete::BulkDelete),
     /// Drive a running service with the jobs of a trace
     Replay(replay::Replay),
 }
@@ -148,6 +154,8 @@ pub fn run() -> ExitCode {
         Command::Import(command) => command.run(),
         Command::Query(command) => command.run(),
         Command::Explain(command) => command.run(),
+        Command::Workflows(command) => command.run(),
+        Command::BulkDelete(command) => command.run(),
         Command::Replay(command) => command.run(),
         // Its exit codes are its own.
         Command::Diagnose(command) => return command.run(),

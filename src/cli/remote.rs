@@ -1,7 +1,7 @@
 //! A running service as the command line asks it.
 
 use std::fs;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use chrono_tz::Tz;
@@ -59,6 +59,19 @@ impl Remote {
     /// The answer to a question, in a format.
     pub fn query(&self, dialect: &str, text: &str, format: Format) -> Result<Box<dyn Read>> {
         self.post("query", &json!({ "dialect": dialect, "text": text, "format": format.name() }))
+    }
+
+    /// The rows of an answer.
+    pub fn rows(&self, dialect: &str, text: &str) -> Result<Vec<Value>> {
+        let answer = BufReader::new(self.query(dialect, text, Format::Jsonl)?);
+        let cut_off = |e| {
+            Error::new(ErrorKind::Closed, codes::UNEXPECTED, "the answer was cut off").caused_by(e)
+        };
+        let no_json = |e| Error::data("a row of the answer is no JSON").caused_by(e);
+        let row = |line: std::io::Result<String>| {
+            serde_json::from_str(&line.map_err(cut_off)?).map_err(no_json)
+        };
+        answer.lines().map(row).collect()
     }
 
     /// The plan of a question.

@@ -8,7 +8,7 @@ pub mod functions;
 
 mod average;
 mod canonical;
-mod collation;
+pub mod collation;
 mod decorrelate;
 mod derived;
 mod failure;

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fmt::Write;
-use std::io::{BufRead, BufReader};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -12,7 +11,6 @@ use uuid::Uuid;
 
 use super::super::remote::Remote;
 use super::{id_of, patiently};
-use crate::encode::Format;
 use crate::error::{Error, Result};
 use crate::import::trace::{Outcome, Submission};
 use crate::value::parse_time;
@@ -37,16 +35,7 @@ struct Job {
 
 impl Account<'_> {
     fn rows(&self, text: &str) -> Result<Vec<Value>> {
-        patiently(self.patience, || {
-            let answer = BufReader::new(self.remote.query("sql", text, Format::Jsonl)?);
-            let mut rows = Vec::new();
-            for line in answer.lines() {
-                let cut_off = |e| Error::data("the answer was cut off").caused_by(e);
-                let row = serde_json::from_str(&line.map_err(cut_off)?);
-                rows.push(row.map_err(|e| Error::data("a row is no JSON").caused_by(e))?);
-            }
-            Ok(rows)
-        })
+        patiently(self.patience, || self.remote.rows("sql", text))
     }
 
     /// Waits until no job is left that could still end by itself.

@@ -11,6 +11,7 @@
 //! What `=`, `LIKE`, `GROUP BY` or a sort mean is not decided here but on the
 //! logical plan, for all dialects at once. Nothing that writes gets through.
 
+pub mod arrays;
 mod compound;
 mod convert;
 mod fetch;
