@@ -3,6 +3,7 @@
 mod demo;
 mod diagnose;
 mod import;
+mod jobs;
 mod limits;
 mod query;
 mod remote;
@@ -44,6 +45,8 @@ enum Command {
     Explain(query::Explain),
     /// Ask the canned questions and say what is wrong
     Diagnose(diagnose::Diagnose),
+    /// Look at the jobs of a running service, and act on them
+    Jobs(jobs::Jobs),
 }
 
 /// An organization's own tables.
@@ -81,10 +84,10 @@ struct Target {
 struct Connection {
     /// The certificate of the authority that vouches for an https service, PEM;
     /// those that the system trusts if not given
-    #[arg(long, env = "SYSJOB_CACERT", value_name = "FILE")]
+    #[arg(long, env = "SYSJOB_CACERT", value_name = "FILE", global = true)]
     cacert: Option<PathBuf>,
     /// A bearer token of the service
-    #[arg(long, env = "SYSJOB_TOKEN", hide_env_values = true)]
+    #[arg(long, env = "SYSJOB_TOKEN", hide_env_values = true, global = true)]
     token: Option<String>,
 }
 
@@ -144,8 +147,9 @@ pub fn run() -> ExitCode {
         Command::Import(command) => command.run(),
         Command::Query(command) => command.run(),
         Command::Explain(command) => command.run(),
-        // Its exit codes are its own.
+        // Their exit codes are their own.
         Command::Diagnose(command) => return command.run(),
+        Command::Jobs(command) => return command.run(),
     };
     match outcome {
         Ok(code) => code,

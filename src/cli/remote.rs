@@ -22,6 +22,9 @@ const SYSTEM_AUTHORITIES: &[&str] = &[
     "/etc/ssl/cert.pem",
 ];
 
+/// What people read in place of codes.
+const FORMATTED: &str = "OData.Community.Display.V1.FormattedValue";
+
 /// A running service.
 pub struct Remote {
     url: String,
@@ -73,20 +76,48 @@ impl Remote {
         self.post("explain", &body)
     }
 
+    /// The JSON that a call answers; nothing where it answers nothing.
+    pub fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value> {
+        let mut text = String::new();
+        let mut answer = self.send(method, path, body)?;
+        answer.read_to_string(&mut text).map_err(|e| {
+            Error::new(ErrorKind::Closed, codes::UNEXPECTED, format!("the answer broke off: {e}"))
+                .caused_by(e)
+        })?;
+        if text.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_str(&text).map_err(|e| {
+            let message = format!("{}{path} answered something else than JSON", self.url);
+            Error::invalid(codes::UNEXPECTED, message).caused_by(e)
+        })
+    }
+
     fn post(&self, call: &str, body: &Value) -> Result<Box<dyn Read>> {
-        let url = format!("{}/sysjob/{call}", self.url);
+        self.send("POST", &format!("/sysjob/{call}"), Some(body))
+    }
+
+    fn send(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Box<dyn Read>> {
+        let url = format!("{}{path}", self.url);
         let unreachable = |e: ureq::Error| {
-            Error::new(ErrorKind::NotFound, codes::UNEXPECTED, format!("no answer from {url}: {e}"))
+            Error::new(ErrorKind::Closed, codes::UNEXPECTED, format!("no answer from {url}: {e}"))
                 .caused_by(e)
         };
-        let mut request = self.agent.post(&url).header("content-type", "application/json");
+        let mut prefer = vec![format!("odata.include-annotations=\"{FORMATTED}\"")];
+        prefer.extend(self.timezone.map(|zone| format!("odata.timezone=\"{}\"", zone.name())));
+        let mut request = ureq::http::Request::builder()
+            .method(method)
+            .uri(&url)
+            .header("content-type", "application/json")
+            .header("prefer", prefer.join(","));
         if let Some(token) = &self.token {
             request = request.header("authorization", format!("Bearer {token}"));
         }
-        if let Some(zone) = self.timezone {
-            request = request.header("prefer", format!("odata.timezone=\"{}\"", zone.name()));
-        }
-        let response = request.send(body.to_string()).map_err(unreachable)?;
+        let request = request.body(body.map(Value::to_string).unwrap_or_default());
+        let request = request.map_err(|e| {
+            Error::invalid(codes::INVALID_ARGUMENT, format!("'{url}' is no address: {e}"))
+        })?;
+        let response = self.agent.run(request).map_err(unreachable)?;
         let status = response.status();
         let mut body = response.into_body();
         if status.is_success() {

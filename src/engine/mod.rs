@@ -25,6 +25,7 @@ mod sql;
 mod sum;
 mod total;
 mod views;
+mod waits;
 mod windowed;
 
 use std::sync::Arc;

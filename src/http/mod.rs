@@ -63,6 +63,7 @@ use self::rows::Related;
 use self::throttle::Throttle;
 use crate::dialect::odata::decode_options;
 use crate::error::{Error, ErrorKind, codes};
+use crate::job::TABLE;
 use crate::service::{Limits, Service};
 use crate::tls::Endpoint;
 
@@ -86,6 +87,7 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/sysjob/explain", post(ask::explain))
         .route("/sysjob/events", post(events::raise))
         .route("/sysjob/jobs", post(jobs::submit))
+        .route("/sysjob/actions", post(jobs::actions))
         .route("/sysjob/claim", post(jobs::claim))
         .route("/sysjob/heartbeat", post(jobs::heartbeat))
         .route("/sysjob/complete", post(jobs::complete))
@@ -276,6 +278,11 @@ async fn handle(service: &Arc<Service>, request: Request) -> Result<Response> {
         }
         ref action if write::is_action(action) => {
             Err(Failure::method(format!("'{}' takes POST", call.path), "POST"))
+        }
+        Resource::Operation { ref name, bound: Some((ref table, Some(ref key))), .. }
+            if name == jobs::why::NAME && table.logical_name == TABLE =>
+        {
+            jobs::why::why(service, &call, key).await
         }
         Resource::Operation { name, .. } => {
             Err(Failure::not_implemented(format!("'{name}' is not offered")))

@@ -16,6 +16,7 @@ mod recover;
 mod snapshot;
 mod tables;
 mod versions;
+mod waits;
 mod writer;
 
 use std::path::Path;
@@ -30,6 +31,7 @@ use tokio::sync::{OwnedMutexGuard, mpsc, oneshot};
 pub use self::chunk::{Chunk, ROWS_MAX};
 pub use self::counts::{CountedBy, CountsSnapshot};
 pub use self::snapshot::{NameIndex, Snapshot, TableSnapshot};
+pub use self::waits::{AskWaits, Waits};
 
 use self::chunk_file::ChunkFiles;
 use self::folder::FolderLock;
@@ -83,6 +85,8 @@ pub struct Store {
     files: ChunkFiles,
     versions: Arc<Versions>,
     turns: Arc<tokio::sync::Mutex<()>>,
+    /// Who knows why jobs wait, while there is somebody.
+    waits: Mutex<Option<AskWaits>>,
     requests: Option<mpsc::Sender<Request>>,
     writer: Option<JoinHandle<()>>,
     _lock: FolderLock,
@@ -117,6 +121,7 @@ impl Store {
             files,
             versions,
             turns: Arc::default(),
+            waits: Mutex::default(),
             requests: Some(requests),
             writer: Some(thread),
             _lock: lock,
@@ -130,7 +135,13 @@ impl Store {
     /// All tables as of the last durable commit.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         let tables = self.tables.lock().iter().map(TableState::snapshot).collect();
-        Arc::new(Snapshot::new(self.catalog.clone(), tables))
+        let snapshot = Snapshot::new(self.catalog.clone(), tables);
+        Arc::new(snapshot.explained(self.waits.lock().clone()))
+    }
+
+    /// From now on snapshots ask there why jobs wait.
+    pub fn explain_waits(&self, ask: AskWaits) {
+        *self.waits.lock() = Some(ask);
     }
 
     /// One table as of the last durable commit.

@@ -26,6 +26,7 @@ pub mod event;
 mod finish;
 pub mod job;
 mod queue;
+mod reasons;
 mod recovery;
 pub mod why;
 
