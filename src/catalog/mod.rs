@@ -421,6 +421,7 @@ const TABLES: &[&str] = &[
     include_str!("tables/organization.json"),
     include_str!("tables/bulkdeleteoperation.json"),
     include_str!("tables/bulkdeletefailure.json"),
+    include_str!("tables/duplicaterecord.json"),
     include_str!("tables/plugintracelog.json"),
     include_str!("tables/workflowlog.json"),
     include_str!("tables/processsession.json"),

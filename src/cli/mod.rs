@@ -1,5 +1,7 @@
 //! The commands. Each file has one of them; none has rules of its own.
 
+mod bulk_delete;
+mod config;
 mod demo;
 mod diagnose;
 mod import;
@@ -7,8 +9,10 @@ mod jobs;
 mod limits;
 mod query;
 mod remote;
+mod replay;
 mod security;
 mod serve;
+mod workflows;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -47,6 +51,12 @@ enum Command {
     Diagnose(diagnose::Diagnose),
     /// Look at the jobs of a running service, and act on them
     Jobs(jobs::Jobs),
+    /// List the workflows of a running service, switch them on and off
+    Workflows(workflows::Workflows),
+    /// Let a running service delete what a fetch finds, once or again and again
+    BulkDelete(bulk_delete::BulkDelete),
+    /// Drive a running service with the jobs of a trace
+    Replay(replay::Replay),
 }
 
 /// An organization's own tables.
@@ -147,6 +157,9 @@ pub fn run() -> ExitCode {
         Command::Import(command) => command.run(),
         Command::Query(command) => command.run(),
         Command::Explain(command) => command.run(),
+        Command::Workflows(command) => command.run(),
+        Command::BulkDelete(command) => command.run(),
+        Command::Replay(command) => command.run(),
         // Their exit codes are their own.
         Command::Diagnose(command) => return command.run(),
         Command::Jobs(command) => return command.run(),
@@ -182,7 +195,7 @@ fn complain(error: &Error) {
 const STACK: usize = 64 << 20;
 
 /// A runtime for a command that waits for something.
-fn runtime() -> Result<tokio::runtime::Runtime> {
+pub fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .thread_stack_size(STACK)
         .enable_all()

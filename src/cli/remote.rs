@@ -1,12 +1,13 @@
-//! A running service as the command line asks it: `POST /sysjob/query` and
-//! `/sysjob/explain`.
+//! A running service as the command line asks it.
 
 use std::fs;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use chrono_tz::Tz;
 use serde_json::{Value, json};
+use ureq::Body;
+use ureq::http::{Method, Request, Response};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 
 use super::Connection;
@@ -63,6 +64,19 @@ impl Remote {
         self.post("query", &json!({ "dialect": dialect, "text": text, "format": format.name() }))
     }
 
+    /// The rows of an answer.
+    pub fn rows(&self, dialect: &str, text: &str) -> Result<Vec<Value>> {
+        let answer = BufReader::new(self.query(dialect, text, Format::Jsonl)?);
+        let cut_off = |e| {
+            Error::new(ErrorKind::Closed, codes::UNEXPECTED, "the answer was cut off").caused_by(e)
+        };
+        let no_json = |e| Error::data("a row of the answer is no JSON").caused_by(e);
+        let row = |line: std::io::Result<String>| {
+            serde_json::from_str(&line.map_err(cut_off)?).map_err(no_json)
+        };
+        answer.lines().map(row).collect()
+    }
+
     /// The plan of a question.
     pub fn explain(
         &self,
@@ -76,59 +90,64 @@ impl Remote {
         self.post("explain", &body)
     }
 
-    /// The JSON that a call answers; nothing where it answers nothing.
-    pub fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value> {
-        let mut text = String::new();
-        let mut answer = self.send(method, path, body)?;
-        answer.read_to_string(&mut text).map_err(|e| {
-            Error::new(ErrorKind::Closed, codes::UNEXPECTED, format!("the answer broke off: {e}"))
-                .caused_by(e)
-        })?;
-        if text.is_empty() {
+    fn post(&self, call: &str, body: &Value) -> Result<Box<dyn Read>> {
+        let response = self.send(Method::POST, &format!("/sysjob/{call}"), Some(body))?;
+        Ok(Box::new(response.into_body().into_reader()))
+    }
+
+    /// The JSON answer to a request below the service's address; null if it has no body.
+    pub fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
+        let answer = self.send(method, path, body)?.body_mut().read_to_string();
+        let answer = answer.map_err(|e| self.unreachable(path, e))?;
+        if answer.trim().is_empty() {
             return Ok(Value::Null);
         }
-        serde_json::from_str(&text).map_err(|e| {
-            let message = format!("{}{path} answered something else than JSON", self.url);
-            Error::invalid(codes::UNEXPECTED, message).caused_by(e)
+        serde_json::from_str(&answer).map_err(|e| {
+            let message = format!("{}{path} answered no JSON: {e}", self.url);
+            Error::data(message).caused_by(e)
         })
     }
 
-    fn post(&self, call: &str, body: &Value) -> Result<Box<dyn Read>> {
-        self.send("POST", &format!("/sysjob/{call}"), Some(body))
+    /// Nobody answers, or the service is about to stop.
+    fn unreachable(&self, path: &str, e: ureq::Error) -> Error {
+        let message = format!("no answer from {}{path}: {e}", self.url);
+        Error::new(ErrorKind::Closed, codes::UNEXPECTED, message).caused_by(e)
     }
 
-    fn send(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Box<dyn Read>> {
+    fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Response<Body>> {
         let url = format!("{}{path}", self.url);
-        let unreachable = |e: ureq::Error| {
-            Error::new(ErrorKind::Closed, codes::UNEXPECTED, format!("no answer from {url}: {e}"))
-                .caused_by(e)
-        };
-        let mut prefer = vec![format!("odata.include-annotations=\"{FORMATTED}\"")];
-        prefer.extend(self.timezone.map(|zone| format!("odata.timezone=\"{}\"", zone.name())));
-        let mut request = ureq::http::Request::builder()
-            .method(method)
-            .uri(&url)
-            .header("content-type", "application/json")
-            .header("prefer", prefer.join(","));
+        let mut request = Request::builder().method(method).uri(&url);
         if let Some(token) = &self.token {
             request = request.header("authorization", format!("Bearer {token}"));
         }
-        let request = request.body(body.map(Value::to_string).unwrap_or_default());
-        let request = request.map_err(|e| {
+        let mut prefer = vec![format!("odata.include-annotations=\"{FORMATTED}\"")];
+        prefer.extend(self.timezone.map(|zone| format!("odata.timezone=\"{}\"", zone.name())));
+        request = request.header("prefer", prefer.join(","));
+        let wrong = |e: ureq::http::Error| {
             Error::invalid(codes::INVALID_ARGUMENT, format!("'{url}' is no address: {e}"))
-        })?;
-        let response = self.agent.run(request).map_err(unreachable)?;
+        };
+        let answer = match body {
+            Some(body) => {
+                let request = request.header("content-type", "application/json");
+                self.agent.run(request.body(body.to_string()).map_err(wrong)?)
+            }
+            None => self.agent.run(request.body(()).map_err(wrong)?),
+        };
+        let mut response = answer.map_err(|e| self.unreachable(path, e))?;
         let status = response.status();
-        let mut body = response.into_body();
         if status.is_success() {
-            return Ok(Box::new(body.into_reader()));
+            return Ok(response);
         }
-        let text = body.read_to_string().map_err(unreachable)?;
+        let text = response.body_mut().read_to_string().map_err(|e| self.unreachable(path, e))?;
         let message = serde_json::from_str::<Value>(&text)
             .ok()
             .and_then(|v| v["error"]["message"].as_str().map(str::to_owned))
             .unwrap_or_else(|| format!("{url} answered {status}: {text}"));
-        Err(Error::invalid(codes::INVALID_ARGUMENT, message))
+        let kind = match status.as_u16() {
+            503 => ErrorKind::Closed,
+            _ => ErrorKind::Invalid,
+        };
+        Err(Error::new(kind, codes::INVALID_ARGUMENT, message))
     }
 }
 

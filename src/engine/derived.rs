@@ -10,7 +10,7 @@ use datafusion::arrow::array::{
 };
 use datafusion::arrow::buffer::{Buffer, NullBuffer, ScalarBuffer};
 use datafusion::arrow::compute::FilterPredicate;
-use datafusion::common::{HashMap, Result};
+use datafusion::common::{DataFusionError, HashMap, Result};
 
 use super::waits;
 use crate::catalog::{Column, ColumnKind, entity_name};
@@ -50,9 +50,11 @@ impl Rows<'_> {
 
     /// A stored column; nothing if all its cells are null.
     pub fn stored(&self, index: usize) -> Result<Option<ArrayRef>> {
-        Ok(match (self.chunk.column(index), self.filter) {
-            (Some(array), Some(filter)) => Some(filter.filter(array)?),
-            (array, _) => array.clone(),
+        let column = self.chunk.column(index);
+        let column = column.map_err(|e| DataFusionError::External(Box::new(e)))?;
+        Ok(match (column, self.filter) {
+            (Some(array), Some(filter)) => Some(filter.filter(&array)?),
+            (array, _) => array,
         })
     }
 

@@ -8,7 +8,7 @@ pub mod functions;
 
 mod average;
 mod canonical;
-mod collation;
+pub mod collation;
 mod decorrelate;
 mod derived;
 mod failure;
@@ -22,6 +22,7 @@ mod row_limits;
 mod scan;
 mod semantics;
 mod sql;
+mod stepping;
 mod sum;
 mod total;
 mod views;

@@ -175,18 +175,19 @@ impl Action {
         Ok(Some(action))
     }
 
-    /// What is said of it where nobody gives a reason.
-    pub fn done(self) -> &'static str {
+    /// What is said of it where nobody gives a reason and the handler is asked first.
+    pub fn asked(self) -> &'static str {
         match self {
             Self::Cancel => "asked to cancel",
             Self::Pause => "asked to pause",
-            Self::Resume => "resumed",
+            Self::Resume => "asked to resume",
             Self::Postpone(_) => "asked to postpone",
-            Self::Delete => "deleted",
+            Self::Delete => "asked to delete",
         }
     }
 
-    fn verb(self) -> &'static str {
+    /// What is said of it where nobody gives a reason.
+    pub fn done(self) -> &'static str {
         match self {
             Self::Cancel => "canceled",
             Self::Pause => "paused",
@@ -250,7 +251,7 @@ impl Transition {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let verb = self.action.verb();
+        let verb = self.action.done();
         match self.platform {
             Some(operationtype) => write!(
                 f,

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::core::{Actor, Beat, Effect, Event, Job};
 use super::handle::{Act, Claim, Ended, Heartbeat, NewJob, Outcomes, Reply, Submitted};
-use super::{Scheduler, missing, rows};
+use super::{Scheduler, create, missing, rows};
 use crate::error::{Error, ErrorKind, Place, Result, codes};
 use crate::job::ActionRequest;
 use crate::scheduler::core::{Claimed, Step};
@@ -19,13 +19,18 @@ pub struct Round {
     pub effects: Vec<Effect>,
     pub deleted: Vec<Guid>,
     /// Jobs of this round whose ids their senders gave.
-    submitted: HashMap<Guid, i64>,
+    pub submitted: HashMap<Guid, i64>,
     pub answers: Vec<Box<dyn FnOnce() + Send>>,
 }
 
 impl Round {
     pub fn len(&self) -> usize {
         self.changes.len() + self.answers.len()
+    }
+
+    /// Whether nothing is to be done.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0 && self.effects.is_empty()
     }
 
     /// Answers when the round is durable.
@@ -52,7 +57,8 @@ impl Claimer {
     }
 }
 
-fn micros(duration: std::time::Duration) -> i64 {
+/// A time in microseconds.
+pub fn micros(duration: std::time::Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX / 4)
 }
 
@@ -71,9 +77,10 @@ impl Scheduler {
         let mut created = Vec::with_capacity(jobs.len());
         let mut here: HashMap<Guid, i64> = HashMap::new();
         for (index, cells) in jobs.into_iter().enumerate() {
-            let given = rows::given_id(&cells, &columns);
+            let given = create::given_id(&cells, &columns);
             let known = given.and_then(|id| {
                 let staged = here.get(&id).or_else(|| round.submitted.get(&id)).copied();
+                let staged = staged.or_else(|| self.commits.submitted(&id));
                 let sequence = staged.or_else(|| {
                     match self.store.value(columns.table, &id, columns.sequence)? {
                         Value::Int64(sequence) => Some(sequence),
@@ -211,6 +218,10 @@ impl Scheduler {
     /// Gives jobs to the workers that wait, in the order in which they came.
     pub(super) fn serve_claimers(&mut self, round: &mut Round) {
         let now = self.clock.now();
+        let waits = |claimer: &Claimer| claimer.deadline > now && claimer.claim.max > 0;
+        if !self.core.claimable(None) && self.claimers.iter().all(waits) {
+            return;
+        }
         for claimer in std::mem::take(&mut self.claimers) {
             let Claimer { claim, reply, deadline } = claimer;
             if reply.is_closed() {
@@ -224,7 +235,8 @@ impl Scheduler {
             };
             let there = self.core.claimable(claim.operationtypes.as_deref());
             let step = if there { self.step(round, event) } else { Step::default() };
-            if step.claimed.is_empty() && deadline > now && claim.max > 0 {
+            let waits = deadline > now && claim.max > 0 && !self.draining;
+            if step.claimed.is_empty() && waits {
                 self.claimers.push(Claimer { claim, reply, deadline });
             } else {
                 round.answer(reply, Ok(step.claimed));

@@ -12,8 +12,11 @@ use datafusion::common::{HashMap, HashSet};
 use super::chunk::Chunk;
 use super::column;
 use super::counts::CountsSnapshot;
+use super::ids::Ids;
+use super::statistics::ColumnStatistics;
 use super::waits::{AskWaits, Explanation, Waits};
 use crate::catalog::{Catalog, Table};
+use crate::error::Result;
 use crate::value::{Guid, Value};
 
 /// Primary names by primary key.
@@ -56,8 +59,8 @@ impl Snapshot {
             .tables()
             .iter()
             .map(|t| {
-                let (names, derived) = (Arc::default(), Arc::default());
-                TableSnapshot::new(t.clone(), Vec::new(), names, derived, Vec::new())
+                let made = (Arc::default(), Arc::default());
+                TableSnapshot::new(t.clone(), Vec::new(), Arc::default(), made, Vec::new())
             })
             .collect();
         Self::new(catalog, tables)
@@ -83,12 +86,20 @@ impl Snapshot {
     }
 }
 
+/// Where a row is: the chunk's index in [`TableSnapshot::chunks`], the row in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub chunk: usize,
+    pub row: usize,
+}
+
 /// One table at one commit.
 #[derive(Clone)]
 pub struct TableSnapshot {
     table: Arc<Table>,
     chunks: Vec<Arc<Chunk>>,
     rows: usize,
+    ids: Arc<Ids>,
     names: Arc<OnceLock<NameIndex>>,
     derived: Arc<Derived>,
     counts: Vec<CountsSnapshot>,
@@ -98,12 +109,12 @@ impl TableSnapshot {
     pub(super) fn new(
         table: Arc<Table>,
         chunks: Vec<Arc<Chunk>>,
-        names: Arc<OnceLock<NameIndex>>,
-        derived: Arc<Derived>,
+        ids: Arc<Ids>,
+        (names, derived): (Arc<OnceLock<NameIndex>>, Arc<Derived>),
         counts: Vec<CountsSnapshot>,
     ) -> Self {
         let rows = chunks.iter().map(|c| c.live()).sum();
-        Self { table, chunks, rows, names, derived, counts }
+        Self { table, chunks, rows, ids, names, derived, counts }
     }
 
     pub fn table(&self) -> &Arc<Table> {
@@ -126,12 +137,56 @@ impl TableSnapshot {
 
     /// The greatest value of a whole-number column over all rows.
     pub fn max_int64(&self, column: usize) -> Option<i64> {
-        let arrays = self.chunks.iter().filter_map(|chunk| chunk.column(column).as_ref());
-        arrays.filter_map(|array| compute::max(array.as_primitive::<Int64Type>())).max()
+        let of = |chunk: &Arc<Chunk>| match chunk.statistics(column) {
+            Some(ColumnStatistics { max: Some(Value::Int64(max)), .. }) => Some(*max),
+            Some(ColumnStatistics { null_count: Some(nulls), .. }) if *nulls == chunk.rows() => {
+                None
+            }
+            _ => {
+                let array = chunk.loaded(column)?;
+                compute::max(array.as_primitive::<Int64Type>())
+            }
+        };
+        self.chunks.iter().filter_map(of).max()
+    }
+
+    /// Where the row with a primary key is.
+    pub fn find(&self, id: &Guid) -> Result<Option<Place>> {
+        if let Some(place) = self.ids.get(id).and_then(|number| self.locate(number))
+            && self.is_at(place, id)?
+        {
+            return Ok(Some(place));
+        }
+        // The row may have moved or gone since this commit.
+        for chunk in (0..self.chunks.len()).rev() {
+            let Some(ids) = self.chunks[chunk].column(self.table.primary_id_index())? else {
+                continue;
+            };
+            for row in column::rows_with(&ids, id) {
+                let place = Place { chunk, row };
+                if self.is_at(place, id)? {
+                    return Ok(Some(place));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn locate(&self, number: u64) -> Option<Place> {
+        let chunk = self.chunks.partition_point(|c| c.first_number() <= number).checked_sub(1)?;
+        Some(Place { chunk, row: self.chunks[chunk].row(number)? })
+    }
+
+    /// Whether a row is there and has a primary key.
+    fn is_at(&self, Place { chunk, row }: Place, id: &Guid) -> Result<bool> {
+        let chunk = &self.chunks[chunk];
+        let alive = chunk.alive().is_none_or(|alive| alive.value(row));
+        let ids = chunk.column(self.table.primary_id_index())?;
+        Ok(alive && ids.is_some_and(|ids| column::guid_at(&ids, row) == Some(*id)))
     }
 
     /// The primary key of a row that has a value in a column.
-    pub fn find(&self, column: usize, value: &Value) -> Option<Guid> {
+    pub fn find_by(&self, column: usize, value: &Value) -> Option<Guid> {
         let schema = self.table.schema();
         self.chunks.iter().find_map(|chunk| {
             let alive = |row: &usize| chunk.alive().is_none_or(|alive| alive.value(*row));
@@ -150,11 +205,11 @@ impl TableSnapshot {
         let mut found = Vec::new();
         for chunk in &self.chunks {
             let (Some(array), Some(ids)) =
-                (chunk.column(column), chunk.column(self.table.primary_id_index()))
+                (chunk.loaded(column), chunk.loaded(self.table.primary_id_index()))
             else {
                 continue;
             };
-            for (row, (value, id)) in column::guids(array).zip(column::guids(ids)).enumerate() {
+            for (row, (value, id)) in column::guids(&array).zip(column::guids(&ids)).enumerate() {
                 let alive = chunk.alive().is_none_or(|alive| alive.value(row));
                 if alive && value.is_some_and(|value| values.contains(&value)) {
                     found.extend(id);
@@ -190,12 +245,12 @@ impl TableSnapshot {
             let Some(name) = name else { return index };
             for chunk in &self.chunks {
                 let (Some(names), Some(ids)) =
-                    (chunk.column(name), chunk.column(self.table.primary_id_index()))
+                    (chunk.loaded(name), chunk.loaded(self.table.primary_id_index()))
                 else {
                     continue;
                 };
                 let names = names.as_string_view();
-                for (row, id) in column::guids(ids).enumerate() {
+                for (row, id) in column::guids(&ids).enumerate() {
                     let alive = chunk.alive().is_none_or(|alive| alive.value(row));
                     if let (Some(id), true, true) = (id, alive, names.is_valid(row)) {
                         index.insert(id, names.value(row).to_owned());
@@ -204,5 +259,30 @@ impl TableSnapshot {
             }
             index
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Change, Store};
+
+    #[test]
+    fn a_key_is_found_where_the_snapshot_has_it() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let store = Store::open(folder.path(), Arc::new(Catalog::built_in())).expect("opens");
+        let table = store.catalog().table_index("account").expect("built in");
+        let key = store.catalog().tables()[table].primary_id_index();
+        let insert = |id: u8| Change::Insert { table, values: vec![(key, Value::Guid([id; 16]))] };
+        store.commit_blocking(vec![insert(1), insert(2)]).expect("commits");
+        let before = store.table(table);
+        let gone = Change::Delete { table, id: [1; 16] };
+        store.commit_blocking(vec![gone, insert(2), insert(3)]).expect("commits");
+        let after = store.table(table);
+        let row = |snapshot: &TableSnapshot, id: u8| {
+            snapshot.find(&[id; 16]).expect("readable").map(|place| place.row)
+        };
+        assert_eq!([1, 2, 3].map(|id| row(&before, id)), [Some(0), Some(1), None]);
+        assert_eq!([1, 2, 3].map(|id| row(&after, id)), [None, Some(2), Some(3)]);
     }
 }

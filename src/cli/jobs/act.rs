@@ -2,6 +2,7 @@
 
 use clap::Args;
 use serde_json::{Value as Json, json};
+use ureq::http::Method;
 
 use super::print::{Form, rows};
 use super::select::Selection;
@@ -45,7 +46,7 @@ impl Act {
         if let Some(reason) = &self.reason {
             body["reason"] = reason.as_str().into();
         }
-        let answer = remote.ask("POST", "/sysjob/actions", Some(&body))?;
+        let answer = remote.call(Method::POST, "/sysjob/actions", Some(&body))?;
         let number = |name: &str| answer[name].as_u64().ok_or_else(|| unexpected(name));
         let (matched, done) = (number("matched")?, number("done")?);
         let skipped = answer["skipped"].as_array().ok_or_else(|| unexpected("skipped"))?;

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use serde_json::{Value as Json, json};
+use ureq::http::Method;
 
 use super::print::{Form, rows};
 use super::select::{Given, Query, encoded};
@@ -68,7 +69,7 @@ fn among(found: &[Json]) -> String {
 /// The rows of a query.
 pub fn ask(remote: &Remote, dialect: &str, text: &str) -> Result<Vec<Json>> {
     let body = json!({ "dialect": dialect, "text": text, "format": "json" });
-    match remote.ask("POST", "/sysjob/query", Some(&body))? {
+    match remote.call(Method::POST, "/sysjob/query", Some(&body))? {
         Json::Array(rows) => Ok(rows),
         _ => Err(unexpected("rows")),
     }

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use serde_json::{Map, Value as Json, json};
+use ureq::http::Method;
 
 use super::list::ask;
 use super::print::{Form, rows, text};
@@ -24,7 +25,8 @@ const FORMATTED: &str = "@OData.Community.Display.V1.FormattedValue";
 impl Show {
     pub fn run(&self, remote: &Remote, form: Form) -> Result<bool> {
         let id = guids(std::slice::from_ref(&self.id))?.remove(0);
-        let row = remote.ask("GET", &format!("/api/data/v9.2/asyncoperations({id})"), None)?;
+        let row =
+            remote.call(Method::GET, &format!("/api/data/v9.2/asyncoperations({id})"), None)?;
         let Json::Object(mut row) = row else { return Err(unexpected("job")) };
         let history = format!(
             "SELECT {} FROM jobhistory WHERE asyncoperationid = '{id}' ORDER BY jobhistoryid",
@@ -70,7 +72,7 @@ impl Why {
         let mut answers = Vec::new();
         for id in guids(&self.ids)? {
             let path = format!("/api/data/v9.2/asyncoperations({id})/sysjob.Why");
-            let Json::Object(mut why) = remote.ask("GET", &path, None)? else {
+            let Json::Object(mut why) = remote.call(Method::GET, &path, None)? else {
                 return Err(unexpected("verdict"));
             };
             why.remove("@odata.context");

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::{Map, Value as Json};
+use ureq::http::Method;
 
 use super::print::{Form, rows};
 use super::select::read;
@@ -45,7 +46,7 @@ impl Submit {
             (None, Some(name)) => vec![self.job(name)?],
             (None, None) => return Err(usage("which jobs? give a file, - or --name")),
         };
-        let answer = remote.ask("POST", "/sysjob/jobs", Some(&Json::Array(jobs)))?;
+        let answer = remote.call(Method::POST, "/sysjob/jobs", Some(&Json::Array(jobs)))?;
         let answers = answer.as_array().ok_or_else(|| unexpected("jobs"))?;
         rows(form, &["asyncoperationid", "sequence"], answers, None)?;
         Ok(true)

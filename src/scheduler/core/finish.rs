@@ -2,10 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::definition::Counted;
 use super::event::{Actor, Cells, Change, Step};
 use super::job::{Cause, Job};
-use super::{Because, Core, recurs, suspended};
+use super::{Because, Core, deleted, recurs, suspended, times};
 use crate::job::report::{Consequence, WORKFLOW, consequence};
 use crate::job::{Outcome, Report, Status};
 use crate::value::Guid;
@@ -54,17 +53,7 @@ impl Core {
         self.queue.pools[pool].took((now - started).max(0) as f64 / 1e6);
         self.change(&id, Some(to), end.set, Because { actor, reason: end.reason }, now, step);
         if to == Status::Succeeded && autodelete {
-            step.changes.push(Change::Job(super::event::JobChange {
-                id,
-                at: now,
-                from: Some(Status::Succeeded),
-                to: None,
-                attempt,
-                actor: Actor::Scheduler,
-                reason: "deleted because it has succeeded".into(),
-                lasted: Some(0),
-                set: Box::default(),
-            }));
+            deleted(Actor::Scheduler, "deleted because it has succeeded".into(), step);
         }
         if let Some(definition) = definition {
             let state = match success {
@@ -75,9 +64,6 @@ impl Core {
                 None => None,
             };
             step.changes.extend(state.map(Change::Definition));
-            if to.statecode() == Status::Succeeded.statecode() {
-                self.count(&definition, Some(Counted::Ended), now, step);
-            }
         }
     }
 
@@ -123,7 +109,9 @@ impl Core {
                 Some(WORKFLOW) => suspended_by_error(report),
                 _ => failed(report),
             };
-            end.reason = format!("{} after {} retries", end.reason, job.retrycount).into();
+            end.reason =
+                format!("{} after {}", end.reason, times(job.retrycount, "retry", "retries"))
+                    .into();
             return end;
         }
         let until = now + policy.wait(&job.id, retrycount);
@@ -137,20 +125,30 @@ impl Core {
         End { to: Status::Waiting, set, reason, success: None }
     }
 
-    /// A recurring job waits for its next occurrence instead of ending.
+    /// A recurring job waits for its next occurrence instead of ending, unless somebody
+    /// has asked it to end, or to wait for something else.
     fn recur(&self, job: &Job, end: &mut End, now: i64) {
-        let Some(recurring) = &job.recurring else { return };
+        let Some(recurring) = job.recurring.as_ref().filter(|_| job.status != Status::Canceling)
+        else {
+            return;
+        };
         let Some(next) = recurring.rule.next(recurring.start, now) else { return };
+        end.to = Status::Waiting;
+        end.set.retrycount = Some(0);
+        if job.status == Status::Pausing {
+            let Cells { cause, postponeuntil, .. } = suspended(job.postponeuntil);
+            (end.set.cause, end.set.postponeuntil) = (cause, postponeuntil);
+            end.reason = format!("{}; its next occurrence waits as asked", end.reason).into();
+            return;
+        }
         let started = job.startedon.unwrap_or(now);
         let missed = recurring.rule.between(recurring.start, started, now);
         end.reason = match missed {
             0 => format!("{}; waits for its next occurrence", end.reason).into(),
             _ => format!("{}; {}", end.reason, recurs(missed)).into(),
         };
-        end.to = Status::Waiting;
         end.set.cause = Some(Cause::Recurrence);
         end.set.postponeuntil = Some(Some(next));
-        end.set.retrycount = Some(0);
     }
 }
 

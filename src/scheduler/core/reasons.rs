@@ -24,7 +24,7 @@ impl Core {
         if job.handler.is_none() {
             return Some("no-handler");
         }
-        if self.in_front(job).is_some() {
+        if self.queue.in_front(job).is_some() {
             return Some("token");
         }
         let gate = self.definitions.gate(&job.definition?, now, &self.policies.rate_guard);
