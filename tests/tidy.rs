@@ -141,6 +141,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "pgwire",
         &[
             "catalog",
+            "clock",
             "credentials",
             "dialect",
             "engine",

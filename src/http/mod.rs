@@ -315,5 +315,6 @@ async fn unknown_path(uri: Uri) -> Failure {
 }
 
 async fn method_not_allowed(method: Method, uri: Uri) -> Failure {
-    Failure::method(format!("'{}' does not take {method}", uri.path()), "GET")
+    let allow = if uri.path().starts_with("/sysjob/") { "POST" } else { "GET" };
+    Failure::method(format!("'{}' does not take {method}", uri.path()), allow)
 }

@@ -76,6 +76,10 @@ fn an_array_is_taken_as_a_whole_or_not_at_all() {
     let pattern =
         json!({"name": "x", "operationtype": 10, "recurrencepattern": "FREQ=DAILY;WKST=MO"});
     assert_eq!(jobs.refused("jobs", &pattern).1, "0x8004e100");
+    let url = format!("{}/sysjob/jobs", jobs.service.http);
+    let answer = jobs.agent.get(&url).call().expect("an answer");
+    let allow = answer.headers().get("allow").and_then(|allow| allow.to_str().ok());
+    assert_eq!((answer.status().as_u16(), allow), (405, Some("POST")));
     for body in ["", "[", "5", "null", "\"x\"", "[5]"] {
         assert_eq!(jobs.post_text("jobs", body).0, 400, "{body}");
     }
