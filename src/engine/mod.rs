@@ -26,6 +26,7 @@ mod stepping;
 mod sum;
 mod total;
 mod views;
+mod waits;
 mod windowed;
 
 use std::sync::Arc;

@@ -167,6 +167,7 @@ fn knows_value(by: &[CountedBy], column: usize, table: &Table) -> bool {
         ColumnKind::Stored => counted(column),
         ColumnKind::ChoiceLabel(of) | ColumnKind::EntityLabel(of) => counted(of),
         ColumnKind::LookupName(of) => counted(of) && counted(column),
+        ColumnKind::WaitReason => false,
     }
 }
 

@@ -11,6 +11,7 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 
 use super::scan::ScanExec;
+use super::waits;
 use crate::store::Snapshot;
 
 /// One table of a snapshot. The snapshot as a whole stays alive with it, since
@@ -74,6 +75,12 @@ impl TableProvider for SnapshotTable {
             Some(columns) => columns.clone(),
             None => (0..self.schema().fields().len()).collect(),
         };
+        let facts = self.snapshot.table(self.index).table();
+        if let Some(column) = waits::column(facts)
+            && (projection.contains(&column) || waits::is_in(filters, &facts.columns[column]))
+        {
+            self.snapshot.ask_waits().await;
+        }
         let scan = ScanExec::new(self.snapshot.clone(), self.index, projection, partitions, limit);
         Ok(Arc::new(scan.with_filters(filters, state)?))
     }
