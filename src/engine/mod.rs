@@ -22,6 +22,7 @@ mod row_limits;
 mod scan;
 mod semantics;
 mod sql;
+mod stepping;
 mod sum;
 mod total;
 mod views;

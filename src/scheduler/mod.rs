@@ -3,11 +3,13 @@
 //! work.
 //!
 //! Parts: [`core`] decides, [`policy`] is what can be set, [`handle`] is how others
-//! ask, [`round`] gathers what one commit makes durable, [`create`], [`rows`],
-//! [`definition_rows`] and [`history`] write rows, [`definitions`] watches workflows and steps, [`recover`] finds what
+//! ask, [`round`] gathers what one commit makes durable, [`commits`] are rounds on their
+//! way to the disk, [`create`], [`rows`], [`definition_rows`] and [`history`] write rows,
+//! [`definitions`] watches workflows and steps, [`recover`] finds what
 //! earlier runs left, [`runner`] is who does the work of attempts, [`trace`] tells of
 //! those of steps, [`drain`] lets attempts end before the service does.
 
+mod commits;
 pub mod core;
 mod create;
 mod definition_rows;
@@ -22,6 +24,8 @@ mod round;
 mod rows;
 pub mod runner;
 mod simulate;
+#[cfg(test)]
+mod tests;
 mod trace;
 
 use std::sync::{Arc, OnceLock};
@@ -33,6 +37,7 @@ pub use self::handle::{ACT_BATCH, Batches, Claim, Ended, Handle, Heartbeat, NewJ
 pub use self::policy::Policies;
 pub use self::runner::{Attempt, Runner};
 
+use self::commits::Commits;
 use self::core::{Core, Effect, Event, Job};
 use self::definitions::Definitions;
 use self::drain::Drain;
@@ -100,6 +105,7 @@ pub struct Scheduler {
     next_clean_up: i64,
     /// Workers for whom there was no job when they asked.
     claimers: Vec<Claimer>,
+    commits: Commits,
     /// The service is about to stop.
     draining: bool,
     drain: Option<Drain>,
@@ -123,6 +129,7 @@ impl Scheduler {
             simulations: Simulations::default(),
             runner: None,
             claimers: Vec::new(),
+            commits: Commits::default(),
             draining: false,
             drain: None,
             store,
@@ -172,13 +179,20 @@ impl Scheduler {
         self.take_up().await?;
         while !*stop.borrow() {
             let mut round = Round::default();
-            let wait = self.until_next();
+            let (wait, full) = (self.until_next(), self.commits.is_full());
             tokio::select! {
-                message = self.inbox.recv() => match message {
+                biased;
+                durable = self.commits.next(), if !self.commits.is_empty() => {
+                    if let Some((round, at)) = durable? {
+                        self.carry_out(round, at);
+                    }
+                    continue;
+                }
+                message = self.inbox.recv(), if !full => match message {
                     Some(message) => self.take(message, &mut round).await?,
                     None => break,
                 },
-                () = tokio::time::sleep(wait) => {}
+                () = tokio::time::sleep(wait), if !full => {}
                 _ = stop.changed() => break,
             }
             while round.len() < ROUND_MAX
@@ -188,10 +202,13 @@ impl Scheduler {
             }
             self.finish(round).await?;
         }
+        // No attempt may begin after it was put back.
+        self.all_durable().await?;
         self.step(&mut Round::default(), Event::Drain);
         let mut round = Round::default();
         self.step(&mut round, Event::Stop);
-        self.commit(round).await
+        self.commit(round).await?;
+        self.all_durable().await
     }
 
     /// Takes up what earlier runs have left.
@@ -206,7 +223,8 @@ impl Scheduler {
             self.step(&mut round, Event::Recovered(job));
         }
         drop(snapshot);
-        self.commit(round).await
+        self.commit(round).await?;
+        self.all_durable().await
     }
 
     /// Takes a message into a round.
@@ -223,6 +241,7 @@ impl Scheduler {
                 };
                 if act.requests.iter().any(looks) {
                     self.commit(std::mem::take(round)).await?;
+                    self.all_durable().await?;
                 }
                 self.act(act, reply, round);
             }
@@ -239,6 +258,7 @@ impl Scheduler {
             Message::Why(id, reply) => {
                 if self.core.job(&id).is_none() {
                     self.commit(std::mem::take(round)).await?;
+                    self.all_durable().await?;
                 }
                 let now = self.clock.now();
                 let job = self.job(&id).ok_or_else(|| missing(&id));
@@ -273,6 +293,8 @@ impl Scheduler {
         }
         self.step(&mut round, Event::Tick);
         if self.next_clean_up <= now {
+            // What earlier rounds remove must not be found again.
+            self.all_durable().await?;
             let before = now.saturating_sub(self.history_kept);
             let expired = self.rows.expired(&self.store.snapshot(), before, EXPIRED_MAX);
             // The rest of many is left to the next rounds.
@@ -281,7 +303,11 @@ impl Scheduler {
             round.changes.extend(expired);
         }
         self.serve_claimers(&mut round);
-        self.end_drain(&mut round);
+        if self.draining {
+            // What has started is counted.
+            self.all_durable().await?;
+            self.end_drain(&mut round);
+        }
         self.commit(round).await
     }
 
@@ -324,18 +350,32 @@ impl Scheduler {
         })
     }
 
-    /// Makes a round durable, answers, and starts what it decided to start.
+    /// Hands a round to the writer.
     async fn commit(&mut self, mut round: Round) -> Result<()> {
         // Simulated work takes its time from the start that the row will show;
         // the wait for the disk is not part of it.
         let now = self.clock.now();
         if !round.deleted.is_empty() {
+            self.all_durable().await?;
             let columns = self.rows.columns();
             round.changes.extend(related::deletions(&self.store, columns, &round.deleted));
         }
-        if !round.changes.is_empty() {
-            self.store.commit(std::mem::take(&mut round.changes)).await?;
+        if round.is_empty() {
+            return Ok(());
         }
+        self.commits.push(&self.store, round, now).await
+    }
+
+    /// Waits until everything that was decided is durable and carried out.
+    async fn all_durable(&mut self) -> Result<()> {
+        while let Some((round, at)) = self.commits.next().await? {
+            self.carry_out(round, at);
+        }
+        Ok(())
+    }
+
+    /// Answers a durable round, and starts what it decided to start.
+    fn carry_out(&mut self, round: Round, now: i64) {
         for answer in round.answers {
             answer();
         }
@@ -362,7 +402,6 @@ impl Scheduler {
                 }
             }
         }
-        Ok(())
     }
 }
 

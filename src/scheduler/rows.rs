@@ -29,7 +29,7 @@ pub struct Rows {
     history: History,
     definitions: DefinitionColumns,
     pub(super) next_sequence: i64,
-    host: String,
+    pub(super) host: String,
 }
 
 impl Rows {

@@ -3,9 +3,9 @@
 
 use std::collections::HashMap;
 
-use super::Core;
 use super::definition::Gate;
 use super::job::{Cause, Job};
+use super::{Core, times};
 use crate::job::Status;
 use crate::value::{Guid, guid_text, time_text};
 
@@ -139,9 +139,13 @@ impl Core {
             chain.extend(self.causes(head, now, position));
             return chain;
         }
-        let gate = job
-            .definition
-            .map(|id| (id, self.definitions.gate(&id, now, &self.policies.rate_guard)));
+        let gate = job.definition.map(|id| {
+            let held = self.definitions.holds(&id, &job.place());
+            match self.definitions.gate(&id, now, &self.policies.rate_guard) {
+                Gate::Open if held => (id, Gate::Held),
+                gate => (id, gate),
+            }
+        });
         if let Some((id, gate)) = gate
             && gate != Gate::Open
         {
@@ -179,8 +183,8 @@ impl Core {
         let workflow = self.definitions.row(&id).is_some_and(|row| row.workflow);
         let what =
             if workflow || job.operationtype == Some(10) { "workflow" } else { "definition" };
-        let times = self.definitions.state(&id).map_or(0, |state| state.failures);
-        format!("its {what} failed {times} times")
+        let failures = self.definitions.state(&id).map_or(0, |state| state.failures);
+        format!("its {what} failed {}", times(failures, "time", "times"))
     }
 
     fn position(&self, job: &Job) -> usize {

@@ -1,21 +1,21 @@
 //! Whole worlds in virtual time: clients, handlers, workers and people over one
 //! core, a disk that may be slow or fail, and crashes between any two durable
 //! writes. All chance comes from a seed, so the same seed gives the same history.
+//!
+//! [`turns`] is what happens in a world, [`rules`] is what always holds.
+
+mod rules;
+mod turns;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
-use sysjob::job::handler::{SimulatedOutcome, Simulation};
-use sysjob::job::{Action, Handler, Outcome, Report, Status};
+use sysjob::job::{Action, Outcome, Report, Status};
 use sysjob::scheduler::Policies;
 use sysjob::scheduler::core::{
-    Actor, Beat, Cause, Change, Core, Definition, DefinitionState, Effect, Event, Job, JobChange,
-    Step, Told,
+    Change, Core, Definition, DefinitionState, Effect, Event, Job, JobChange, Step, Told,
 };
 use sysjob::scheduler::policy::{PoolPolicy, RateGuard, RepeatedFailure, Retry};
 use sysjob::value::Guid;
-
-use crate::model::id;
 
 const SECOND: i64 = 1_000_000;
 const LEASE: i64 = 30 * SECOND;
@@ -52,6 +52,8 @@ impl Chance {
 #[derive(Default)]
 struct Disk {
     rows: BTreeMap<Guid, Job>,
+    /// Rows of jobs that have not ended.
+    unfinished: BTreeSet<Guid>,
     definitions: BTreeMap<Guid, DefinitionState>,
     created: usize,
     deleted: usize,
@@ -96,8 +98,12 @@ struct World {
     acknowledged: BTreeSet<Guid>,
     /// Jobs whose cancel was acknowledged.
     canceled: BTreeSet<Guid>,
-    workflows: BTreeMap<Guid, bool>,
+    /// Jobs whose pause was acknowledged, and which nobody has resumed since.
+    paused: BTreeSet<Guid>,
+    /// Whether each is active; nothing while its row does not exist.
+    definitions: BTreeMap<Guid, Option<bool>>,
     next: usize,
+    turns: usize,
 }
 
 fn policies(chance: &mut Chance) -> Policies {
@@ -136,8 +142,10 @@ impl World {
             remote: BTreeMap::new(),
             acknowledged: BTreeSet::new(),
             canceled: BTreeSet::new(),
-            workflows: (0..3).map(|n| ([200 + n; 16], true)).collect(),
+            paused: BTreeSet::new(),
+            definitions: (0..4).map(|n| ([200 + n; 16], Some(true))).collect(),
             next: 0,
+            turns: 0,
         };
         world.start();
         world
@@ -150,12 +158,11 @@ impl World {
         for state in self.disk.definitions.values().copied().collect::<Vec<_>>() {
             self.step(Event::Remembered(state));
         }
-        for (id, active) in self.workflows.clone() {
-            let definition = Some(Definition { workflow: true, active, autodelete: id[0] == 202 });
-            self.step(Event::Defined { id, definition });
+        for (id, active) in self.definitions.clone().into_iter().filter(|(_, row)| row.is_some()) {
+            self.step(Event::Defined { id, definition: definition(id, active) });
         }
-        let unfinished = |job: &&Job| job.status.statecode() < 3;
-        let mut jobs: Vec<Job> = self.disk.rows.values().filter(unfinished).cloned().collect();
+        let row = |id: &Guid| self.disk.rows[id].clone();
+        let mut jobs: Vec<Job> = self.disk.unfinished.iter().map(row).collect();
         jobs.sort_by_key(Job::place);
         for job in jobs {
             self.step(Event::Recovered(job));
@@ -173,6 +180,9 @@ impl World {
 
     fn step(&mut self, event: Event) -> Step {
         let mut step = self.core.step(event, self.now);
+        for change in step.jobs().filter(|change| change.to == Some(Status::InProgress)) {
+            self.check_start(change);
+        }
         self.round.changes.extend(step.changes.iter().cloned());
         self.round.effects.append(&mut step.effects);
         step
@@ -187,9 +197,11 @@ impl World {
         if self.chance.once_in(400) {
             return false;
         }
+        let new: Vec<Guid> = round.new.keys().copied().collect();
         for (id, job) in round.new {
             let before = self.disk.rows.insert(id, job);
             assert!(before.is_none(), "a job is made once");
+            self.disk.unfinished.insert(id);
             self.disk.created += 1;
         }
         for change in round.changes {
@@ -200,6 +212,7 @@ impl World {
             // It is durable, and nobody hears of it.
             return false;
         }
+        self.acknowledged.extend(new.into_iter().filter(|id| self.disk.rows.contains_key(id)));
         self.acknowledge(round.ended, round.acted);
         for id in round.beats {
             // A worker counts from when it asked.
@@ -248,11 +261,17 @@ impl World {
                 Action::Delete => {
                     self.acknowledged.remove(&id);
                     self.canceled.remove(&id);
+                    self.paused.remove(&id);
                 }
                 Action::Cancel => {
                     self.canceled.insert(id);
                 }
-                _ => {}
+                Action::Pause => {
+                    self.paused.insert(id);
+                }
+                Action::Resume | Action::Postpone(_) => {
+                    self.paused.remove(&id);
+                }
             }
         }
     }
@@ -290,13 +309,16 @@ impl World {
 
     fn write_job(&mut self, change: &JobChange) {
         let JobChange { id, from, to, attempt, at, reason, actor, .. } = change;
-        self.disk.history.push(format!("{at} {id:?} {from:?} {to:?} {attempt} {actor} {reason}"));
+        let number = u64::from_be_bytes(id[8..].try_into().expect("eight bytes"));
+        let line = format!("{at} {number} {from:?} {to:?} {attempt} {actor} {reason}");
+        self.disk.history.push(line);
         let row = self.disk.rows.get_mut(id).expect("only rows that are there change");
         assert!(*at >= row.since, "time does not run back");
         let Some(from) = from else { return };
         assert_eq!(*from, row.status, "history has no gap: {reason}");
         let Some(to) = to else {
             self.disk.rows.remove(id);
+            self.disk.unfinished.remove(id);
             self.disk.deleted += 1;
             self.acknowledged.remove(id);
             return;
@@ -315,247 +337,17 @@ impl World {
         row.apply(change);
         assert!(row.startedon.is_none_or(|started| started >= row.createdon));
         assert!(row.startedon.is_none_or(|started| row.since >= started));
+        if to.statecode() == 3 {
+            self.disk.unfinished.remove(id);
+        }
     }
+}
 
-    /// A token's jobs never overlap and never swap.
-    fn check_tokens(&self) {
-        let mut first: BTreeMap<&Arc<str>, Vec<&Job>> = BTreeMap::new();
-        for job in self.disk.rows.values().filter(|job| job.status.statecode() < 3) {
-            if let Some(token) = job.chain() {
-                first.entry(token).or_default().push(job);
-            }
-        }
-        for (token, jobs) in first {
-            let locked: Vec<&&Job> = jobs.iter().filter(|job| job.is_locked()).collect();
-            assert!(locked.len() <= 1, "'{token}' runs twice");
-            let oldest = jobs.iter().map(|job| job.place()).min();
-            let in_order = locked.first().is_none_or(|job| Some(job.place()) == oldest);
-            assert!(in_order, "'{token}' runs out of order");
-        }
-    }
-
-    fn submit(&mut self) {
-        let count = 1 + self.chance.below(12);
-        for _ in 0..count {
-            let n = self.next;
-            self.next += 1;
-            let operationtype = self.chance.one_of(&[10, 10, 11, 54, 1, 13]);
-            let remote = self.chance.once_in(4);
-            let token = self.chance.once_in(2).then(|| self.chance.below(6));
-            let definition = self.chance.once_in(3).then(|| [200 + self.chance.below(3) as u8; 16]);
-            let until =
-                self.chance.once_in(8).then(|| self.now + self.chance.below(20) as i64 * SECOND);
-            let until = until.filter(|until| *until > self.now);
-            let simulation = Simulation::new(1.0, SimulatedOutcome::Succeed);
-            let handler = if remote { Handler::Worker {} } else { Handler::simulate(simulation) };
-            let waits = until.is_some();
-            let job = Job {
-                operationtype,
-                status: if waits { Status::Waiting } else { Status::WaitingForResources },
-                cause: if waits { Cause::Postponed } else { Cause::None },
-                postponeuntil: until,
-                token: token.map(|token| Arc::from(format!("t{token}"))),
-                definition,
-                depth: if self.chance.once_in(60) { 9 } else { 1 },
-                handler: (!self.chance.once_in(40)).then(|| Arc::new(handler)),
-                ..Job::new(id(n), self.now, n as i64)
-            };
-            self.round.new.insert(job.id, job.clone());
-            self.step(Event::Created { job, actor: Actor::Scheduler });
-        }
-    }
-
-    fn report(&mut self, told: Option<Told>) -> Report {
-        if told.is_some() && !self.chance.once_in(4) {
-            return Report::of(Outcome::Canceled);
-        }
-        let busy = Report::failed(Some(0x8004_A001_u32 as i32), None);
-        match self.chance.below(14) {
-            0 => Report::failed(None, Some("no".into())),
-            1 => Report::failed(Some(0x8004_0265_u32 as i32), None),
-            2 => busy,
-            3 => Report::of(Outcome::Retry),
-            4 => Report::of(Outcome::Suspended),
-            5 => {
-                let until = self.now + self.chance.below(9 * SECOND as u64) as i64;
-                Report::of(Outcome::Waits { until: Some(until) })
-            }
-            _ => Report::of(Outcome::Succeeded),
-        }
-    }
-
-    /// Attempts whose time has come report, inside and at workers.
-    fn finish(&mut self) {
-        for remote in [false, true] {
-            let list = if remote { &self.remote } else { &self.inside };
-            let due = |e: &Execution| e.ends.is_some_and(|at| at <= self.now);
-            let due: Vec<(Guid, Execution)> =
-                list.iter().filter(|(_, e)| due(e)).map(|(id, e)| (*id, *e)).collect();
-            for (id, execution) in due {
-                let report = self.report(execution.told);
-                let attempt = execution.attempt;
-                let step = self.step(Event::Ended { id, attempt, report });
-                let valid = execution.lease.is_none_or(|lease| lease > self.now);
-                // A worker whose lease has ended may find that nobody has noticed.
-                let deleted = !self.core_knows(&id, attempt) && step.late;
-                assert!(!step.late || !valid || deleted, "a current attempt may report");
-                self.round.ended.push(id);
-            }
-        }
-    }
-
-    fn core_knows(&self, id: &Guid, attempt: i32) -> bool {
-        self.core.job(id).is_some_and(|job| job.is_locked() && job.attempt == attempt)
-    }
-
-    fn act(&mut self) {
-        let known: Vec<Guid> = self.disk.rows.keys().copied().collect();
-        let Some(id) = self.chance.one_of(&known) else { return };
-        let until = self.now + self.chance.below(15) as i64 * SECOND;
-        let all = [
-            Action::Cancel,
-            Action::Pause,
-            Action::Resume,
-            Action::Resume,
-            Action::Postpone(until),
-            Action::Delete,
-        ];
-        let Some(action) = self.chance.one_of(&all) else { return };
-        // As in the live scheduler: what came before is durable.
-        if !self.commit() {
-            return self.crash();
-        }
-        let row = self.disk.rows.get(&id).cloned();
-        let Some(job) = self.core.job(&id).cloned().or(row) else { return };
-        let step = self.step(Event::Action { job, action, by: [7; 16], reason: None });
-        if step.refused.is_none() {
-            self.round.acted.push((id, action));
-        }
-    }
-
-    fn work(&mut self) {
-        let operationtypes = self.chance.once_in(2).then(|| vec![10, 54]);
-        let max = 1 + self.chance.below(4) as usize;
-        let event = Event::Claim { worker: "w".into(), operationtypes, max, lease: LEASE };
-        let step = self.step(event);
-        let claimed = step.claimed.iter().map(|claimed| (claimed.id, claimed.attempt));
-        self.round.claimed.extend(claimed);
-        let beating: Vec<(Guid, Execution)> = self.remote.iter().map(|(id, e)| (*id, *e)).collect();
-        for (id, execution) in beating {
-            // Some workers are lost for a while, or for ever.
-            if self.chance.once_in(3) {
-                continue;
-            }
-            let attempt = execution.attempt;
-            let step = self.step(Event::Heartbeat { id, attempt, lease: LEASE });
-            match step.beat {
-                Some(Beat::Continue) => self.round.beats.push(id),
-                Some(Beat::Told(told)) => {
-                    self.round.beats.push(id);
-                    let ends = Some(self.now + SECOND);
-                    self.remote.insert(id, Execution { told: Some(told), ends, ..execution });
-                }
-                Some(Beat::Lost) | None => {
-                    self.remote.remove(&id);
-                }
-            }
-        }
-    }
-
-    fn turn(&mut self, calm: bool) {
-        match self.chance.below(if calm { 6 } else { 16 }) {
-            0 | 1 => self.work(),
-            2..=5 => {
-                let next =
-                    [self.core.next_wake(), self.inside.values().filter_map(|e| e.ends).min()];
-                let step = 1 + self.chance.below(4 * SECOND as u64) as i64;
-                let next = next.into_iter().flatten().min().unwrap_or(self.now);
-                self.now = if self.chance.once_in(2) {
-                    next.clamp(self.now, self.now + 60 * SECOND)
-                } else {
-                    self.now + step
-                };
-            }
-            6..=9 => self.submit(),
-            10..=12 => self.act(),
-            13 => {
-                let all: Vec<Guid> = self.workflows.keys().copied().collect();
-                if let Some(id) = self.chance.one_of(&all) {
-                    let active = !self.workflows[&id] || self.chance.once_in(2);
-                    self.workflows.insert(id, active);
-                    let row = Definition { workflow: true, active, autodelete: id[0] == 202 };
-                    self.step(Event::Defined { id, definition: Some(row) });
-                }
-            }
-            _ if self.chance.once_in(8) => {
-                // Between two durable writes: what was not durable is not there.
-                return self.crash();
-            }
-            _ if self.chance.once_in(8) => {
-                self.step(Event::Stop);
-                if self.commit() {
-                    assert!(self.disk.rows.values().all(|job| !runs_inside(job)));
-                }
-                return self.crash();
-            }
-            _ => {}
-        }
-        self.finish();
-        self.step(Event::Tick);
-        if self.chance.once_in(3) || calm {
-            let new: Vec<Guid> = self.round.new.keys().copied().collect();
-            if self.commit() {
-                self.acknowledged
-                    .extend(new.into_iter().filter(|id| self.disk.rows.contains_key(id)));
-            } else {
-                self.crash();
-            }
-        }
-        self.check();
-    }
-
-    /// What holds at any time.
-    fn check(&self) {
-        for id in &self.acknowledged {
-            assert!(self.disk.rows.contains_key(id), "an acknowledged job is there");
-        }
-        assert_eq!(self.disk.rows.len(), self.disk.created - self.disk.deleted, "counts add up");
-        for id in &self.canceled {
-            let row = self.disk.rows.get(id).map(|job| job.status);
-            let kept = |s: Status| s == Status::Canceling || s.statecode() == 3;
-            assert!(row.is_none_or(kept), "an acknowledged cancel is lost: {row:?}");
-        }
-    }
-
-    /// Nothing new comes: every job ends, or says why it does not.
-    fn calm_down(&mut self) {
-        for _ in 0..400 {
-            self.turn(true);
-        }
-        for job in self.disk.rows.values() {
-            let why = self.core.why(job, self.now);
-            let fine = match why.verdict {
-                "ended" => job.status.statecode() == 3,
-                "running" => job.is_locked(),
-                "capacity" => {
-                    let pool = why.chain[0].pool.as_ref().expect("a pool");
-                    let remote = job.handler.as_ref().is_some_and(|handler| handler.is_remote());
-                    remote || pool.running == pool.concurrency || self.core.next_wake().is_some()
-                }
-                "token" => why.chain.len() > 1 && why.chain[0].job.is_some(),
-                "postponed" | "retry" | "repeated-failure" => {
-                    job.postponeuntil.is_some() || why.chain[0].until.is_some()
-                }
-                "paused"
-                | "suspended-by-error"
-                | "no-handler"
-                | "rate-guard"
-                | "definition-deactivated" => true,
-                _ => false,
-            };
-            assert!(fine, "{:?}: {why:?}", job.status);
-        }
-    }
+/// The row of a definition: three workflows and a step, some of which delete jobs
+/// that have succeeded.
+fn definition(id: Guid, active: Option<bool>) -> Option<Definition> {
+    let (workflow, autodelete) = (id[0] != 203, id[0] >= 202);
+    active.map(|active| Definition { workflow, active, autodelete })
 }
 
 fn runs_inside(job: &Job) -> bool {
