@@ -18,11 +18,14 @@ mod percentile;
 mod plan;
 mod preaggregate;
 mod provider;
+mod pruning;
+mod reading;
 mod row_limits;
 mod scan;
 mod semantics;
 mod sql;
 mod sum;
+mod top;
 mod total;
 mod views;
 mod windowed;
@@ -37,6 +40,7 @@ use datafusion::execution::{
 };
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::optimizer::OptimizerRule;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::sqlparser::ast;
@@ -88,7 +92,13 @@ impl Engine {
         let mut config = SessionConfig::new().with_batch_size(ROWS_MAX);
         // Lookups are mostly null; such rows need not reach an inner join.
         config.options_mut().optimizer.filter_null_join_keys = true;
+        // More keys than by default are looked up one by one.
+        config.options_mut().optimizer.hash_join_inlist_pushdown_max_distinct_values = 1000;
+        let mut physical = PhysicalOptimizer::new().rules;
+        let last = physical.iter().position(|rule| rule.name() == "EnsureCooperative");
+        physical.insert(last.unwrap_or(physical.len()), Arc::new(top::TopRows));
         let builder = SessionStateBuilder::new()
+            .with_physical_optimizer_rules(physical)
             .with_config(config)
             .with_runtime_env(limits.runtime().map_err(failure)?)
             .with_default_features()

@@ -25,7 +25,7 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 use datafusion::physical_plan::ExecutionPlan;
 
-use super::derived::Rows;
+use super::derived::{Rows, Selected};
 use super::provider::SnapshotTable;
 use super::total::TotalCount;
 use crate::catalog::{ColumnKind, Table};
@@ -338,7 +338,8 @@ impl TableProvider for CountedTable {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let table = self.snapshot.table(self.index);
         let (chunk, counts) = table.counts()[self.which].rows();
-        let rows = Rows { snapshot: &self.snapshot, table, chunk: &chunk, filter: None };
+        let selected = &Selected::All;
+        let rows = Rows { snapshot: &self.snapshot, table, chunk: &chunk, selected };
         let schema = self.schema();
         let last = schema.fields().len() - 1;
         let columns: Vec<usize> = match projection {

@@ -13,8 +13,9 @@ use datafusion::arrow::compute::concat;
 use datafusion::arrow::datatypes::SchemaRef;
 
 use super::column::{self, Column};
+use super::zones::{Zone, Zones};
 use crate::error::{Error, Result};
-use crate::value::Value;
+use crate::value::{Guid, Value};
 
 /// Rows of a full chunk. Scans plan and run best at this size.
 pub const ROWS_MAX: usize = 64 * 1024;
@@ -35,6 +36,7 @@ pub struct Chunk {
     /// Rows that are not deleted; nothing when none is.
     alive: Option<BooleanBuffer>,
     live: usize,
+    zones: Zones,
 }
 
 /// The table-wide numbers of the chunk's rows.
@@ -53,6 +55,7 @@ impl Chunk {
             columns: vec![None; columns],
             alive: None,
             live: 0,
+            zones: Zones::new(columns),
         }
     }
 
@@ -63,8 +66,7 @@ impl Chunk {
             .iter()
             .map(|array| (array.null_count() < array.len()).then(|| array.clone()))
             .collect();
-        let rows = batch.num_rows();
-        Self { numbers: Numbers::From(first), rows, columns, alive: None, live: rows }
+        Self { numbers: Numbers::From(first), ..Self::from_columns(batch.num_rows(), columns) }
     }
 
     /// Rows with rising numbers, gaps allowed, and their cells.
@@ -80,7 +82,8 @@ impl Chunk {
 
     /// Rows with these columns, which have that length or are all null.
     pub fn from_columns(rows: usize, columns: Vec<Column>) -> Self {
-        Self { numbers: Numbers::From(0), rows, columns, alive: None, live: rows }
+        let zones = Zones::new(columns.len());
+        Self { numbers: Numbers::From(0), rows, columns, alive: None, live: rows, zones }
     }
 
     pub fn rows(&self) -> usize {
@@ -139,6 +142,18 @@ impl Chunk {
         column::read(&self.columns[index], schema.field(index).data_type(), row)
     }
 
+    /// What is known of a column's values.
+    pub fn zone(&self, index: usize) -> Zone {
+        self.zones.zone(index, &self.columns[index], self.rows)
+    }
+
+    /// The rows that have a value in a column of GUIDs, deleted ones too.
+    pub fn find(&self, index: usize, guid: &Guid) -> Vec<usize> {
+        let mut rows = Vec::new();
+        self.zones.find(index, &self.columns[index], guid, |row| rows.push(row));
+        rows
+    }
+
     /// Adds rows whose cells are null.
     pub fn grow(&mut self, rows: usize) {
         if let Some(alive) = self.alive.take() {
@@ -157,6 +172,7 @@ impl Chunk {
             let changes = cells.get(&index).map_or(&[][..], Vec::as_slice);
             let short = column.as_ref().is_some_and(|a| a.len() < self.rows);
             if short || !changes.is_empty() {
+                self.zones.forget(index);
                 let data_type = schema.field(index).data_type();
                 *column = column::write(column.take(), data_type, self.rows, changes);
             }
@@ -179,7 +195,7 @@ impl Chunk {
     /// One chunk with the rows of several neighbours.
     pub fn merge(chunks: &[Arc<Self>], schema: &SchemaRef) -> Result<Self> {
         let rows = chunks.iter().map(|c| c.rows).sum();
-        let columns = (0..schema.fields().len())
+        let columns: Vec<Column> = (0..schema.fields().len())
             .map(|index| {
                 if chunks.iter().all(|c| c.columns[index].is_none()) {
                     return Ok(None);
@@ -211,6 +227,7 @@ impl Chunk {
                 Numbers::List(numbers.into())
             },
             rows,
+            zones: Zones::new(columns.len()),
             columns,
             alive,
             live: chunks.iter().map(|c| c.live).sum(),

@@ -17,6 +17,7 @@ mod snapshot;
 mod tables;
 mod versions;
 mod writer;
+mod zones;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use tokio::sync::{OwnedMutexGuard, mpsc, oneshot};
 pub use self::chunk::{Chunk, ROWS_MAX};
 pub use self::counts::{CountedBy, CountsSnapshot};
 pub use self::snapshot::{NameIndex, Snapshot, TableSnapshot};
+pub use self::zones::{Zone, rank, value_of};
 
 use self::chunk_file::ChunkFiles;
 use self::folder::FolderLock;
