@@ -175,7 +175,7 @@ fn comparison() -> impl Strategy<Value = String> {
         1 => list((0..70_i32).prop_map(|n| n.to_string()).boxed())
             .prop_map(|ns| format!("retrycount NOT IN ({ns})")),
         1 => (0..9_usize).prop_map(|n| format!("ownerid = '{}'", guid_text(&id(n)))),
-        1 => select(vec!["iswaitingforevent = 1", "iswaitingforevent <> 1", "name = 'beta1'",
+        1 => select(vec!["iswaitingforevent = 'true'", "iswaitingforevent <> 'true'", "name = 'beta1'",
             "name LIKE '%a1'", "statecodename = 'Ready'", "1 = 1", "retrycount = NULL"])
             .prop_map(str::to_owned),
         1 => (times(), select(vec!["", "NOT "])).prop_map(|(c, n)| format!("{c} IS {n}NULL")),

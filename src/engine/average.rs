@@ -103,6 +103,11 @@ impl DecimalAverage {
     pub fn new(scale: i8) -> Self {
         Self { scale, signature: Signature::any(1, Volatility::Immutable) }
     }
+
+    /// The digits after the point.
+    pub fn scale(&self) -> i8 {
+        self.scale
+    }
 }
 
 impl AggregateUDFImpl for DecimalAverage {
@@ -152,7 +157,7 @@ impl DecimalMean {
     }
 }
 
-fn decimal_overflow() -> datafusion::common::DataFusionError {
+pub(super) fn decimal_overflow() -> datafusion::common::DataFusionError {
     datafusion::common::exec_datafusion_err!(
         "Arithmetic overflow error converting expression to data type decimal (Msg 8115)"
     )

@@ -85,17 +85,35 @@ fn replaced(
     node: &Arc<dyn ExecutionPlan>,
     workers: usize,
 ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-    let sort = match node.downcast_ref::<SortPreservingMergeExec>() {
-        Some(merge) => merge.input().downcast_ref::<SortExec>().zip(Some(merge.fetch())),
-        None => node
-            .downcast_ref::<SortExec>()
-            .filter(|sort| !sort.preserve_partitioning())
-            .map(|sort| (sort, sort.fetch())),
-    };
-    let Some((sort, Some(fetch))) = sort else { return Ok(None) };
-    if fetch > ROWS_MAX || sort.fetch() != Some(fetch) {
-        return Ok(None);
+    if let Some(merge) = node.downcast_ref::<SortPreservingMergeExec>() {
+        return merge.fetch().map_or(Ok(None), |fetch| merged(merge.input(), fetch, workers));
     }
+    match node.downcast_ref::<SortExec>() {
+        Some(sort) if !sort.preserve_partitioning() => sorted(sort, workers),
+        _ => Ok(None),
+    }
+}
+
+/// What a merge with so many rows reads, if it is a sort of each partition and
+/// perhaps a projection of that.
+fn merged(
+    input: &Arc<dyn ExecutionPlan>,
+    fetch: usize,
+    workers: usize,
+) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    if let Some(projection) = input.downcast_ref::<ProjectionExec>() {
+        let Some(top) = merged(projection.input(), fetch, workers)? else { return Ok(None) };
+        let projected = ProjectionExec::try_new(projection.expr().to_vec(), top)?;
+        return Ok(Some(Arc::new(projected)));
+    }
+    match input.downcast_ref::<SortExec>() {
+        Some(sort) if sort.fetch() == Some(fetch) => sorted(sort, workers),
+        _ => Ok(None),
+    }
+}
+
+fn sorted(sort: &SortExec, workers: usize) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    let Some(fetch) = sort.fetch().filter(|fetch| *fetch <= ROWS_MAX) else { return Ok(None) };
     let mut input = sort.input();
     if let Some(all) = input.downcast_ref::<CoalescePartitionsExec>() {
         input = all.input();
