@@ -246,6 +246,9 @@ pub mod codes {
     pub const CHANGED_MEANWHILE: u32 = 0x8004_4163;
     pub const CANNOT_BE_COMPLETED: u32 = 0x8004_4165;
     pub const CANNOT_BE_READY: u32 = 0x8004_4166;
+    pub const CANNOT_UPDATE_NONRECURRING: u32 = 0x8004_4168;
+    pub const CANNOT_UPDATE_RECURRING: u32 = 0x8004_4169;
+    pub const TYPE_NOT_RECOGNIZED: u32 = 0x8004_4303;
     pub const CANNOT_CANCEL: u32 = 0x8004_4F00;
     pub const CANNOT_PAUSE: u32 = 0x8004_4F01;
     /// What a system job ended with.
@@ -266,10 +269,15 @@ pub mod codes {
     pub const ORGANIZATION_DISABLED_TOO: u32 = 0x8004_A107;
     /// Why a system job waits.
     pub const POSTPONED_AFTER_FAILURES: u32 = 0x8004_0328;
+    pub const TYPE_THROTTLED: u32 = 0x8006_0916;
+    pub const EXCEPTION_THROTTLED: u32 = 0x8006_0917;
+    /// An operation type that is none.
+    pub const UNKNOWN_JOB_TYPE: u32 = 0x8004_4303;
     /// The logic of a job cannot be read.
     pub const WORKFLOW_UNREADABLE: u32 = 0x8004_4304;
     /// A post to a service endpoint failed.
     pub const ENDPOINT_FAILED: u32 = 0x8004_4175;
+    pub const ENDPOINT_POSTPONED: u32 = 0x8004_4179;
     /// Webhooks.
     pub const WEBHOOK_NOT_SUCCESSFUL: u32 = 0x8005_0201;
     pub const WEBHOOK_TIMED_OUT: u32 = 0x8005_0202;

@@ -5,6 +5,7 @@ pub mod bulk_delete;
 pub mod catalog;
 pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod credentials;
 pub mod diagnose;
 pub mod dialect;

@@ -28,8 +28,11 @@ fn jobs(store: &Store) -> std::collections::BTreeMap<Guid, i32> {
     let table = snapshot.table(columns.table);
     let mut jobs = std::collections::BTreeMap::new();
     for chunk in table.chunks() {
-        let ids = chunk.array(columns.asyncoperationid, table.table().schema());
-        let statuses = chunk.array(columns.statuscode, table.table().schema());
+        let ids = chunk
+            .array(columns.asyncoperationid, table.table().schema())
+            .expect("a readable column");
+        let statuses =
+            chunk.array(columns.statuscode, table.table().schema()).expect("a readable column");
         for row in 0..chunk.rows() {
             if chunk.alive().is_none_or(|alive| alive.value(row)) {
                 let id: Guid = ids.as_fixed_size_binary().value(row).try_into().expect("16 bytes");

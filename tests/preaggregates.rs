@@ -140,12 +140,22 @@ fn time() -> impl Strategy<Value = String> {
 
 fn condition() -> impl Strategy<Value = String> {
     let fixed = select(vec![
-        "statecode = 3", "statuscode IN (30, 31, 10)", "statuscode NOT IN (30, 32)",
-        "statecode IS NULL", "NOT (statecode < 2)", "operationtype BETWEEN 2 AND 4",
-        "datablobid IS NOT NULL", "datablobid IS NULL", "statuscodename = 'Failed'",
-        "statuscodename LIKE 'Wait%'", "owningextensionid IS NULL", "operationtype <> 1",
-        "owningextensionidname = 'flow 1'", "DATEPART(hour, createdon) < 6",
-        "completedon IS NULL", "CAST(createdon AS date) = '2026-03-29'",
+        "statecode = 3",
+        "statuscode IN (30, 31, 10)",
+        "statuscode NOT IN (30, 32)",
+        "statecode IS NULL",
+        "NOT (statecode < 2)",
+        "operationtype BETWEEN 2 AND 4",
+        "datablobid IS NOT NULL",
+        "datablobid IS NULL",
+        "statuscodename = 'Failed'",
+        "statuscodename LIKE 'Wait%'",
+        "owningextensionid IS NULL",
+        "operationtype <> 1",
+        "owningextensionidname = 'flow 1'",
+        "DATEPART(hour, createdon) < 6",
+        "completedon IS NULL",
+        "CAST(createdon AS date) = '2026-03-29'",
     ]);
     let op = || select(vec!["<", "<=", ">", ">="]);
     let leaf = prop_oneof![
@@ -298,7 +308,8 @@ fn hours_that_are_cut_through_are_read() {
                   WHERE createdon >= DATEADD(year, -100, GETUTCDATE())";
     let shown = plan(&engine, &snapshot, Dialect::Sql, recent);
     assert!(shown.contains("CountsExec"), "{shown}");
-    let all = compared(&engine, &snapshot, Dialect::Sql, "SELECT COUNT(*) AS n FROM asyncoperation");
+    let all =
+        compared(&engine, &snapshot, Dialect::Sql, "SELECT COUNT(*) AS n FROM asyncoperation");
     assert_eq!(compared(&engine, &snapshot, Dialect::Sql, recent), all);
 }
 

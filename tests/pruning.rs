@@ -195,8 +195,15 @@ fn condition() -> impl Strategy<Value = String> {
 
 fn order() -> impl Strategy<Value = String> {
     let key = select(vec![
-        "createdon", "completedon", "retrycount", "name", "executiontimespan", "statecode",
-        "statecodename", "iswaitingforevent", "DATEDIFF(hour, createdon, completedon)",
+        "createdon",
+        "completedon",
+        "retrycount",
+        "name",
+        "executiontimespan",
+        "statecode",
+        "statecodename",
+        "iswaitingforevent",
+        "DATEDIFF(hour, createdon, completedon)",
     ]);
     let key = (key, select(vec!["", " DESC"])).prop_map(|(key, way)| format!("{key}{way}"));
     proptest::collection::vec(key, 1..3).prop_map(|mut keys| {
@@ -286,7 +293,8 @@ fn plans_show_what_is_left_out() {
     let text = format!("SELECT name FROM asyncoperation WHERE asyncoperationid = '{key}'");
     let plan = physical(&engine, &snapshot, &text);
     assert!(plan.contains("chunks=1 of 5") && plan.contains("by primary key, rows=1"), "{plan}");
-    let first = "SELECT TOP 10 name AS n, statecodename FROM asyncoperation ORDER BY createdon DESC";
+    let first =
+        "SELECT TOP 10 name AS n, statecodename FROM asyncoperation ORDER BY createdon DESC";
     let plan = physical(&engine, &snapshot, first);
     assert!(plan.contains("TopRowsExec: table=asyncoperation, chunks=5, first=10"), "{plan}");
     let never = "SELECT name FROM asyncoperation WHERE createdon < '1999-01-01'";

@@ -1,38 +1,52 @@
-//! sysjob and PostgreSQL 15 side by side: the same rows, the same driver, in turn,
-//! in one run. `cargo bench --bench peers` prints medians and ratios.
+//! sysjob, PostgreSQL 15 and DuckDB side by side, in turn, in one run. README.md has
+//! the commands; each part prints medians and ratios.
 //!
-//! PostgreSQL gets a data folder of its own on a scratch disk and its stock
-//! configuration with 2 GB of shared buffers; its table has a primary key and an
-//! index on `createdon`, and is vacuumed and analyzed.
+//! PostgreSQL gets a data folder of its own on the same disk and its stock
+//! configuration with 2 GB of shared buffers; its tables have a primary key and an
+//! index on `createdon`, and are vacuumed and analyzed. DuckDB is as it comes.
 
-#[path = "../support/mod.rs"]
-mod support;
+#[path = "../support/generator.rs"]
+mod generator;
 
+mod dataset;
+mod diagnostics;
+mod duckdb;
 mod measure;
 mod postgres;
+mod questions;
+mod queue;
 mod sql;
 mod sysjob;
+mod transitions;
+mod wire;
 
-use std::sync::Arc;
-
-use ::sysjob::catalog::Catalog;
-use ::sysjob::store::Store;
+const PARTS: [&str; 3] = ["sql", "queue", "diagnostics"];
 
 fn main() {
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let data = folder.path().join("jobs");
-    {
-        let store = Store::open(&data, Arc::new(Catalog::built_in())).expect("a new store");
-        support::fill(&store);
+    let mut part = None;
+    let mut jobs = None;
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            // cargo says so to every bench.
+            "--bench" => {}
+            "--jobs" => jobs = arguments.next().and_then(|count| count.parse().ok()),
+            known if PARTS.contains(&known) => part = Some(argument),
+            other => panic!("'{other}' is none of {PARTS:?} and --jobs N"),
+        }
     }
-    let sysjob = sysjob::Server::start(&data);
-    let Some(postgres) = postgres::Server::start(folder.path()) else {
-        println!("skipped: PostgreSQL's initdb and postgres are not installed");
+    let Some(part) = part else {
+        println!("one part at a time: {PARTS:?}");
         return;
     };
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let folder = tempfile::tempdir().expect("a temporary folder");
     runtime.block_on(async {
-        postgres.load(&sysjob).await;
-        sql::run(&sysjob, &postgres).await;
+        match part.as_str() {
+            "sql" => sql::run(folder.path(), jobs.unwrap_or(1_000_000)).await,
+            "queue" => queue::run(folder.path()).await,
+            _ => diagnostics::run(folder.path(), jobs.unwrap_or(10_000_000)).await,
+        }
     });
+    runtime.shutdown_background();
 }

@@ -1,30 +1,17 @@
 //! A PostgreSQL server of its own for one run of the bench.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use futures::{SinkExt, TryStreamExt};
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::NoTls;
 
-/// The columns that are loaded, with PostgreSQL's types.
-const COLUMNS: [(&str, &str); 11] = [
-    ("asyncoperationid", "uuid PRIMARY KEY"),
-    ("statecode", "int"),
-    ("statuscode", "int"),
-    ("operationtype", "int"),
-    ("name", "text"),
-    ("ownerid", "uuid"),
-    ("owningextensionid", "uuid"),
-    ("datablobid", "uuid"),
-    ("createdon", "timestamp"),
-    ("executiontimespan", "float8"),
-    ("sequence", "bigint"),
-];
+use super::dataset::{Dataset, TABLES, create};
+use super::wire::Wire;
 
 pub struct Server {
     process: Child,
-    socket: PathBuf,
+    pub wire: Wire,
 }
 
 /// A command that runs as the user `postgres` where we are root, which
@@ -44,13 +31,13 @@ fn command(program: &str) -> Command {
 
 impl Server {
     /// `None` where PostgreSQL is not installed.
-    pub fn start(folder: &Path) -> Option<Self> {
+    pub async fn start(folder: &Path) -> Option<Self> {
         let home = folder.join("postgres");
         std::fs::create_dir(&home).expect("a new folder");
-        let everyone = std::os::unix::fs::PermissionsExt::from_mode(0o777);
-        std::fs::set_permissions(&home, everyone).expect("our own folder");
-        let reachable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        std::fs::set_permissions(folder, reachable).expect("our own folder");
+        let mode =
+            |mode| <std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(mode);
+        std::fs::set_permissions(&home, mode(0o777)).expect("our own folder");
+        std::fs::set_permissions(folder, mode(0o755)).expect("our own folder");
         let data = home.join("data");
         let made = command("initdb")
             .args(["--auth=trust", "--username=bench", "--no-sync", "--pgdata"])
@@ -67,47 +54,33 @@ impl Server {
             .arg("-k")
             .arg(&home)
             .args(["-c", "listen_addresses=", "-c", "shared_buffers=2GB"])
+            .args(["-c", "max_wal_size=8GB", "-c", "work_mem=256MB"])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .ok()?;
-        Some(Self { process, socket: home })
-    }
-
-    fn config(&self) -> String {
-        format!("host={} user=bench dbname=postgres", self.socket.display())
-    }
-
-    pub async fn connect(&self) -> Client {
-        super::sysjob::connect(&self.config()).await
-    }
-
-    /// Waits until the server takes connections, and copies sysjob's rows into it.
-    pub async fn load(&self, from: &super::sysjob::Server) {
-        while tokio_postgres::connect(&self.config(), NoTls).await.is_err() {
+        let config = format!("host={} user=bench dbname=postgres", home.display());
+        while tokio_postgres::connect(&config, NoTls).await.is_err() {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        let client = self.connect().await;
-        let columns: Vec<String> =
-            COLUMNS.iter().map(|(name, kind)| format!("{name} {kind}")).collect();
-        let names: Vec<&str> = COLUMNS.iter().map(|(name, _)| *name).collect();
-        let names = names.join(", ");
-        let create = format!("CREATE TABLE asyncoperation ({})", columns.join(", "));
-        client.batch_execute(&create).await.expect("created");
-        let copy = format!("COPY (SELECT {names} FROM asyncoperation) TO STDOUT");
-        let source = from.connect().await;
-        let rows = source.copy_out(&copy).await.expect("sysjob copies out");
-        let copy = format!("COPY asyncoperation ({names}) FROM STDIN");
-        let mut sink = Box::pin(client.copy_in(&copy).await.expect("PostgreSQL copies in"));
-        let mut rows = std::pin::pin!(rows.map_err(|e| panic!("sysjob copies out: {e}")));
-        sink.send_all(&mut rows).await.expect("copied");
-        sink.close().await.expect("copied");
-        client
-            .batch_execute(
-                "CREATE INDEX ON asyncoperation (createdon); VACUUM ANALYZE asyncoperation",
-            )
-            .await
-            .expect("indexed");
+        Some(Self { process, wire: Wire { config } })
+    }
+
+    /// Loads the files; how long `COPY` took. Both tables have their primary key, jobs
+    /// an index on `createdon` too.
+    pub async fn load(&self, dataset: &Dataset) -> Duration {
+        let client = self.wire.connect().await;
+        let start = Instant::now();
+        for (table, (name, _)) in TABLES.iter().enumerate() {
+            client.batch_execute(&create(table, "PRIMARY KEY")).await.expect("created");
+            let file = dataset.csv(table);
+            let copy = format!("COPY {name} FROM '{}' (FORMAT csv, HEADER)", file.display());
+            client.batch_execute(&copy).await.expect("copied");
+        }
+        let took = start.elapsed();
+        client.batch_execute("CREATE INDEX ON asyncoperation (createdon)").await.expect("indexed");
+        client.batch_execute("VACUUM ANALYZE").await.expect("analyzed");
+        took
     }
 }
 

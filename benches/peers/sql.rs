@@ -1,62 +1,75 @@
 //! Questions over the wire: a prepared look-up of one row, the count by state,
-//! status and type, and all rows.
+//! status and type, and all rows. The tables stand still.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use futures::TryStreamExt;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Statement};
 
+use super::dataset::Dataset;
 use super::measure::{median, report};
-use super::{postgres, support, sysjob};
+use super::{postgres, questions, sysjob};
 
 struct Question {
     what: &'static str,
     text: &'static str,
     repeats: usize,
-    rows: usize,
+    /// It answers all rows.
+    all: bool,
 }
 
 const QUESTIONS: [Question; 5] = [
-    Question { what: "round trip that reads nothing", text: "SELECT 1", repeats: 2_000, rows: 1 },
+    Question {
+        what: "round trip that reads nothing",
+        text: "SELECT 1",
+        repeats: 2_000,
+        all: false,
+    },
     Question {
         what: "one job by its id, prepared",
         text: "SELECT asyncoperationid, name, statecode, statuscode, createdon \
                FROM asyncoperation WHERE asyncoperationid = $1",
-        repeats: 500,
-        rows: 1,
+        repeats: 2_000,
+        all: false,
     },
     Question {
         what: "count by state, status and type, prepared",
         text: "SELECT statecode, statuscode, operationtype, count(*) FROM asyncoperation \
                GROUP BY statecode, statuscode, operationtype",
-        repeats: 21,
-        rows: 160,
+        repeats: 101,
+        all: false,
     },
     Question {
-        what: "a million rows of five columns",
+        what: "all rows, five columns",
         text: "SELECT asyncoperationid, name, statecode, statuscode, createdon FROM asyncoperation",
         repeats: 5,
-        rows: support::JOBS,
+        all: true,
     },
     Question {
-        what: "a million rows of eleven columns",
+        what: "all rows, eleven columns",
         text: "SELECT asyncoperationid, statecode, statuscode, operationtype, name, ownerid, \
                owningextensionid, datablobid, createdon, executiontimespan, sequence \
                FROM asyncoperation",
         repeats: 5,
-        rows: support::JOBS,
+        all: true,
     },
 ];
 
 /// Runs each question on both servers in turn.
-pub async fn run(sysjob: &sysjob::Server, postgres: &postgres::Server) {
-    let (ours, theirs) = (sysjob.connect().await, postgres.connect().await);
-    let id = theirs
-        .query_one("SELECT asyncoperationid::text FROM asyncoperation WHERE sequence = 500000", &[])
-        .await
-        .expect("there is such a job");
-    let id = Id(id.get::<_, String>(0));
+pub async fn run(folder: &Path, jobs: usize) {
+    let dataset = Dataset::write(folder, jobs);
+    let data = folder.join("jobs");
+    sysjob::import(&data, &[dataset.parquet(0), dataset.parquet(1)]);
+    let sysjob = sysjob::Server::start(&data, &["--no-scheduler"]);
+    let Some(postgres) = postgres::Server::start(folder).await else {
+        println!("skipped: PostgreSQL's initdb and postgres are not installed");
+        return;
+    };
+    postgres.load(&dataset).await;
+    let (ours, theirs) = (sysjob.wire.connect().await, postgres.wire.connect().await);
+    let id = Id(questions::some_id(jobs));
     for question in &QUESTIONS {
         let parameters: &[&(dyn ToSql + Sync)] =
             if question.text.contains("$1") { &[&id] } else { &[] };
@@ -66,30 +79,30 @@ pub async fn run(sysjob: &sysjob::Server, postgres: &postgres::Server) {
         );
         let (mut our_times, mut their_times) = (Vec::new(), Vec::new());
         for repeat in 0..question.repeats + 1 {
-            let time = timed(&ours, &prepared.0, parameters, question.rows).await;
-            let other = timed(&theirs, &prepared.1, parameters, question.rows).await;
+            let (time, rows) = timed(&ours, &prepared.0, parameters).await;
+            let (other, other_rows) = timed(&theirs, &prepared.1, parameters).await;
+            assert_eq!(rows, other_rows, "{}", question.what);
             // The first run warms the caches.
             if repeat > 0 {
                 our_times.push(time);
                 their_times.push(other);
             }
         }
-        let (time, other) = (median(our_times), median(their_times));
+        let (time, other) = (median(&our_times), median(&their_times));
         report(question.what, time, other);
-        if question.rows == support::JOBS {
-            let rate = |time: Duration| support::JOBS as f64 / time.as_secs_f64();
+        if question.all {
+            let rate = |time: Duration| jobs as f64 / time.as_secs_f64();
             println!("    rows a second: sysjob {:.0}, PostgreSQL {:.0}", rate(time), rate(other));
         }
     }
 }
 
-/// The time of one execution, from sending it to its last row.
+/// The time of one execution, from sending it to its last row, and its rows.
 async fn timed(
     client: &Client,
     statement: &Statement,
     parameters: &[&(dyn ToSql + Sync)],
-    expected: usize,
-) -> Duration {
+) -> (Duration, usize) {
     let start = Instant::now();
     let parameters = parameters.iter().map(|p| *p as &dyn ToSql);
     let rows = client.query_raw(statement, parameters).await.expect("runs");
@@ -98,8 +111,7 @@ async fn timed(
     while rows.try_next().await.expect("a row").is_some() {
         count += 1;
     }
-    assert!(count == expected || expected == 160 && count > 100, "{count} rows");
-    start.elapsed()
+    (start.elapsed(), count)
 }
 
 /// A UUID as both servers take it.

@@ -1,41 +1,66 @@
-//! A running `sysjob serve` over a table that stands still.
+//! A running `sysjob serve`, and imports.
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
-use tokio_postgres::{Client, NoTls};
+use super::wire::Wire;
 
 pub struct Server {
     process: Child,
-    port: String,
+    pub wire: Wire,
+    pub http: String,
+    /// From its start to `ready`.
+    pub started_in: Duration,
 }
 
 impl Server {
-    pub fn start(data: &Path) -> Self {
+    /// Serves a folder, with further options.
+    pub fn start(data: &Path, options: &[&str]) -> Self {
+        let start = Instant::now();
         let mut process = Command::new(env!("CARGO_BIN_EXE_sysjob"))
-            .args(["serve", "--no-scheduler", "--http", "127.0.0.1:0", "--pg", "127.0.0.1:0"])
+            .args(["serve", "--http", "127.0.0.1:0", "--pg", "127.0.0.1:0"])
+            .args(options)
             .arg("--data-dir")
             .arg(data)
             .stdout(Stdio::piped())
             .spawn()
             .expect("sysjob starts");
         let output = BufReader::new(process.stdout.take().expect("piped"));
-        let mut port = None;
+        let (mut http, mut port) = (String::new(), String::new());
         for line in output.lines() {
             let line = line.expect("text");
             if let Some(address) = line.strip_prefix("listening pg ") {
-                port = address.rsplit(':').next().map(str::to_owned);
+                port = address.rsplit(':').next().unwrap_or_default().to_owned();
+            }
+            if let Some(address) = line.strip_prefix("listening http ") {
+                http = format!("http://{address}");
             }
             if line == "ready" {
                 break;
             }
         }
-        Self { process, port: port.expect("a SQL listener") }
+        let started_in = start.elapsed();
+        let config = format!("host=127.0.0.1 port={port} user=bench dbname=sysjob");
+        Self { process, wire: Wire { config }, http, started_in }
     }
 
-    pub async fn connect(&self) -> Client {
-        connect(&format!("host=127.0.0.1 port={} user=bench dbname=sysjob", self.port)).await
+    /// Its memory in bytes.
+    pub fn resident(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.process.id());
+        let status = std::fs::read_to_string(path).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kilobytes: Option<u64> =
+            line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
+        kilobytes.unwrap_or(0) * 1024
+    }
+
+    /// Stops it in order, so that its folder can be opened again.
+    pub fn stop(mut self) {
+        let id = self.process.id().to_string();
+        let _ = Command::new("kill").args(["-TERM", &id]).status();
+        let _ = self.process.wait();
     }
 }
 
@@ -47,9 +72,29 @@ impl Drop for Server {
     }
 }
 
-/// A connection whose own task ends with it.
-pub async fn connect(config: &str) -> Client {
-    let (client, connection) = tokio_postgres::connect(config, NoTls).await.expect("connected");
-    tokio::spawn(connection);
-    client
+/// `sysjob import` of some files into a folder; how long it took.
+pub fn import(data: &Path, files: &[PathBuf]) -> Duration {
+    let start = Instant::now();
+    let done = Command::new(env!("CARGO_BIN_EXE_sysjob"))
+        .args(["import", "--data-dir"])
+        .arg(data)
+        .args(files)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .expect("sysjob starts");
+    assert!(done.success(), "the import failed");
+    start.elapsed()
+}
+
+/// The bytes of all files below a folder.
+pub fn bytes_below(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .map(|entry| match entry.metadata() {
+            Ok(m) if m.is_dir() => bytes_below(&entry.path()),
+            Ok(m) => m.len(),
+            Err(_) => 0,
+        })
+        .sum()
 }

@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::config::ConfigOptions;
 use super::diagnose::{Local, text};
 use super::import::StoreSink;
 use super::serve::{Listen, Running, Sockets, stop_signal};
 use super::{CatalogFiles, Timezone, runtime};
 use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
 use crate::diagnose::findings;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -20,7 +22,7 @@ use crate::import::trace::{self, Arrival, Trace};
 use crate::job::handler::{SimulatedOutcome, Simulation};
 use crate::job::{Handler, JobColumns};
 use crate::messages;
-use crate::scheduler;
+use crate::scheduler::{self, Policies};
 use crate::store::{Change, Store};
 use crate::value::{Guid, Value};
 
@@ -35,6 +37,8 @@ pub struct Demo {
     listen: Listen,
     #[command(flatten)]
     timezone: Timezone,
+    #[command(flatten)]
+    config: ConfigOptions,
     /// How many times faster than once the live part runs
     #[arg(long, env = "SYSJOB_SPEED", default_value_t = 60.0)]
     speed: f64,
@@ -62,6 +66,7 @@ impl Demo {
             (None, Some(folder)) => folder.path().to_owned(),
             (None, None) => return Err(Error::internal("the demo has no folder")),
         };
+        let config = self.config.load(defaults())?;
         runtime()?.block_on(async {
             let mut sockets = Sockets::bind(&self.listen).await?;
             let store = Arc::new(Store::open(&folder, self.catalog.load()?)?);
@@ -72,7 +77,7 @@ impl Demo {
                 .await
                 .map_err(|e| Error::internal("loading the trace failed").caused_by(e))??;
             let mut running =
-                Running::start(store.clone(), sockets, Some(CAPACITY), self.timezone.zone())?;
+                Running::start(store.clone(), sockets, Some(config), self.timezone.zone())?;
             let stopped = stop_signal()?;
             println!("ready");
             let scheduler = running.service.scheduler.clone();
@@ -93,6 +98,12 @@ impl Demo {
             outcome.map(|()| ExitCode::SUCCESS)
         })
     }
+}
+
+/// As many jobs at once as the trace had, and no wait at the end for its simulations.
+fn defaults() -> Config {
+    let policies = Policies::with_concurrency(CAPACITY);
+    Config { policies, grace: Duration::ZERO, ..Config::default() }
 }
 
 /// The time of the trace at which history ends.

@@ -1,11 +1,13 @@
 //! The commands. Each file has one of them; none has rules of its own.
 
+mod config;
 mod demo;
 mod diagnose;
 mod import;
 mod limits;
 mod query;
 mod remote;
+mod replay;
 mod security;
 mod serve;
 
@@ -44,6 +46,8 @@ enum Command {
     Explain(query::Explain),
     /// Ask the canned questions and say what is wrong
     Diagnose(diagnose::Diagnose),
+    /// Drive a running service with the jobs of a trace
+    Replay(replay::Replay),
 }
 
 /// An organization's own tables.
@@ -144,6 +148,7 @@ pub fn run() -> ExitCode {
         Command::Import(command) => command.run(),
         Command::Query(command) => command.run(),
         Command::Explain(command) => command.run(),
+        Command::Replay(command) => command.run(),
         // Its exit codes are its own.
         Command::Diagnose(command) => return command.run(),
     };
@@ -178,7 +183,7 @@ fn complain(error: &Error) {
 const STACK: usize = 64 << 20;
 
 /// A runtime for a command that waits for something.
-fn runtime() -> Result<tokio::runtime::Runtime> {
+pub fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .thread_stack_size(STACK)
         .enable_all()

@@ -1,5 +1,4 @@
-//! A running service as the command line asks it: `POST /sysjob/query` and
-//! `/sysjob/explain`.
+//! A running service as the command line asks it.
 
 use std::fs;
 use std::io::Read;
@@ -7,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use chrono_tz::Tz;
 use serde_json::{Value, json};
+use ureq::Body;
+use ureq::http::{Method, Request, Response};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 
 use super::Connection;
@@ -74,30 +75,63 @@ impl Remote {
     }
 
     fn post(&self, call: &str, body: &Value) -> Result<Box<dyn Read>> {
-        let url = format!("{}/sysjob/{call}", self.url);
-        let unreachable = |e: ureq::Error| {
-            Error::new(ErrorKind::NotFound, codes::UNEXPECTED, format!("no answer from {url}: {e}"))
-                .caused_by(e)
-        };
-        let mut request = self.agent.post(&url).header("content-type", "application/json");
+        let response = self.send(Method::POST, &format!("/sysjob/{call}"), Some(body))?;
+        Ok(Box::new(response.into_body().into_reader()))
+    }
+
+    /// The JSON answer to a request below the service's address; null if it has no body.
+    pub fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
+        let answer = self.send(method, path, body)?.body_mut().read_to_string();
+        let answer = answer.map_err(|e| self.unreachable(path, e))?;
+        if answer.trim().is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_str(&answer).map_err(|e| {
+            let message = format!("{}{path} answered no JSON: {e}", self.url);
+            Error::data(message).caused_by(e)
+        })
+    }
+
+    /// Nobody answers, or the service is about to stop.
+    fn unreachable(&self, path: &str, e: ureq::Error) -> Error {
+        let message = format!("no answer from {}{path}: {e}", self.url);
+        Error::new(ErrorKind::Closed, codes::UNEXPECTED, message).caused_by(e)
+    }
+
+    fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Response<Body>> {
+        let url = format!("{}{path}", self.url);
+        let mut request = Request::builder().method(method).uri(&url);
         if let Some(token) = &self.token {
             request = request.header("authorization", format!("Bearer {token}"));
         }
         if let Some(zone) = self.timezone {
             request = request.header("prefer", format!("odata.timezone=\"{}\"", zone.name()));
         }
-        let response = request.send(body.to_string()).map_err(unreachable)?;
+        let wrong = |e: ureq::http::Error| {
+            Error::invalid(codes::INVALID_ARGUMENT, format!("'{url}' is no address: {e}"))
+        };
+        let answer = match body {
+            Some(body) => {
+                let request = request.header("content-type", "application/json");
+                self.agent.run(request.body(body.to_string()).map_err(wrong)?)
+            }
+            None => self.agent.run(request.body(()).map_err(wrong)?),
+        };
+        let mut response = answer.map_err(|e| self.unreachable(path, e))?;
         let status = response.status();
-        let mut body = response.into_body();
         if status.is_success() {
-            return Ok(Box::new(body.into_reader()));
+            return Ok(response);
         }
-        let text = body.read_to_string().map_err(unreachable)?;
+        let text = response.body_mut().read_to_string().map_err(|e| self.unreachable(path, e))?;
         let message = serde_json::from_str::<Value>(&text)
             .ok()
             .and_then(|v| v["error"]["message"].as_str().map(str::to_owned))
             .unwrap_or_else(|| format!("{url} answered {status}: {text}"));
-        Err(Error::invalid(codes::INVALID_ARGUMENT, message))
+        let kind = match status.as_u16() {
+            503 => ErrorKind::Closed,
+            _ => ErrorKind::Invalid,
+        };
+        Err(Error::new(kind, codes::INVALID_ARGUMENT, message))
     }
 }
 

@@ -4,22 +4,25 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono_tz::Tz;
 use clap::Args;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 
+use super::config::ConfigOptions;
 use super::limits::LimitOptions;
 use super::security::{Auth, Tls, guarded};
 use super::{CatalogFiles, Timezone, runtime};
 use crate::clock::SystemClock;
+use crate::config::Config;
 use crate::credentials::Credentials;
 use crate::engine::{Engine, QueryLimits};
 use crate::error::{Error, ErrorKind, Result, codes};
-use crate::handlers::{self, Handlers};
-use crate::scheduler::{Policies, Scheduler};
+use crate::handlers::Handlers;
+use crate::scheduler::Scheduler;
 use crate::service::{Service, Settings};
 use crate::store::Store;
 use crate::tls::Endpoint;
@@ -39,9 +42,8 @@ pub struct Serve {
     /// Serve the jobs as they are and run none
     #[arg(long, env = "SYSJOB_NO_SCHEDULER")]
     no_scheduler: bool,
-    /// Jobs of one operation type that run at once
-    #[arg(long, env = "SYSJOB_CAPACITY", default_value_t = 64)]
-    capacity: usize,
+    #[command(flatten)]
+    config: ConfigOptions,
 }
 
 /// Where to listen; port 0 is any free port.
@@ -63,14 +65,15 @@ pub struct Listen {
 
 impl Serve {
     pub fn run(self) -> Result<ExitCode> {
+        let config = self.config.load(Config::default())?;
         let runtime = runtime()?;
         let outcome = runtime.block_on(async {
             let mut sockets = Sockets::bind(&self.listen).await?;
             let store = Arc::new(Store::open(&self.data_dir, self.catalog.load()?)?);
             messages::register(&store)?;
             sockets.secure(&self.listen, &self.data_dir)?;
-            let capacity = (!self.no_scheduler).then_some(self.capacity);
-            let mut running = Running::start(store, sockets, capacity, self.timezone.zone())?;
+            let config = (!self.no_scheduler).then_some(config);
+            let mut running = Running::start(store, sockets, config, self.timezone.zone())?;
             // Whoever reads `ready` may ask for the end at once.
             let stopped = stop_signal()?;
             println!("ready");
@@ -138,17 +141,24 @@ pub struct Running {
     /// Where the Web API is, with its scheme.
     pub url: String,
     pub pg: SocketAddr,
+    /// Ends the listeners, and after them the scheduler.
     stop: watch::Sender<bool>,
-    tasks: Vec<JoinHandle<Result<()>>>,
+    stop_scheduler: watch::Sender<bool>,
+    /// How long running jobs may take to end then.
+    grace: Duration,
+    listeners: Vec<Part>,
+    scheduler: Vec<Part>,
 }
 
+type Part = JoinHandle<Result<()>>;
+
 impl Running {
-    /// Starts everything and prints a line for each listener. `capacity` jobs of
-    /// one operation type run at once; without one the scheduler stays off.
+    /// Starts everything and prints a line for each listener. Without a configuration
+    /// the scheduler stays off.
     pub fn start(
         store: Arc<Store>,
         sockets: Sockets,
-        capacity: Option<usize>,
+        config: Option<Config>,
         timezone: Tz,
     ) -> Result<Self> {
         let failed = |e: std::io::Error| Error::internal("a listener has no address").caused_by(e);
@@ -156,11 +166,15 @@ impl Running {
         let pg_address = sockets.pg.listener.local_addr().map_err(failed)?;
         let scheme = if sockets.http.tls.is_some() { "https" } else { "http" };
         let (stop, stopped) = watch::channel(false);
-        let mut tasks = Vec::new();
-        let (scheduler, handle) = capacity
-            .map(|capacity| {
-                let policies = Policies::with_concurrency(capacity);
-                Scheduler::new(store.clone(), Arc::new(SystemClock), policies)
+        let (stop_scheduler, scheduler_stopped) = watch::channel(false);
+        let (mut listeners, mut parts) = (Vec::new(), Vec::new());
+        let grace = config.as_ref().map_or(Duration::ZERO, |config| config.grace);
+        let (work, handle) = config
+            .map(|config| {
+                let Config { policies, handlers, .. } = config;
+                let (scheduler, handle) =
+                    Scheduler::new(store.clone(), Arc::new(SystemClock), policies);
+                ((scheduler, handlers), handle)
             })
             .unzip();
         let service = Arc::new(Service {
@@ -170,11 +184,10 @@ impl Running {
             engine: Arc::new(Engine::limited(sockets.queries)?),
             ..Service::new(store)
         });
-        if let Some(scheduler) = scheduler {
-            let handlers = Handlers::new(service.clone(), handlers::Settings::default())?;
-            let handlers = Arc::new(handlers);
-            let running = scheduler.with_runner(handlers.clone()).run(stopped.clone());
-            tasks.push(tokio::spawn(running));
+        if let Some((scheduler, settings)) = work {
+            let handlers = Arc::new(Handlers::new(service.clone(), settings)?);
+            let running = scheduler.with_runner(handlers.clone()).start(scheduler_stopped);
+            parts.push(tokio::spawn(running));
             // The scheduler answers once it has taken up the jobs of earlier runs.
             tokio::spawn(async move {
                 if let Err(error) = handlers.register().await {
@@ -183,32 +196,49 @@ impl Running {
             });
         }
         let serving = http::serve(sockets.http, service.clone(), when(stopped.clone()));
-        tasks.push(tokio::spawn(async move { serving.await.map_err(listener_failed) }));
+        listeners.push(tokio::spawn(async move { serving.await.map_err(listener_failed) }));
         let serving = pgwire::serve(sockets.pg, service.clone(), when(stopped));
-        tasks.push(tokio::spawn(async move { serving.await.map_err(listener_failed) }));
+        listeners.push(tokio::spawn(async move { serving.await.map_err(listener_failed) }));
         println!("listening {scheme} {http_address}");
         println!("listening pg {pg_address}");
         let url = format!("{scheme}://{http_address}");
-        Ok(Self { service, url, pg: pg_address, stop, tasks })
+        let (pg, scheduler) = (pg_address, parts);
+        Ok(Self { service, url, pg, stop, stop_scheduler, grace, listeners, scheduler })
     }
 
     /// Waits for a part to fail; none ends by itself otherwise.
     pub async fn failed(&mut self) -> Result<()> {
-        let (ended, index, _) = futures::future::select_all(self.tasks.iter_mut()).await;
-        drop(self.tasks.remove(index));
-        ended.map_err(|e| Error::internal("a part of the service ended").caused_by(e))?
+        let parts = self.listeners.iter_mut().chain(self.scheduler.iter_mut());
+        let (ended, index, _) = futures::future::select_all(parts).await;
+        let listeners = self.listeners.len();
+        drop(match index.checked_sub(listeners) {
+            None => self.listeners.remove(index),
+            Some(index) => self.scheduler.remove(index),
+        });
+        part_ended(ended)
     }
 
-    /// Stops taking requests, finishes those under way, and closes the store.
+    /// Stops taking requests, finishes those under way and the jobs that end in time,
+    /// and closes the store.
     pub async fn stop(self) -> Result<()> {
-        // Parts that have ended no longer listen.
+        // Parts that have ended no longer listen, and a scheduler that has ended has
+        // nothing under way.
         let _ = self.stop.send(true);
-        for task in self.tasks {
-            task.await
-                .map_err(|e| Error::internal("a part of the service ended").caused_by(e))??;
-        }
-        Ok(())
+        let drained = async {
+            if let Some(scheduler) = &self.service.scheduler {
+                let _ = scheduler.drain(self.grace).await;
+            }
+        };
+        let closed = futures::future::join_all(self.listeners);
+        let (closed, ()) = futures::join!(closed, drained);
+        let _ = self.stop_scheduler.send(true);
+        let ended = futures::future::join_all(self.scheduler).await;
+        closed.into_iter().chain(ended).try_for_each(part_ended)
     }
+}
+
+fn part_ended(ended: Result<Result<()>, JoinError>) -> Result<()> {
+    ended.map_err(|e| Error::internal("a part of the service ended").caused_by(e))?
 }
 
 fn listener_failed(e: std::io::Error) -> Error {

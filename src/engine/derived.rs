@@ -6,12 +6,11 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::types::Int32Type;
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, StringViewArray, UInt32Array, make_view,
-    new_null_array,
+    Array, ArrayRef, AsArray, BooleanArray, StringViewArray, UInt32Array, make_view, new_null_array,
 };
 use datafusion::arrow::buffer::{Buffer, NullBuffer, ScalarBuffer};
 use datafusion::arrow::compute::{FilterBuilder, FilterPredicate, take};
-use datafusion::common::{HashMap, Result};
+use datafusion::common::{DataFusionError, HashMap, Result};
 
 use crate::catalog::{Column, ColumnKind, entity_name};
 use crate::store::{Chunk, NameIndex, Snapshot, TableSnapshot};
@@ -80,7 +79,9 @@ impl Rows<'_> {
 
     /// A stored column; nothing if all its cells are null.
     fn stored(&self, index: usize) -> Result<Option<ArrayRef>> {
-        self.chunk.column(index).as_ref().map(|array| self.selected.of(array)).transpose()
+        let column = self.chunk.column(index);
+        let column = column.map_err(|e| DataFusionError::External(Box::new(e)))?;
+        column.map(|array| self.selected.of(&array)).transpose()
     }
 
     fn labels(&self, values: Option<ArrayRef>, facts: &Column) -> ArrayRef {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::execution::memory_pool::GreedyMemoryPool;
+use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{StreamExt, stream};
@@ -19,14 +19,17 @@ pub struct QueryLimits {
     pub time: Option<Duration>,
     /// For what sorts, groups and joins of all queries keep, in bytes.
     pub memory: Option<usize>,
+    /// Read rows even where pre-aggregates have the answer.
+    pub scanning: bool,
 }
 
 impl QueryLimits {
-    /// Where queries take their memory from.
+    /// Where queries take their memory from. What can be put aside on disk has a
+    /// fair share of it, and is put into the folder for temporary files beyond.
     pub fn runtime(&self) -> Result<Arc<RuntimeEnv>, DataFusionError> {
         let builder = RuntimeEnvBuilder::new();
         match self.memory {
-            Some(bytes) => builder.with_memory_pool(Arc::new(GreedyMemoryPool::new(bytes))),
+            Some(bytes) => builder.with_memory_pool(Arc::new(FairSpillPool::new(bytes))),
             None => builder,
         }
         .build_arc()
@@ -73,6 +76,8 @@ pub fn out_of_memory(what: &str) -> Error {
 mod tests {
     use datafusion::arrow::array::{Int32Array, RecordBatch};
     use datafusion::arrow::datatypes::{DataType, Field, Schema};
+    use datafusion::physical_plan::{ExecutionPlan, collect};
+    use datafusion::prelude::{SessionConfig, SessionContext};
 
     use super::*;
     use crate::engine::failure;
@@ -87,8 +92,34 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_sort_beyond_its_memory_goes_on_with_files() {
+        let limits = QueryLimits { memory: Some(24 << 20), ..QueryLimits::default() };
+        let config = SessionConfig::new().with_target_partitions(1);
+        let context = SessionContext::new_with_config_rt(config, limits.runtime().expect("a pool"));
+        let rows = 4_000_000_i64;
+        let text = format!(
+            "SELECT value * 7919 % {rows} AS n, value FROM generate_series(1, {rows}) \
+             ORDER BY n, value"
+        );
+        let query = context.sql(&text).await.expect("a plan");
+        let plan = query.create_physical_plan().await.expect("a plan");
+        let found = collect(plan.clone(), context.task_ctx()).await.expect("sorted");
+        assert_eq!(found.iter().map(RecordBatch::num_rows).sum::<usize>() as i64, rows);
+        let spilled = |plan: &Arc<dyn ExecutionPlan>| {
+            plan.metrics().and_then(|metrics| metrics.spilled_rows()).unwrap_or(0)
+        };
+        let mut total = 0;
+        let mut nodes = vec![plan];
+        while let Some(node) = nodes.pop() {
+            total += spilled(&node);
+            nodes.extend(node.children().into_iter().cloned());
+        }
+        assert!(total > 0);
+    }
+
+    #[tokio::test]
     async fn a_query_ends_when_its_time_is_over() {
-        let limits = QueryLimits { time: Some(Duration::from_millis(1)), memory: None };
+        let limits = QueryLimits { time: Some(Duration::from_millis(1)), ..QueryLimits::default() };
         let mut items: Vec<_> = limits.timed(endless()).collect().await;
         let error = failure(items.pop().expect("an end").expect_err("too long"));
         assert_eq!((error.code, error.sqlstate), (0x8004_4151, Some("57014")));

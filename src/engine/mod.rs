@@ -7,6 +7,7 @@
 pub mod functions;
 
 mod average;
+mod cached;
 mod canonical;
 mod collation;
 mod decorrelate;
@@ -29,6 +30,7 @@ mod top;
 mod total;
 mod views;
 mod windowed;
+mod zones;
 
 use std::sync::Arc;
 
@@ -60,6 +62,7 @@ use crate::store::{ROWS_MAX, Snapshot};
 pub struct Engine {
     session: SessionState,
     limits: QueryLimits,
+    plans: cached::PlanCache,
 }
 
 impl Default for Engine {
@@ -76,12 +79,16 @@ impl Engine {
 
     /// An engine whose queries are limited.
     pub fn limited(limits: QueryLimits) -> Result<Self> {
-        Self::build(limits, vec![Arc::new(preaggregate::FromCounts)])
+        let rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> = match limits.scanning {
+            true => Vec::new(),
+            false => vec![Arc::new(preaggregate::FromCounts)],
+        };
+        Self::build(limits, rules)
     }
 
     /// The same, but every query reads the rows it is about and no pre-aggregates.
     pub fn scanning(limits: QueryLimits) -> Result<Self> {
-        Self::build(limits, Vec::new())
+        Self::limited(QueryLimits { scanning: true, ..limits })
     }
 
     fn build(
@@ -113,7 +120,7 @@ impl Engine {
         for function in percentile::all() {
             session.register_udaf(function).expect("a session takes any function");
         }
-        Ok(Self { session, limits })
+        Ok(Self { session, limits, plans: cached::PlanCache::default() })
     }
 
     /// The plan of a bound FetchXML or OData query, as asked. Its columns are
@@ -146,13 +153,17 @@ impl Engine {
 
     /// A plan with its full meaning, optimized: what is run and explained.
     pub fn optimized(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
-        let plan = semantics::apply(plan).map_err(failure)?;
-        let plan = row_limits::compute(plan, &self.session).map_err(failure)?;
-        let plan = decorrelate::decorrelate(plan).map_err(failure)?;
+        self.plans.optimized(plan, |plan| self.optimize(plan)).map_err(failure)
+    }
+
+    fn optimize(&self, plan: LogicalPlan) -> datafusion::common::Result<LogicalPlan> {
+        let plan = semantics::apply(plan)?;
+        let plan = row_limits::compute(plan, &self.session)?;
+        let plan = decorrelate::decorrelate(plan)?;
         // The current time is that of the statement's start, once for all of it.
         let mut session = self.session.clone();
         session.mark_start_execution();
-        session.optimize(&plan).map_err(failure)
+        session.optimize(&plan)
     }
 
     /// How a plan is executed.

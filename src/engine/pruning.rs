@@ -10,8 +10,9 @@ use datafusion::physical_expr::expressions::{
     Literal, NotExpr,
 };
 
+use super::zones::{Zone, guid_of, rank};
 use crate::catalog::{ColumnKind, Table};
-use crate::store::{Chunk, rank};
+use crate::store::Chunk;
 use crate::value::Guid;
 
 /// Beyond this many primary keys reading the rows is faster than looking them up.
@@ -57,20 +58,17 @@ impl Test {
             Never => false,
             All(tests) => tests.iter().all(|test| test.may_hold(chunk)),
             Either(tests) => tests.iter().any(|test| test.may_hold(chunk)),
-            Range(column, from, to) => {
-                let zone = chunk.zone(*column);
-                !zone.ranked || zone.range.is_some_and(|(least, most)| *from <= most && least <= *to)
-            }
+            Range(column, from, to) => Zone::of(chunk, *column).may_hold(chunk, *from, *to),
             In(column, ranks) => {
-                let zone = chunk.zone(*column);
+                let zone = Zone::of(chunk, *column);
                 let within = |(least, most): (i128, i128)| {
                     let first = ranks.partition_point(|rank| *rank < least);
                     ranks.get(first).is_some_and(|rank| *rank <= most)
                 };
-                !zone.ranked || zone.range.is_some_and(within)
+                !zone.is_empty(chunk) && zone.range.is_none_or(within)
             }
-            Null(column) => chunk.zone(*column).nulls > 0,
-            NotNull(column) => chunk.zone(*column).nulls < chunk.rows(),
+            Null(column) => Zone::of(chunk, *column).nulls != Some(0),
+            NotNull(column) => !Zone::of(chunk, *column).is_empty(chunk),
         }
     }
 
@@ -78,9 +76,9 @@ impl Test {
     /// are few.
     pub fn keys(&self, column: usize) -> Option<Vec<Guid>> {
         match self {
-            Range(of, from, to) if *of == column && from == to => Some(vec![guid(*from)]),
+            Range(of, from, to) if *of == column && from == to => Some(vec![guid_of(*from)]),
             In(of, ranks) if *of == column && ranks.len() <= KEYS_MAX => {
-                Some(ranks.iter().map(|rank| guid(*rank)).collect())
+                Some(ranks.iter().map(|rank| guid_of(*rank)).collect())
             }
             All(tests) => tests.iter().find_map(|test| test.keys(column)),
             Either(tests) => {
@@ -94,11 +92,6 @@ impl Test {
             _ => None,
         }
     }
-}
-
-/// The GUID of a rank.
-fn guid(rank: i128) -> Guid {
-    (rank.cast_unsigned() ^ (1 << 127)).to_be_bytes()
 }
 
 struct Context<'a> {

@@ -2,6 +2,7 @@
 //! looked up, filters run on narrow columns first and on texts only for the rows
 //! that are left, and the other columns are read last.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -10,7 +11,7 @@ use datafusion::arrow::array::{
 };
 use datafusion::arrow::compute::{and, filter, prep_null_mask_filter};
 use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
-use datafusion::common::Result;
+use datafusion::common::{DataFusionError, Result};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{Column, DynamicFilterPhysicalExpr, Literal};
 use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
@@ -21,8 +22,7 @@ use parking_lot::Mutex;
 use super::derived::{Rows, Selected};
 use super::pruning::Test;
 use crate::catalog::{ColumnKind, Table};
-use crate::store::{Chunk, Snapshot, TableSnapshot};
-use crate::value::Guid;
+use crate::store::{Chunk, Place, Snapshot, TableSnapshot};
 
 /// A filter of a join that leaves more than this share of so many rows is not
 /// worth its time: the join itself does the same.
@@ -56,11 +56,34 @@ impl Computed {
     }
 }
 
+/// What conditions ask of chunks, and where the rows are if they name them.
+struct Asked {
+    test: Test,
+    /// Rows by the number of their chunk.
+    located: Option<BTreeMap<usize, Vec<u32>>>,
+}
+
+impl Asked {
+    fn new(test: Test, table: &TableSnapshot) -> Result<Self> {
+        let Some(keys) = test.keys(table.table().primary_id_index()) else {
+            return Ok(Self { test, located: None });
+        };
+        let places = table.find_all(&keys);
+        let places = places.map_err(|e| DataFusionError::External(Box::new(e)))?;
+        let mut located: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
+        for Place { chunk, row } in places {
+            located.entry(chunk).or_default().push(row as u32);
+        }
+        located.values_mut().for_each(|rows| rows.sort_unstable());
+        Ok(Self { test, located: Some(located) })
+    }
+}
+
 /// A filter that becomes known while the query runs.
 pub struct Dynamic {
     computed: Computed,
     /// What it asks of chunks, and of which generation of the filter that is.
-    test: Mutex<(u64, Arc<Test>)>,
+    asked: Mutex<(u64, Arc<Asked>)>,
     tried: AtomicUsize,
     left: AtomicUsize,
 }
@@ -69,20 +92,20 @@ impl Dynamic {
     pub fn new(expr: Arc<dyn PhysicalExpr>, columns: &[usize], table: &Table) -> Result<Self> {
         Ok(Self {
             computed: Computed::new(expr, columns, table)?,
-            test: Mutex::new((0, Arc::new(Test::Any))),
+            asked: Mutex::new((0, Arc::new(Asked { test: Test::Any, located: None }))),
             tried: AtomicUsize::new(0),
             left: AtomicUsize::new(0),
         })
     }
 
-    fn test(&self, table: &Table) -> Arc<Test> {
+    fn asked(&self, table: &TableSnapshot) -> Result<Arc<Asked>> {
         let generation = snapshot_generation(&self.computed.expr);
-        let mut known = self.test.lock();
+        let mut known = self.asked.lock();
         if known.0 != generation {
-            let test = Test::of(&self.computed.expr, &self.computed.columns, table);
-            *known = (generation, Arc::new(test));
+            let test = Test::of(&self.computed.expr, &self.computed.columns, table.table());
+            *known = (generation, Arc::new(Asked::new(test, table)?));
         }
-        known.1.clone()
+        Ok(known.1.clone())
     }
 
     fn useful(&self) -> bool {
@@ -105,8 +128,7 @@ pub struct Reading {
     pub schema: SchemaRef,
     /// All have to be true, the cheap ones first.
     filters: Arc<[Computed]>,
-    test: Arc<Test>,
-    keys: Option<Arc<[crate::value::Guid]>>,
+    asked: Arc<Asked>,
     pub dynamic: Vec<Arc<Dynamic>>,
 }
 
@@ -124,8 +146,7 @@ impl Reading {
             projection,
             schema,
             filters: Arc::new([]),
-            test: Arc::new(Test::Any),
-            keys: None,
+            asked: Arc::new(Asked { test: Test::Any, located: None }),
             dynamic: Vec::new(),
         }
     }
@@ -144,8 +165,7 @@ impl Reading {
             computed.push(Computed::new(filter, columns, &facts)?);
         }
         computed.sort_by_key(|filter| !filter.narrow(&facts));
-        self.keys = test.keys(facts.primary_id_index()).map(Into::into);
-        self.test = Arc::new(test);
+        self.asked = Arc::new(Asked::new(test, self.table())?);
         self.filters = computed.into();
         Ok(self)
     }
@@ -165,7 +185,7 @@ impl Reading {
 
     /// Whether rows are found by their primary keys.
     pub fn by_key(&self) -> bool {
-        self.keys.is_some()
+        self.asked.located.is_some()
     }
 
     /// The chunks that may have rows to give, by their numbers, and how many rows
@@ -174,10 +194,9 @@ impl Reading {
         let mut rows = 0;
         let mut numbers = Vec::new();
         for (number, chunk) in self.table().chunks().iter().enumerate() {
-            let most = match &self.keys {
-                _ if chunk.live() == 0 => 0,
-                Some(keys) => self.located(chunk, keys).len(),
-                None if self.test.may_hold(chunk) => chunk.live(),
+            let most = match &self.asked.located {
+                Some(located) => located.get(&number).map_or(0, Vec::len),
+                None if self.asked.test.may_hold(chunk) => chunk.live(),
                 None => 0,
             };
             if most > 0 {
@@ -186,16 +205,6 @@ impl Reading {
             }
         }
         (numbers, rows)
-    }
-
-    /// The rows of a chunk with these primary keys.
-    fn located(&self, chunk: &Chunk, keys: &[Guid]) -> Vec<u32> {
-        let column = self.facts().primary_id_index();
-        let alive = |row: &usize| chunk.alive().is_none_or(|alive| alive.value(*row));
-        let found = keys.iter().flat_map(|key| chunk.find(column, key)).filter(alive);
-        let mut rows: Vec<u32> = found.map(|row| row as u32).collect();
-        rows.sort_unstable();
-        rows
     }
 
     /// Columns of some rows of a chunk.
@@ -213,19 +222,23 @@ impl Reading {
     }
 
     /// The rows of a chunk that are there and pass the filters, with their number.
-    pub fn select(&self, chunk: &Chunk) -> Result<Option<(Selected, usize)>> {
-        let facts = self.facts();
-        let mut keys = self.keys.clone();
+    pub fn select(&self, number: usize) -> Result<Option<(Selected, usize)>> {
+        let chunk = &self.table().chunks()[number];
+        let mut asked = self.asked.clone();
         for dynamic in &self.dynamic {
-            let test = dynamic.test(facts);
-            if !test.may_hold(chunk) {
+            let now = dynamic.asked(self.table())?;
+            if !now.test.may_hold(chunk) {
                 return Ok(None);
             }
-            if keys.is_none() {
-                keys = test.keys(facts.primary_id_index()).map(Into::into);
+            if asked.located.is_none() {
+                asked = now;
             }
         }
-        let mut rows = Selection::of(chunk, keys.map(|keys| self.located(chunk, &keys)));
+        let rows = match &asked.located {
+            Some(located) => Some(located.get(&number).cloned().unwrap_or_default()),
+            None => None,
+        };
+        let mut rows = Selection::of(chunk, rows);
         for filter in self.filters.iter() {
             if rows.count(chunk) == 0 {
                 return Ok(None);
@@ -269,15 +282,14 @@ impl Reading {
         Ok(match rows {
             Selection::All => Selection::Mask(mask),
             Selection::Mask(before) => Selection::Mask(and(&before, &mask)?),
-            Selection::Numbered(rows) => {
-                Selection::Numbered(filter_numbers(&rows, &mask)?)
-            }
+            Selection::Numbered(rows) => Selection::Numbered(filter_numbers(&rows, &mask)?),
         })
     }
 
     /// The rows that a chunk adds to the answer, at most `limit`.
-    pub fn read(&self, chunk: &Chunk, limit: Option<usize>) -> Result<Option<RecordBatch>> {
-        let Some((selected, count)) = self.select(chunk)? else { return Ok(None) };
+    pub fn read(&self, number: usize, limit: Option<usize>) -> Result<Option<RecordBatch>> {
+        let Some((selected, count)) = self.select(number)? else { return Ok(None) };
+        let chunk = &self.table().chunks()[number];
         let selected = match limit {
             Some(limit) if limit < count => {
                 let first = numbers_of(&selected, chunk.rows());
@@ -345,9 +357,8 @@ pub fn numbers_of(selected: &Selected, rows: usize) -> UInt32Array {
 
 /// Whether a filter lets everything pass, as before it is known.
 fn is_true(expr: &Arc<dyn PhysicalExpr>) -> bool {
-    let current = expr
-        .downcast_ref::<DynamicFilterPhysicalExpr>()
-        .and_then(|dynamic| dynamic.current().ok());
+    let current =
+        expr.downcast_ref::<DynamicFilterPhysicalExpr>().and_then(|dynamic| dynamic.current().ok());
     let expr = current.as_ref().unwrap_or(expr);
     expr.downcast_ref::<Literal>()
         .is_some_and(|literal| literal.value() == &ScalarValue::from(true))

@@ -2,7 +2,7 @@
 //! says which rows of a chunk come out.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::stats::Precision;
@@ -24,12 +24,6 @@ use datafusion::physical_plan::{
 };
 
 use super::reading::{Dynamic, Reading, within};
-use crate::catalog::ColumnKind;
-use crate::store::value_of;
-
-/// Scans of more columns than this tell nothing of their values: it would take
-/// reading all of them once.
-const DESCRIBED_COLUMNS: usize = 4;
 
 /// The scan of one table.
 #[derive(Clone)]
@@ -41,7 +35,6 @@ pub struct ScanExec {
     rows: usize,
     limit: Option<usize>,
     properties: Arc<PlanProperties>,
-    statistics: Arc<OnceLock<Arc<Statistics>>>,
 }
 
 impl ScanExec {
@@ -62,7 +55,6 @@ impl ScanExec {
             rows,
             limit,
             properties: Arc::new(properties),
-            statistics: Arc::default(),
         }
     }
 
@@ -95,31 +87,6 @@ impl ScanExec {
         }
         let rows = reading.table().rows();
         statistics.num_rows = Precision::Exact(self.limit.map_or(rows, |limit| limit.min(rows)));
-        if self.limit.is_some() || reading.projection.len() > DESCRIBED_COLUMNS {
-            return statistics;
-        }
-        let chunks = reading.table().chunks();
-        if chunks.iter().any(|chunk| chunk.live() < chunk.rows()) {
-            return statistics;
-        }
-        let columns = statistics.column_statistics.iter_mut();
-        for (known, column) in columns.zip(&reading.projection) {
-            if reading.facts().columns[*column].kind != ColumnKind::Stored {
-                continue;
-            }
-            let zones: Vec<_> = chunks.iter().map(|chunk| chunk.zone(*column)).collect();
-            known.null_count = Precision::Exact(zones.iter().map(|zone| zone.nulls).sum());
-            let ranges = zones.iter().filter_map(|zone| zone.range);
-            let range = ranges.reduce(|(a, b), (c, d)| (a.min(c), b.max(d)));
-            let data_type = reading.facts().schema().field(*column).data_type();
-            if let (Some((least, most)), true) = (range, zones.iter().all(|zone| zone.ranked))
-                && let (Some(least), Some(most)) =
-                    (value_of(least, data_type), value_of(most, data_type))
-            {
-                known.min_value = Precision::Exact(least);
-                known.max_value = Precision::Exact(most);
-            }
-        }
         statistics
     }
 }
@@ -203,12 +170,10 @@ impl ExecutionPlan for ScanExec {
     ) -> Result<SendableRecordBatchStream> {
         let (partitions, count) = (self.partitions(), self.chunks.len());
         let mut numbers = count * partition / partitions..count * (partition + 1) / partitions;
-        let (reading, chunks, mut left) =
-            (self.reading.clone(), self.chunks.clone(), self.limit);
+        let (reading, chunks, mut left) = (self.reading.clone(), self.chunks.clone(), self.limit);
         let batches = std::iter::from_fn(move || {
             while left != Some(0) {
-                let chunk = &reading.table().chunks()[chunks[numbers.next()?]];
-                match reading.read(chunk, left) {
+                match reading.read(chunks[numbers.next()?], left) {
                     Ok(Some(batch)) => {
                         left = left.map(|n| n - batch.num_rows());
                         return Some(Ok(batch));
@@ -233,7 +198,7 @@ impl ExecutionPlan for ScanExec {
             statistics.num_rows = Precision::Inexact(self.rows / self.partitions());
             return Ok(Arc::new(statistics));
         }
-        Ok(self.statistics.get_or_init(|| Arc::new(self.overall())).clone())
+        Ok(Arc::new(self.overall()))
     }
 
     fn supports_limit_pushdown(&self) -> bool {

@@ -46,8 +46,9 @@ use parking_lot::Mutex;
 use super::derived::Selected;
 use super::reading::{Computed, Reading, numbers_of};
 use super::scan::ScanExec;
+use super::zones::{Zone, rank};
 use crate::catalog::ColumnKind;
-use crate::store::{Chunk, rank};
+use crate::store::Chunk;
 
 /// More rows than this are sorted, which may spill.
 const ROWS_MAX: usize = 50_000;
@@ -133,8 +134,7 @@ fn over(
         if scan.limited() {
             return Ok(None);
         }
-        let top =
-            TopRowsExec::new(reading.clone(), chunks.clone(), order.clone(), fetch, workers)?;
+        let top = TopRowsExec::new(reading.clone(), chunks.clone(), order.clone(), fetch, workers)?;
         return Ok(Some(Arc::new(top)));
     }
     let Some(projection) = input.downcast_ref::<ProjectionExec>() else { return Ok(None) };
@@ -284,12 +284,12 @@ impl Search {
     /// The best that a chunk can hold.
     fn best(&self, chunk: &Chunk) -> Best {
         let Some(column) = self.zoned else { return BEFORE_ALL };
-        let zone = chunk.zone(column);
+        let zone = Zone::of(chunk, column);
         match zone.range {
-            _ if !zone.ranked => BEFORE_ALL,
-            _ if self.nulls_first && zone.nulls > 0 => BEFORE_ALL,
+            _ if self.nulls_first && zone.nulls != Some(0) => BEFORE_ALL,
+            _ if zone.is_empty(chunk) => AFTER_ALL,
             Some((least, most)) => self.place(Some(if self.descending { most } else { least })),
-            None => AFTER_ALL,
+            None => BEFORE_ALL,
         }
     }
 
@@ -316,7 +316,7 @@ impl Search {
         found: &mut BinaryHeap<Found>,
     ) -> Result<()> {
         let chunk = &self.reading.table().chunks()[number];
-        let Some((selected, _)) = self.reading.select(chunk)? else { return Ok(()) };
+        let Some((selected, _)) = self.reading.select(number)? else { return Ok(()) };
         let first = self.key(chunk, &selected, 0)?;
         let mut rows = numbers_of(&selected, chunk.rows());
         let mut columns = vec![first];
@@ -342,7 +342,8 @@ impl Search {
             if bound.is_some_and(|bound| key > &*bound.key) {
                 continue;
             }
-            let behind = |worst: &Found| (key, number, *row) > (&*worst.key, worst.chunk, worst.row);
+            let behind =
+                |worst: &Found| (key, number, *row) > (&*worst.key, worst.chunk, worst.row);
             if found.len() == self.fetch && found.peek().is_none_or(behind) {
                 continue;
             }

@@ -39,7 +39,7 @@ fn tables(snapshot: &Snapshot) -> impl Iterator<Item = &TableSnapshot> {
 fn bytes(table: &TableSnapshot) -> usize {
     let columns = 0..table.table().columns.len();
     let of_chunk = |chunk: &crate::store::Chunk| -> usize {
-        let arrays = columns.clone().filter_map(|column| chunk.column(column).as_ref());
+        let arrays = columns.clone().filter_map(|column| chunk.loaded(column));
         arrays.map(|array| array.get_array_memory_size()).sum()
     };
     table.chunks().iter().map(|chunk| of_chunk(chunk)).sum()
@@ -155,7 +155,7 @@ fn texts(snapshot: &Snapshot) -> String {
                 && matches!(column.column_type, ColumnType::String | ColumnType::Memo)
         };
         for column in (0..facts.columns.len()).filter(is_text) {
-            let arrays = table.chunks().iter().filter_map(|chunk| chunk.column(column).as_ref());
+            let arrays = table.chunks().iter().filter_map(|chunk| chunk.loaded(column));
             let found: usize = arrays.map(|array| array.len() - array.null_count()).sum();
             columns += usize::from(found > 0);
             values += found;

@@ -238,5 +238,5 @@ fn impersonated(service: &Service, parts: &Parts, caller: Caller) -> Result<Call
 fn by_object_id(service: &Service, id: &Guid) -> Option<Guid> {
     let (table, column) = users(service)?;
     let column = column("azureactivedirectoryobjectid")?;
-    service.store.snapshot().table(table).find(column, &Value::Guid(*id))
+    service.store.snapshot().table(table).find_by(column, &Value::Guid(*id))
 }

@@ -17,6 +17,7 @@ mod expand_text;
 mod form;
 mod formats;
 mod functions;
+mod jobs;
 mod listener;
 mod negotiate;
 mod oauth;
@@ -84,6 +85,10 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/sysjob/query", post(ask::query))
         .route("/sysjob/explain", post(ask::explain))
         .route("/sysjob/events", post(events::raise))
+        .route("/sysjob/jobs", post(jobs::submit))
+        .route("/sysjob/claim", post(jobs::claim))
+        .route("/sysjob/heartbeat", post(jobs::heartbeat))
+        .route("/sysjob/complete", post(jobs::complete))
         .route(oauth::TOKEN_PATHS[0], post(oauth::token))
         .route(oauth::TOKEN_PATHS[1], post(oauth::token))
         .route(oauth::DISCOVERY_PATHS[0], get(oauth::discovery))

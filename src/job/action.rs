@@ -56,7 +56,7 @@ pub struct ActionRequest {
 
 /// Operation types that the platform generates; their jobs are not canceled,
 /// paused or resumed.
-const PLATFORM_TYPES: [i32; 10] = [9, 16, 18, 19, 20, 22, 24, 25, 27, 31];
+pub const PLATFORM_TYPES: [i32; 10] = [9, 16, 18, 19, 20, 22, 24, 25, 27, 31];
 
 impl Action {
     /// What the action makes of a job.
@@ -149,18 +149,19 @@ impl Action {
         Ok(Some(action))
     }
 
-    /// What is said of it where nobody gives a reason.
-    pub fn done(self) -> &'static str {
+    /// What is said of it where nobody gives a reason and the handler is asked first.
+    pub fn asked(self) -> &'static str {
         match self {
             Self::Cancel => "asked to cancel",
             Self::Pause => "asked to pause",
-            Self::Resume => "resumed",
+            Self::Resume => "asked to resume",
             Self::Postpone(_) => "asked to postpone",
-            Self::Delete => "deleted",
+            Self::Delete => "asked to delete",
         }
     }
 
-    fn verb(self) -> &'static str {
+    /// What is said of it where nobody gives a reason.
+    pub fn done(self) -> &'static str {
         match self {
             Self::Cancel => "canceled",
             Self::Pause => "paused",
@@ -224,7 +225,7 @@ impl Transition {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let verb = self.action.verb();
+        let verb = self.action.done();
         match self.platform {
             Some(operationtype) => write!(
                 f,

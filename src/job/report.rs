@@ -80,6 +80,11 @@ const ERRORS: &[(u32, Consequence, Consequence)] = &[
     (codes::SERVER_BUSY, Consequence::Retry, Consequence::Retry),
     (codes::UNEXPECTED, Consequence::Retry, Consequence::Retry),
     (codes::NETWORK_ERROR, Consequence::Retry, Consequence::Retry),
+    // The service asks for patience: all four mean "tried again later".
+    (codes::TYPE_THROTTLED, Consequence::Retry, Consequence::Retry),
+    (codes::EXCEPTION_THROTTLED, Consequence::Retry, Consequence::Retry),
+    (codes::POSTPONED_AFTER_FAILURES, Consequence::Retry, Consequence::Retry),
+    (codes::ENDPOINT_POSTPONED, Consequence::Retry, Consequence::Retry),
     (codes::WORKFLOWS_PAUSED, Consequence::Suspend, Consequence::Fail),
     (codes::WORKFLOW_RECORD_MISSING, Consequence::Suspend, Consequence::Fail),
     // A webhook that is to be tried again, or waits for a person, says so itself.
@@ -118,6 +123,11 @@ mod tests {
             (Some(0x8004_A104), Retry, Retry),
             (Some(0x8004_A107), Retry, Retry),
             (Some(0x8004_A001), Retry, Retry),
+            (Some(0x8006_0916), Retry, Retry),
+            (Some(0x8006_0917), Retry, Retry),
+            (Some(0x8004_0328), Retry, Retry),
+            (Some(0x8004_4179), Retry, Retry),
+            (Some(0x8004_418D), Retry, Retry),
             (Some(0x8004_0217), Suspend, Fail),
             (Some(0x8004_0216), Retry, Retry),
             (Some(0x8004_5017), Suspend, Fail),

@@ -54,6 +54,30 @@ pub struct Ended {
     pub report: Report,
 }
 
+/// Actions that are one commit at most.
+pub const ACT_BATCH: usize = 1_000;
+
+/// Actions on many jobs, see [`Handle::act_in_batches`].
+pub struct Batches<I> {
+    handle: Handle,
+    requests: I,
+}
+
+impl<I: Iterator<Item = ActionRequest>> Batches<I> {
+    /// Does the next batch: its jobs with what came of each, durable. Nothing is left
+    /// when there is none; what is not asked for is not done.
+    pub async fn next(&mut self) -> Result<Option<Vec<(Guid, Result<()>)>>> {
+        let requests: Vec<ActionRequest> = self.requests.by_ref().take(ACT_BATCH).collect();
+        if requests.is_empty() {
+            return Ok(None);
+        }
+        let ids: Vec<Guid> = requests.iter().map(|request| request.id).collect();
+        let act = Act { jobs: Vec::new(), requests, with: Vec::new(), whole: false };
+        let answers = self.handle.ask(|reply| Message::Act(act, reply)).await?;
+        Ok(Some(ids.into_iter().zip(answers).collect()))
+    }
+}
+
 pub(super) type Reply<T> = oneshot::Sender<Result<T>>;
 
 /// What came of each action.
@@ -70,7 +94,8 @@ pub(super) struct Act {
 }
 
 pub(super) enum Message {
-    Submit(Vec<NewJob>, Reply<Vec<Submitted>>),
+    /// The files belong to the jobs at these places.
+    Submit(Vec<NewJob>, Vec<(usize, Change)>, Reply<Vec<Submitted>>),
     Act(Act, Reply<Outcomes>),
     Claim(Claim, Reply<Vec<Claimed>>),
     Heartbeat(Vec<Heartbeat>, Reply<Vec<Beat>>),
@@ -78,6 +103,8 @@ pub(super) enum Message {
     Signal(Guid, Reply<()>),
     Why(Guid, Reply<Why>),
     Waits(Reply<HashMap<Guid, String>>),
+    WaitsOf(Vec<Guid>, Reply<HashMap<Guid, String>>),
+    Drain(Duration, Reply<()>),
 }
 
 /// How others talk to the scheduler.
@@ -92,14 +119,39 @@ impl Handle {
     /// Adds jobs, in this order; all are durable when it returns, or none is there.
     /// A job whose id is there already is answered as before and not added again.
     pub async fn submit(&self, jobs: Vec<NewJob>) -> Result<Vec<Submitted>> {
-        self.ask(|reply| Message::Submit(jobs, reply)).await
+        self.submit_with(jobs, Vec::new()).await
+    }
+
+    /// [`Handle::submit`] of jobs of which some have rows of other tables, by their
+    /// places; those of a job that is there already are left out.
+    pub async fn submit_with(
+        &self,
+        jobs: Vec<NewJob>,
+        files: Vec<(usize, Change)>,
+    ) -> Result<Vec<Submitted>> {
+        self.ask(|reply| Message::Submit(jobs, files, reply)).await
     }
 
     /// Acts on jobs; what was done is durable when it returns, and the answers
-    /// say which actions were refused.
+    /// say which actions were refused. More than [`ACT_BATCH`] are more than one
+    /// commit.
     pub async fn act(&self, requests: Vec<ActionRequest>) -> Result<Vec<Result<()>>> {
-        let act = Act { jobs: Vec::new(), requests, with: Vec::new(), whole: false };
-        self.ask(|reply| Message::Act(act, reply)).await
+        let mut answers = Vec::with_capacity(requests.len());
+        let mut batches = self.act_in_batches(requests);
+        while let Some(batch) = batches.next().await? {
+            answers.extend(batch.into_iter().map(|(_, answer)| answer));
+        }
+        Ok(answers)
+    }
+
+    /// Acts on any number of jobs, a batch at each call of [`Batches::next`], so that
+    /// whoever asks can tell how far it has come, stop, and go on later, and everybody
+    /// else is served in between.
+    pub fn act_in_batches<I>(&self, requests: I) -> Batches<I::IntoIter>
+    where
+        I: IntoIterator<Item = ActionRequest>,
+    {
+        Batches { handle: self.clone(), requests: requests.into_iter() }
     }
 
     /// Adds jobs, acts on jobs and changes rows of other tables in one commit: all of
@@ -141,9 +193,21 @@ impl Handle {
         self.ask(|reply| Message::Why(id, reply)).await
     }
 
+    /// Why each of some jobs waits, in words; jobs that do not wait, or that never run
+    /// here, are left out. Asked for a page of jobs this is quick however many wait.
+    pub async fn waits_of(&self, ids: Vec<Guid>) -> Result<HashMap<Guid, String>> {
+        self.ask(|reply| Message::WaitsOf(ids, reply)).await
+    }
+
     /// Why each job waits that has not ended, in words.
     pub async fn waits(&self) -> Result<HashMap<Guid, String>> {
         self.ask(Message::Waits).await
+    }
+
+    /// Picks no more jobs; returns when the attempts under way inside the service have
+    /// ended, or cannot end within a time. Everybody else is still served.
+    pub async fn drain(&self, grace: Duration) -> Result<()> {
+        self.ask(|reply| Message::Drain(grace, reply)).await
     }
 
     async fn ask<T>(&self, message: impl FnOnce(Reply<T>) -> Message) -> Result<T> {

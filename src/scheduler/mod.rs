@@ -3,13 +3,16 @@
 //! work.
 //!
 //! Parts: [`core`] decides, [`policy`] is what can be set, [`handle`] is how others
-//! ask, [`round`] gathers what one commit makes durable, [`rows`] and [`history`]
-//! write rows, [`definitions`] watches workflows and steps, [`recover`] finds what
+//! ask, [`round`] gathers what one commit makes durable, [`create`], [`rows`],
+//! [`definition_rows`] and [`history`] write rows, [`definitions`] watches workflows and steps, [`recover`] finds what
 //! earlier runs left, [`runner`] is who does the work of attempts, [`trace`] tells of
-//! those of steps.
+//! those of steps, [`drain`] lets attempts end before the service does.
 
 pub mod core;
+mod create;
+mod definition_rows;
 mod definitions;
+mod drain;
 mod handle;
 mod history;
 pub mod policy;
@@ -24,21 +27,22 @@ mod trace;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
-pub use self::handle::{Claim, Ended, Handle, Heartbeat, NewJob, Submitted};
+pub use self::handle::{ACT_BATCH, Batches, Claim, Ended, Handle, Heartbeat, NewJob, Submitted};
 pub use self::policy::Policies;
 pub use self::runner::{Attempt, Runner};
 
 use self::core::{Core, Effect, Event, Job};
 use self::definitions::Definitions;
+use self::drain::Drain;
 use self::handle::Message;
 use self::round::{Claimer, Round};
 use self::rows::Rows;
 use self::simulate::Simulations;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result, codes};
-use crate::job::Handler;
+use crate::job::{Action, ActionRequest, Handler};
 use crate::store::{Change, Store};
 use crate::value::{Guid, guid_text};
 
@@ -96,6 +100,9 @@ pub struct Scheduler {
     next_clean_up: i64,
     /// Workers for whom there was no job when they asked.
     claimers: Vec<Claimer>,
+    /// The service is about to stop.
+    draining: bool,
+    drain: Option<Drain>,
     inbox: mpsc::Receiver<Message>,
     failure: Arc<OnceLock<String>>,
 }
@@ -116,6 +123,8 @@ impl Scheduler {
             simulations: Simulations::default(),
             runner: None,
             claimers: Vec::new(),
+            draining: false,
+            drain: None,
             store,
             clock,
             inbox,
@@ -128,6 +137,23 @@ impl Scheduler {
     #[must_use]
     pub fn with_runner(self, runner: Arc<dyn Runner>) -> Self {
         Self { runner: Some(runner), ..self }
+    }
+
+    /// [`Self::run`] on a thread of its own, so that no query holds it up. Its work
+    /// is done on the runtime of the caller.
+    pub async fn start(self, stop: watch::Receiver<bool>) -> Result<()> {
+        let (ended, outcome) = oneshot::channel();
+        let runtime = tokio::runtime::Handle::current();
+        std::thread::Builder::new()
+            .name("sysjob-scheduler".into())
+            .spawn(move || {
+                // Nobody waits for it when the process ends.
+                let _ = ended.send(runtime.block_on(self.run(stop)));
+            })
+            .map_err(|e| Error::internal("the scheduler's thread cannot start").caused_by(e))?;
+        outcome
+            .await
+            .map_err(|e| Error::internal("the scheduler has ended in a panic").caused_by(e))?
     }
 
     /// Takes up the jobs of earlier runs, then serves until `stop` turns true.
@@ -188,10 +214,16 @@ impl Scheduler {
     /// Takes a message into a round.
     async fn take(&mut self, message: Message, round: &mut Round) -> Result<()> {
         match message {
-            Message::Submit(jobs, reply) => self.submit(jobs, reply, round),
+            Message::Submit(jobs, files, reply) => self.submit(jobs, files, reply, round),
             Message::Act(act, reply) => {
-                // Actions look at rows, which show only what is durable.
-                self.commit(std::mem::take(round)).await?;
+                // Of jobs that the core does not know the rows are looked at, and of
+                // those that are deleted; rows show only what is durable.
+                let looks = |request: &ActionRequest| {
+                    request.action == Action::Delete || self.core.job(&request.id).is_none()
+                };
+                if act.requests.iter().any(looks) {
+                    self.commit(std::mem::take(round)).await?;
+                }
                 self.act(act, reply, round);
             }
             Message::Claim(claim, reply) => {
@@ -205,7 +237,9 @@ impl Scheduler {
                 round.answer(reply, Ok(()));
             }
             Message::Why(id, reply) => {
-                self.commit(std::mem::take(round)).await?;
+                if self.core.job(&id).is_none() {
+                    self.commit(std::mem::take(round)).await?;
+                }
                 let now = self.clock.now();
                 let job = self.job(&id).ok_or_else(|| missing(&id));
                 round.answer(reply, job.map(|job| self.core.why(&job, now)));
@@ -214,6 +248,11 @@ impl Scheduler {
                 let waits = self.core.waits(self.clock.now());
                 round.answer(reply, Ok(waits));
             }
+            Message::WaitsOf(ids, reply) => {
+                let waits = self.core.waits_of(&ids, self.clock.now());
+                round.answer(reply, Ok(waits));
+            }
+            Message::Drain(grace, reply) => self.begin_drain(grace, reply, round),
         }
         Ok(())
     }
@@ -237,6 +276,7 @@ impl Scheduler {
             round.changes.extend(expired);
         }
         self.serve_claimers(&mut round);
+        self.end_drain(&mut round);
         self.commit(round).await
     }
 
@@ -247,6 +287,7 @@ impl Scheduler {
             self.simulations.next(),
             Some(self.next_clean_up),
             self.claimers.iter().map(|claimer| claimer.deadline).min(),
+            self.drain.as_ref().map(|drain| drain.deadline),
         ];
         let next = waits.into_iter().flatten().min();
         let micros = next.map_or(3_600_000_000, |at| at.saturating_sub(self.clock.now()));

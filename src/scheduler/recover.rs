@@ -14,7 +14,7 @@ pub fn unfinished(snapshot: &Snapshot, columns: &JobColumns) -> Vec<Job> {
     let schema = table.table().schema();
     let mut jobs = Vec::new();
     for chunk in table.chunks() {
-        let Some(states) = chunk.column(columns.statecode) else { continue };
+        let Some(states) = chunk.loaded(columns.statecode) else { continue };
         let states = states.as_primitive::<Int32Type>();
         for row in 0..chunk.rows() {
             let alive = chunk.alive().is_none_or(|alive| alive.value(row));

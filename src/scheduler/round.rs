@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::core::{Actor, Beat, Effect, Event, Job};
 use super::handle::{Act, Claim, Ended, Heartbeat, NewJob, Outcomes, Reply, Submitted};
-use super::{Scheduler, missing, rows};
+use super::{Scheduler, create, missing, rows};
 use crate::error::{Error, ErrorKind, Place, Result, codes};
 use crate::job::ActionRequest;
 use crate::scheduler::core::{Claimed, Step};
@@ -52,7 +52,8 @@ impl Claimer {
     }
 }
 
-fn micros(duration: std::time::Duration) -> i64 {
+/// A time in microseconds.
+pub fn micros(duration: std::time::Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX / 4)
 }
 
@@ -61,6 +62,7 @@ impl Scheduler {
     pub(super) fn submit(
         &mut self,
         jobs: Vec<NewJob>,
+        files: Vec<(usize, Change)>,
         reply: Reply<Vec<Submitted>>,
         round: &mut Round,
     ) {
@@ -70,7 +72,7 @@ impl Scheduler {
         let mut created = Vec::with_capacity(jobs.len());
         let mut here: HashMap<Guid, i64> = HashMap::new();
         for (index, cells) in jobs.into_iter().enumerate() {
-            let given = rows::given_id(&cells, &columns);
+            let given = create::given_id(&cells, &columns);
             let known = given.and_then(|id| {
                 let staged = here.get(&id).or_else(|| round.submitted.get(&id)).copied();
                 let sequence = staged.or_else(|| {
@@ -103,6 +105,8 @@ impl Scheduler {
                 }
             }
         }
+        let new = |(index, _): &(usize, Change)| !answers[*index].known;
+        round.changes.extend(files.into_iter().filter(new).map(|(_, file)| file));
         self.take_in(created, round);
         round.submitted.extend(here);
         round.answer(reply, Ok(answers));
@@ -221,7 +225,8 @@ impl Scheduler {
             };
             let there = self.core.claimable(claim.operationtypes.as_deref());
             let step = if there { self.step(round, event) } else { Step::default() };
-            if step.claimed.is_empty() && deadline > now && claim.max > 0 {
+            let waits = deadline > now && claim.max > 0 && !self.draining;
+            if step.claimed.is_empty() && waits {
                 self.claimers.push(Claimer { claim, reply, deadline });
             } else {
                 round.answer(reply, Ok(step.claimed));

@@ -1,26 +1,34 @@
-//! Between the scheduler's jobs and the rows of `asyncoperation`, `jobhistory` and
-//! `jobdefinition`.
+//! Between the scheduler's jobs and the rows of `asyncoperation`: what a transition
+//! sets there, and a job from its row. Beside them the rows of `jobhistory`
+//! ([`super::history`]) and `jobdefinition` ([`super::definition_rows`]).
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::core::{Cause, Change as CoreChange, DefinitionState, Guard, Job, JobChange, Recurring};
+use super::core::{Actor, Cause, Change as CoreChange, DefinitionState, Job, JobChange};
+use super::create::recurring;
+use super::definition_rows::DefinitionColumns;
 use super::history::History;
-use crate::catalog::{Catalog, Table};
-use crate::error::Result;
-use crate::job::report::PLUGIN;
-use crate::job::{Handler, JobColumns, Recurrence, Status};
+use crate::catalog::Catalog;
+use crate::identity::SYSTEM_USER;
+use crate::job::{Handler, JobColumns, Status};
 use crate::store::{Change, Snapshot};
-use crate::value::{Guid, Value};
+use crate::value::Value;
 
 /// Cells of one row.
 pub type Cells = Vec<(usize, Value)>;
 
+/// Operation types of jobs that expand events for others.
+const EXPANDERS: [i32; 2] = [79, 92];
+
 /// Writes rows; numbers new ones.
 pub struct Rows {
-    columns: JobColumns,
+    pub(super) columns: JobColumns,
+    /// The values of `operationtype`.
+    pub(super) operationtypes: HashSet<i32>,
     history: History,
     definitions: DefinitionColumns,
-    next_sequence: i64,
+    pub(super) next_sequence: i64,
     host: String,
 }
 
@@ -28,8 +36,10 @@ impl Rows {
     pub fn new(snapshot: &Arc<Snapshot>, catalog: &Catalog) -> Self {
         let columns = JobColumns::of(catalog);
         let last = snapshot.table(columns.table).max_int64(columns.sequence);
+        let types = &catalog.tables()[columns.table].columns[columns.operationtype].options;
         Self {
             columns,
+            operationtypes: types.iter().map(|choice| choice.value).collect(),
             history: History::new(snapshot, catalog),
             definitions: DefinitionColumns::of(catalog),
             next_sequence: last.map_or(1, |last| last + 1),
@@ -39,57 +49,6 @@ impl Rows {
 
     pub fn columns(&self) -> &JobColumns {
         &self.columns
-    }
-
-    /// Completes the row of a new job.
-    pub fn create(&mut self, mut cells: Cells, now: i64) -> Result<(Cells, Job)> {
-        let c = self.columns;
-        cells.retain(|(column, value)| *column != c.sequence && *value != Value::Null);
-        if value_of(&cells, c.operationtype) == Value::Int32(PLUGIN) {
-            cells.retain(|(column, _)| *column != c.dependencytoken);
-        }
-        let recurring = recurring(|column| value_of(&cells, column), &c, now)?;
-        let time = |column| match value_of(&cells, column) {
-            Value::Time(at) => Some(at),
-            _ => None,
-        };
-        // A recurring job whose start has passed runs once at once.
-        let start = recurring.as_ref().map(|recurring| recurring.start);
-        let until = time(c.postponeuntil).or(start).filter(|until| *until > now);
-        let given = value_of(&cells, c.statuscode);
-        let status = match (&given, until) {
-            (Value::Int32(code), _) => Status::from_statuscode(*code),
-            (_, Some(_)) => Some(Status::Waiting),
-            _ => None,
-        };
-        let status = status.unwrap_or(Status::WaitingForResources);
-        let cause = match (status, until) {
-            (Status::Waiting, Some(until)) if start == Some(until) => Cause::Recurrence,
-            (Status::Waiting, Some(_)) => Cause::Postponed,
-            (Status::Waiting, None) => Cause::Paused,
-            _ => Cause::None,
-        };
-        let defaults = [
-            (c.asyncoperationid, Value::Guid(uuid::Uuid::new_v4().into_bytes())),
-            (c.createdon, Value::Time(now)),
-            (c.modifiedon, Value::Time(now)),
-            (c.statecode, Value::Int32(status.statecode())),
-            (c.statuscode, Value::Int32(status.statuscode())),
-            (c.retrycount, Value::Int32(0)),
-            (c.depth, Value::Int32(1)),
-            (c.postponeuntil, until.map_or(Value::Null, Value::Time)),
-            (c.waitcause, Value::Int32(cause.code())),
-        ];
-        for (column, value) in defaults {
-            if value != Value::Null && !cells.iter().any(|(c, _)| *c == column) {
-                cells.push((column, value));
-            }
-        }
-        cells.push((c.sequence, Value::Int64(self.next_sequence)));
-        self.next_sequence += 1;
-        let mut job = job(|column| value_of(&cells, column), &c);
-        job.since = now;
-        Ok((cells, job))
     }
 
     /// What the core changes, as changes of rows.
@@ -124,9 +83,12 @@ impl Rows {
         cells.push((c.statecode, Value::Int32(status.statecode())));
         cells.push((c.statuscode, Value::Int32(status.statuscode())));
         cells.push((c.modifiedon, Value::Time(change.at)));
-        if let super::core::Actor::User(user) = &change.actor {
-            cells.push((c.modifiedby, Value::Guid(*user)));
-        }
+        // Workers are no users: what they do is done by the platform.
+        let by = match &change.actor {
+            Actor::User(user) => *user,
+            Actor::Scheduler | Actor::Worker(_) => SYSTEM_USER,
+        };
+        cells.push((c.modifiedby, Value::Guid(by)));
         let locked = |status: Status| status.statecode() == Status::InProgress.statecode();
         if locked(status) && !change.from.is_some_and(locked) {
             let (host, lease) = match &set.lease {
@@ -137,6 +99,10 @@ impl Rows {
             cells.push((c.hostid, Value::Text(host)));
             cells.push((c.leaseuntil, lease));
             cells.push((c.attempt, Value::Int32(change.attempt)));
+            let expands = change.operationtype.is_some_and(|code| EXPANDERS.contains(&code));
+            if expands && change.attempt == 1 {
+                cells.push((c.expanderstarttime, Value::Time(change.at)));
+            }
         }
         if !locked(status) && change.from.is_some_and(locked) {
             cells.push((c.hostid, Value::Null));
@@ -176,25 +142,6 @@ impl Rows {
     pub fn definitions(&self, snapshot: &Snapshot) -> Vec<DefinitionState> {
         self.definitions.read(snapshot)
     }
-}
-
-fn value_of(cells: &Cells, column: usize) -> Value {
-    cells.iter().find(|(c, _)| *c == column).map_or(Value::Null, |(_, value)| value.clone())
-}
-
-/// How a job recurs. An error in its pattern names the column.
-fn recurring(
-    cell: impl Fn(usize) -> Value,
-    c: &JobColumns,
-    created: i64,
-) -> Result<Option<Box<Recurring>>> {
-    let Value::Text(pattern) = cell(c.recurrencepattern) else { return Ok(None) };
-    let start = match cell(c.recurrencestarttime) {
-        Value::Time(start) => start,
-        _ => created,
-    };
-    let rule = Recurrence::read(&pattern)?;
-    Ok(rule.map(|rule| Box::new(Recurring { rule, start })))
 }
 
 /// A job from the cells of its row.
@@ -260,104 +207,14 @@ pub fn job(cell: impl Fn(usize) -> Value, c: &JobColumns) -> Job {
     }
 }
 
-/// The columns of `jobdefinition`.
-struct DefinitionColumns {
-    table: usize,
-    id: usize,
-    failures: usize,
-    postponements: usize,
-    postponedon: usize,
-    postponeuntil: usize,
-    guardstate: usize,
-    isdeleted: usize,
-    modifiedon: usize,
-}
-
-impl DefinitionColumns {
-    fn of(catalog: &Catalog) -> Self {
-        let table = catalog.table_index("jobdefinition").expect("every catalog has jobdefinition");
-        let facts: &Table = &catalog.tables()[table];
-        let at = |name: &str| facts.column_index(name).expect("a column of jobdefinition");
-        Self {
-            table,
-            id: at("jobdefinitionid"),
-            failures: at("failures"),
-            postponements: at("postponements"),
-            postponedon: at("postponedon"),
-            postponeuntil: at("postponeuntil"),
-            guardstate: at("guardstate"),
-            isdeleted: at("isdeleted"),
-            modifiedon: at("modifiedon"),
-        }
-    }
-
-    /// The row of a definition, new or not.
-    fn row(&self, state: &DefinitionState) -> Change {
-        let number = |n: u32| Value::Int32(i32::try_from(n).unwrap_or(i32::MAX));
-        let mut values = vec![
-            (self.id, Value::Guid(state.id)),
-            (self.failures, number(state.failures)),
-            (self.postponements, number(state.postponements)),
-            (self.guardstate, Value::Int32(state.guard.code())),
-            (self.isdeleted, Value::Boolean(state.deleted)),
-            (self.modifiedon, Value::Time(state.at)),
-        ];
-        if let Some((since, until)) = state.postponed {
-            values.push((self.postponedon, Value::Time(since)));
-            values.push((self.postponeuntil, Value::Time(until)));
-        }
-        Change::Insert { table: self.table, values }
-    }
-
-    fn read(&self, snapshot: &Snapshot) -> Vec<DefinitionState> {
-        let rows = snapshot.table(self.table);
-        let schema = rows.table().schema();
-        let mut states = Vec::new();
-        for chunk in rows.chunks() {
-            let alive = |row: &usize| chunk.alive().is_none_or(|alive| alive.value(*row));
-            for row in (0..chunk.rows()).filter(alive) {
-                let cell = |column| chunk.value(row, column, schema);
-                let Value::Guid(id) = cell(self.id) else { continue };
-                let number = |column| match cell(column) {
-                    Value::Int32(n) => n,
-                    _ => 0,
-                };
-                let time = |column| match cell(column) {
-                    Value::Time(at) => Some(at),
-                    _ => None,
-                };
-                let (since, until) = (time(self.postponedon), time(self.postponeuntil));
-                states.push(DefinitionState {
-                    id,
-                    failures: number(self.failures).unsigned_abs(),
-                    postponements: number(self.postponements).unsigned_abs(),
-                    postponed: since.zip(until),
-                    guard: Guard::from_code(number(self.guardstate)),
-                    deleted: cell(self.isdeleted) == Value::Boolean(true),
-                    at: time(self.modifiedon).unwrap_or(0),
-                });
-            }
-        }
-        states.sort_by_key(|state: &DefinitionState| state.id);
-        states
-    }
-}
-
-/// The id in the cells of a new job, where the caller gives one.
-pub fn given_id(cells: &[(usize, Value)], c: &JobColumns) -> Option<Guid> {
-    cells.iter().find_map(|(column, value)| match value {
-        Value::Guid(id) if *column == c.asyncoperationid => Some(*id),
-        _ => None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::job::handler::{SimulatedOutcome, Simulation};
     use crate::job::{Action, Outcome, Report};
-    use crate::scheduler::core::{Actor, Core, Event};
+    use crate::scheduler::core::{Core, Event};
     use crate::scheduler::policy::Policies;
+    use crate::value::Guid;
     use std::collections::HashMap;
 
     const SECOND: i64 = 1_000_000;
@@ -443,8 +300,8 @@ mod tests {
         kept.act(Action::Resume);
         kept.end(2, Report::failed(None, None));
         kept.act(Action::Resume);
-        assert_eq!(kept.cell(c.modifiedby), Value::Guid([7; 16]));
         kept.act(Action::Postpone(kept.now + 10 * SECOND));
+        assert_eq!(kept.cell(c.modifiedby), Value::Guid([7; 16]));
         kept.end(3, Report::of(Outcome::Canceled));
         kept.now += 10 * SECOND;
         kept.step(Event::Tick);
@@ -471,28 +328,5 @@ mod tests {
         kept.step(Event::Tick);
         assert_eq!(kept.cell(c.leaseuntil), Value::Null);
         kept.act(Action::Cancel);
-    }
-
-    #[test]
-    fn new_jobs_wait_for_the_start_they_are_given() {
-        let catalog = Arc::new(Catalog::built_in());
-        let mut rows = Rows::new(&Arc::new(Snapshot::empty(catalog.clone())), &catalog);
-        let c = *rows.columns();
-        let mut create = |cells: Cells| rows.create(cells, 100).map(|(_, job)| job);
-        let later = create(vec![(c.postponeuntil, Value::Time(200))]).expect("a job");
-        assert_eq!((later.status, later.cause), (Status::Waiting, Cause::Postponed));
-        let past = create(vec![(c.postponeuntil, Value::Time(50))]).expect("a job");
-        assert_eq!((past.status, past.postponeuntil), (Status::WaitingForResources, Some(50)));
-        let daily = (c.recurrencepattern, Value::Text("FREQ=DAILY".into()));
-        let start = (c.recurrencestarttime, Value::Time(300));
-        let recurring = create(vec![daily.clone(), start]).expect("a job");
-        assert_eq!((recurring.postponeuntil, recurring.cause), (Some(300), Cause::Recurrence));
-        let at_once = create(vec![daily]).expect("a job");
-        assert_eq!(at_once.status, Status::WaitingForResources);
-        let bad = create(vec![(c.recurrencepattern, Value::Text("FREQ=SOMETIMES".into()))]);
-        assert_eq!(bad.map(|_| ()).map_err(|e| e.code), Err(0x8004_0246));
-        let token = (c.dependencytoken, Value::Text("a".into()));
-        let plugin = create(vec![(c.operationtype, Value::Int32(1)), token]).expect("a job");
-        assert_eq!(plugin.token, None, "asynchronous plug-ins have none");
     }
 }

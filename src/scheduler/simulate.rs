@@ -40,6 +40,11 @@ impl Simulations {
         self.reports.remove(&(id, attempt));
     }
 
+    /// Attempts under way.
+    pub fn len(&self) -> usize {
+        self.reports.len()
+    }
+
     /// When the next attempt ends.
     pub fn next(&self) -> Option<i64> {
         self.ends.peek().map(|Reverse((at, ..))| *at)

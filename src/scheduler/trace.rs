@@ -23,11 +23,9 @@ pub fn row(store: &Store, columns: &JobColumns, change: &JobChange) -> Option<Ch
     let is = |column: usize, value: &Value| {
         store.value(columns.table, &change.id, column).is_some_and(|cell| cell == *value)
     };
-    let of_step = || {
-        is(columns.operationtype, &Value::Int32(PLUGIN))
-            && jobs.column_index("owningextensiontypecode").is_some_and(|column| is(column, &step))
-    };
-    if !ends || !of_step() {
+    let of_step =
+        || jobs.column_index("owningextensiontypecode").is_some_and(|column| is(column, &step));
+    if !ends || change.operationtype != Some(PLUGIN) || !of_step() {
         return None;
     }
     let job = store.row(columns.table, &change.id)?;

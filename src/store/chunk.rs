@@ -13,9 +13,9 @@ use datafusion::arrow::compute::concat;
 use datafusion::arrow::datatypes::SchemaRef;
 
 use super::column::{self, Column};
-use super::zones::{Zone, Zones};
+use super::statistics::ColumnStatistics;
 use crate::error::{Error, Result};
-use crate::value::{Guid, Value};
+use crate::value::Value;
 
 /// Rows of a full chunk. Scans plan and run best at this size.
 pub const ROWS_MAX: usize = 64 * 1024;
@@ -33,10 +33,11 @@ pub struct Chunk {
     numbers: Numbers,
     rows: usize,
     columns: Vec<Column>,
+    /// By column; nothing where nothing is known.
+    statistics: Vec<Option<ColumnStatistics>>,
     /// Rows that are not deleted; nothing when none is.
     alive: Option<BooleanBuffer>,
     live: usize,
-    zones: Zones,
 }
 
 /// The table-wide numbers of the chunk's rows.
@@ -53,20 +54,22 @@ impl Chunk {
             numbers: Numbers::From(first),
             rows: 0,
             columns: vec![None; columns],
+            statistics: vec![None; columns],
             alive: None,
             live: 0,
-            zones: Zones::new(columns),
         }
     }
 
     /// The rows of a batch that has all columns of the table, some perhaps all null.
     pub fn from_batch(first: u64, batch: &RecordBatch) -> Self {
-        let columns = batch
+        let columns: Vec<Column> = batch
             .columns()
             .iter()
             .map(|array| (array.null_count() < array.len()).then(|| array.clone()))
             .collect();
-        Self { numbers: Numbers::From(first), ..Self::from_columns(batch.num_rows(), columns) }
+        let rows = batch.num_rows();
+        let statistics = columns.iter().map(|column| Some(statistics_of(column, rows))).collect();
+        Self { numbers: Numbers::From(first), rows, columns, statistics, alive: None, live: rows }
     }
 
     /// Rows with rising numbers, gaps allowed, and their cells.
@@ -82,8 +85,8 @@ impl Chunk {
 
     /// Rows with these columns, which have that length or are all null.
     pub fn from_columns(rows: usize, columns: Vec<Column>) -> Self {
-        let zones = Zones::new(columns.len());
-        Self { numbers: Numbers::From(0), rows, columns, alive: None, live: rows, zones }
+        let statistics = vec![None; columns.len()];
+        Self { numbers: Numbers::From(0), rows, columns, statistics, alive: None, live: rows }
     }
 
     pub fn rows(&self) -> usize {
@@ -124,34 +127,36 @@ impl Chunk {
         (row < self.rows).then_some(row)
     }
 
-    /// A column; nothing when all its cells are null.
-    pub fn column(&self, index: usize) -> &Column {
-        &self.columns[index]
+    /// What is known of a column without reading it.
+    pub fn statistics(&self, index: usize) -> Option<&ColumnStatistics> {
+        self.statistics[index].as_ref()
+    }
+
+    /// A column; nothing when all its cells are null. It may have to be read from
+    /// a file, which may turn out to be damaged.
+    #[expect(clippy::unnecessary_wraps, reason = "columns in files come with the next change")]
+    pub fn column(&self, index: usize) -> Result<Column> {
+        Ok(self.columns[index].clone())
+    }
+
+    /// [`Chunk::column`] for those who cannot go on without it: a damaged file is a
+    /// panic that names it.
+    pub fn loaded(&self, index: usize) -> Column {
+        self.column(index).unwrap_or_else(|e| panic!("{e}"))
     }
 
     /// A column as an array.
-    pub fn array(&self, index: usize, schema: &SchemaRef) -> ArrayRef {
-        match &self.columns[index] {
-            Some(array) => array.clone(),
+    pub fn array(&self, index: usize, schema: &SchemaRef) -> Result<ArrayRef> {
+        Ok(match self.column(index)? {
+            Some(array) => array,
             None => new_null_array(schema.field(index).data_type(), self.rows),
-        }
+        })
     }
 
-    /// The value of a cell.
+    /// The value of a cell. Whoever reads cell by cell cannot go on without it: a
+    /// damaged file is a panic that names it.
     pub fn value(&self, row: usize, index: usize, schema: &SchemaRef) -> Value {
         column::read(&self.columns[index], schema.field(index).data_type(), row)
-    }
-
-    /// What is known of a column's values.
-    pub fn zone(&self, index: usize) -> Zone {
-        self.zones.zone(index, &self.columns[index], self.rows)
-    }
-
-    /// The rows that have a value in a column of GUIDs, deleted ones too.
-    pub fn find(&self, index: usize, guid: &Guid) -> Vec<usize> {
-        let mut rows = Vec::new();
-        self.zones.find(index, &self.columns[index], guid, |row| rows.push(row));
-        rows
     }
 
     /// Adds rows whose cells are null.
@@ -164,6 +169,7 @@ impl Chunk {
         }
         self.rows += rows;
         self.live += rows;
+        self.statistics.fill(None);
     }
 
     /// Sets cells; every column gets the chunk's length.
@@ -172,9 +178,11 @@ impl Chunk {
             let changes = cells.get(&index).map_or(&[][..], Vec::as_slice);
             let short = column.as_ref().is_some_and(|a| a.len() < self.rows);
             if short || !changes.is_empty() {
-                self.zones.forget(index);
                 let data_type = schema.field(index).data_type();
                 *column = column::write(column.take(), data_type, self.rows, changes);
+            }
+            if let Some(statistics) = &mut self.statistics[index] {
+                changes.iter().for_each(|(_, value)| statistics.widen(self.rows, value));
             }
         }
     }
@@ -200,7 +208,8 @@ impl Chunk {
                 if chunks.iter().all(|c| c.columns[index].is_none()) {
                     return Ok(None);
                 }
-                let parts: Vec<ArrayRef> = chunks.iter().map(|c| c.array(index, schema)).collect();
+                let parts: Vec<ArrayRef> =
+                    chunks.iter().map(|c| c.array(index, schema)).collect::<Result<_>>()?;
                 let parts: Vec<_> = parts.iter().map(AsRef::as_ref).collect();
                 let array = concat(&parts)
                     .map_err(|e| Error::internal("merging chunks failed").caused_by(e))?;
@@ -220,6 +229,7 @@ impl Chunk {
         let numbers: Vec<u64> =
             chunks.iter().flat_map(|c| (0..c.rows).map(|row| c.number(row))).collect();
         let contiguous = numbers[numbers.len() - 1] - numbers[0] + 1 == numbers.len() as u64;
+        let statistics = columns.iter().map(|column| Some(statistics_of(column, rows))).collect();
         Ok(Self {
             numbers: if contiguous {
                 Numbers::From(numbers[0])
@@ -227,10 +237,14 @@ impl Chunk {
                 Numbers::List(numbers.into())
             },
             rows,
-            zones: Zones::new(columns.len()),
             columns,
+            statistics,
             alive,
             live: chunks.iter().map(|c| c.live).sum(),
         })
     }
+}
+
+fn statistics_of(column: &Column, rows: usize) -> ColumnStatistics {
+    column.as_ref().map_or_else(|| ColumnStatistics::all_null(rows), ColumnStatistics::of)
 }

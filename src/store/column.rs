@@ -107,6 +107,12 @@ pub fn guids(array: &ArrayRef) -> impl Iterator<Item = Option<Guid>> + '_ {
     array.iter().map(|id| id.map(|bytes| bytes.try_into().expect("the type has 16 bytes")))
 }
 
+/// The primary key in a row.
+pub fn guid_at(array: &ArrayRef, row: usize) -> Option<Guid> {
+    let array = array.as_fixed_size_binary();
+    array.is_valid(row).then(|| array.value(row).try_into().expect("the type has 16 bytes"))
+}
+
 /// Validity after the cells are set. Bits are few; they are always copied.
 fn validity(
     old: Option<&NullBuffer>,

@@ -246,7 +246,7 @@ impl Facts {
         let keys: Vec<ArrayRef> = self
             .by
             .iter()
-            .map(|by| by.key(chunk.column(by.column()), rows, length, &self.schema))
+            .map(|by| by.key(&chunk.loaded(by.column()), rows, length, &self.schema))
             .collect();
         self.converter.convert_columns(&keys).expect("the fields' own types")
     }

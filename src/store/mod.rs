@@ -10,14 +10,15 @@ mod codec;
 mod column;
 mod counts;
 mod folder;
+mod ids;
 mod journal;
 mod numbering;
 mod recover;
 mod snapshot;
+mod statistics;
 mod tables;
 mod versions;
 mod writer;
-mod zones;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -30,8 +31,8 @@ use tokio::sync::{OwnedMutexGuard, mpsc, oneshot};
 
 pub use self::chunk::{Chunk, ROWS_MAX};
 pub use self::counts::{CountedBy, CountsSnapshot};
-pub use self::snapshot::{NameIndex, Snapshot, TableSnapshot};
-pub use self::zones::{Zone, rank, value_of};
+pub use self::snapshot::{NameIndex, Place, Snapshot, TableSnapshot};
+pub use self::statistics::ColumnStatistics;
 
 use self::chunk_file::ChunkFiles;
 use self::folder::FolderLock;

@@ -12,7 +12,10 @@ use datafusion::common::{HashMap, HashSet};
 use super::chunk::Chunk;
 use super::column;
 use super::counts::CountsSnapshot;
+use super::ids::Ids;
+use super::statistics::ColumnStatistics;
 use crate::catalog::{Catalog, Table};
+use crate::error::Result;
 use crate::value::{Guid, Value};
 
 /// Primary names by primary key.
@@ -38,8 +41,8 @@ impl Snapshot {
             .tables()
             .iter()
             .map(|t| {
-                let (names, derived) = (Arc::default(), Arc::default());
-                TableSnapshot::new(t.clone(), Vec::new(), names, derived, Vec::new())
+                let made = (Arc::default(), Arc::default());
+                TableSnapshot::new(t.clone(), Vec::new(), Arc::default(), made, Vec::new())
             })
             .collect();
         Self { catalog, tables }
@@ -65,12 +68,22 @@ impl Snapshot {
     }
 }
 
+/// Where a row is: the chunk's index in [`TableSnapshot::chunks`], the row in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub chunk: usize,
+    pub row: usize,
+}
+
 /// One table at one commit.
 #[derive(Clone)]
 pub struct TableSnapshot {
     table: Arc<Table>,
     chunks: Vec<Arc<Chunk>>,
     rows: usize,
+    ids: Arc<Ids>,
+    /// [`Ids::moved`] at this commit.
+    moved: u64,
     names: Arc<OnceLock<NameIndex>>,
     derived: Arc<Derived>,
     counts: Vec<CountsSnapshot>,
@@ -80,12 +93,13 @@ impl TableSnapshot {
     pub(super) fn new(
         table: Arc<Table>,
         chunks: Vec<Arc<Chunk>>,
-        names: Arc<OnceLock<NameIndex>>,
-        derived: Arc<Derived>,
+        ids: Arc<Ids>,
+        (names, derived): (Arc<OnceLock<NameIndex>>, Arc<Derived>),
         counts: Vec<CountsSnapshot>,
     ) -> Self {
         let rows = chunks.iter().map(|c| c.live()).sum();
-        Self { table, chunks, rows, names, derived, counts }
+        let moved = ids.moved();
+        Self { table, chunks, rows, ids, moved, names, derived, counts }
     }
 
     pub fn table(&self) -> &Arc<Table> {
@@ -108,12 +122,69 @@ impl TableSnapshot {
 
     /// The greatest value of a whole-number column over all rows.
     pub fn max_int64(&self, column: usize) -> Option<i64> {
-        let arrays = self.chunks.iter().filter_map(|chunk| chunk.column(column).as_ref());
-        arrays.filter_map(|array| compute::max(array.as_primitive::<Int64Type>())).max()
+        let of = |chunk: &Arc<Chunk>| match chunk.statistics(column) {
+            Some(ColumnStatistics { max: Some(Value::Int64(max)), .. }) => Some(*max),
+            Some(ColumnStatistics { null_count: Some(nulls), .. }) if *nulls == chunk.rows() => {
+                None
+            }
+            _ => {
+                let array = chunk.loaded(column)?;
+                compute::max(array.as_primitive::<Int64Type>())
+            }
+        };
+        self.chunks.iter().filter_map(of).max()
+    }
+
+    /// Where the row with a primary key is.
+    pub fn find(&self, id: &Guid) -> Result<Option<Place>> {
+        Ok(self.find_all(std::slice::from_ref(id))?.pop())
+    }
+
+    /// Where the rows with some primary keys are, in no order; keys may be missing.
+    pub fn find_all(&self, ids: &[Guid]) -> Result<Vec<Place>> {
+        let mut places = Vec::with_capacity(ids.len());
+        let mut missing: HashSet<Guid> = HashSet::new();
+        for id in ids {
+            let place = self.ids.get(id).and_then(|number| self.locate(number));
+            match place {
+                Some(place) if self.is_at(place, id)? => places.push(place),
+                _ => _ = missing.insert(*id),
+            }
+        }
+        // Rows may have moved or gone since this commit.
+        if missing.is_empty() || self.ids.moved() == self.moved {
+            return Ok(places);
+        }
+        for (chunk, rows) in self.chunks.iter().enumerate() {
+            let Some(ids) = rows.column(self.table.primary_id_index())? else { continue };
+            for (row, id) in column::guids(&ids).enumerate() {
+                let place = Place { chunk, row };
+                if id.is_some_and(|id| missing.contains(&id)) && self.is_alive(place) {
+                    places.push(place);
+                }
+            }
+        }
+        Ok(places)
+    }
+
+    fn is_alive(&self, Place { chunk, row }: Place) -> bool {
+        self.chunks[chunk].alive().is_none_or(|alive| alive.value(row))
+    }
+
+    fn locate(&self, number: u64) -> Option<Place> {
+        let chunk = self.chunks.partition_point(|c| c.first_number() <= number).checked_sub(1)?;
+        Some(Place { chunk, row: self.chunks[chunk].row(number)? })
+    }
+
+    /// Whether a row is there and has a primary key.
+    fn is_at(&self, place: Place, id: &Guid) -> Result<bool> {
+        let ids = self.chunks[place.chunk].column(self.table.primary_id_index())?;
+        let is = ids.is_some_and(|ids| column::guid_at(&ids, place.row) == Some(*id));
+        Ok(is && self.is_alive(place))
     }
 
     /// The primary key of a row that has a value in a column.
-    pub fn find(&self, column: usize, value: &Value) -> Option<Guid> {
+    pub fn find_by(&self, column: usize, value: &Value) -> Option<Guid> {
         let schema = self.table.schema();
         self.chunks.iter().find_map(|chunk| {
             let alive = |row: &usize| chunk.alive().is_none_or(|alive| alive.value(*row));
@@ -132,11 +203,11 @@ impl TableSnapshot {
         let mut found = Vec::new();
         for chunk in &self.chunks {
             let (Some(array), Some(ids)) =
-                (chunk.column(column), chunk.column(self.table.primary_id_index()))
+                (chunk.loaded(column), chunk.loaded(self.table.primary_id_index()))
             else {
                 continue;
             };
-            for (row, (value, id)) in column::guids(array).zip(column::guids(ids)).enumerate() {
+            for (row, (value, id)) in column::guids(&array).zip(column::guids(&ids)).enumerate() {
                 let alive = chunk.alive().is_none_or(|alive| alive.value(row));
                 if alive && value.is_some_and(|value| values.contains(&value)) {
                     found.extend(id);
@@ -172,12 +243,12 @@ impl TableSnapshot {
             let Some(name) = name else { return index };
             for chunk in &self.chunks {
                 let (Some(names), Some(ids)) =
-                    (chunk.column(name), chunk.column(self.table.primary_id_index()))
+                    (chunk.loaded(name), chunk.loaded(self.table.primary_id_index()))
                 else {
                     continue;
                 };
                 let names = names.as_string_view();
-                for (row, id) in column::guids(ids).enumerate() {
+                for (row, id) in column::guids(&ids).enumerate() {
                     let alive = chunk.alive().is_none_or(|alive| alive.value(row));
                     if let (Some(id), true, true) = (id, alive, names.is_valid(row)) {
                         index.insert(id, names.value(row).to_owned());
@@ -186,5 +257,30 @@ impl TableSnapshot {
             }
             index
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Change, Store};
+
+    #[test]
+    fn a_key_is_found_where_the_snapshot_has_it() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let store = Store::open(folder.path(), Arc::new(Catalog::built_in())).expect("opens");
+        let table = store.catalog().table_index("account").expect("built in");
+        let key = store.catalog().tables()[table].primary_id_index();
+        let insert = |id: u8| Change::Insert { table, values: vec![(key, Value::Guid([id; 16]))] };
+        store.commit_blocking(vec![insert(1), insert(2)]).expect("commits");
+        let before = store.table(table);
+        let gone = Change::Delete { table, id: [1; 16] };
+        store.commit_blocking(vec![gone, insert(2), insert(3)]).expect("commits");
+        let after = store.table(table);
+        let row = |snapshot: &TableSnapshot, id: u8| {
+            snapshot.find(&[id; 16]).expect("readable").map(|place| place.row)
+        };
+        assert_eq!([1, 2, 3].map(|id| row(&before, id)), [Some(0), Some(1), None]);
+        assert_eq!([1, 2, 3].map(|id| row(&after, id)), [None, Some(2), Some(3)]);
     }
 }

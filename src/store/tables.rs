@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use datafusion::arrow::array::{RecordBatch, UInt32Array};
-use datafusion::common::HashMap;
 
 use super::chunk::{Cells, Chunk, OPEN_ROWS_MAX, ROWS_MAX};
 use super::column;
 use super::counts::Counts;
+use super::ids::Ids;
 use super::snapshot::{Derived, NameIndex, TableSnapshot};
 use crate::catalog::Table;
 use crate::error::{Error, Result};
@@ -22,7 +22,7 @@ pub type Row = Vec<(usize, Value)>;
 pub struct TableState {
     pub table: Arc<Table>,
     chunks: Vec<Arc<Chunk>>,
-    ids: HashMap<Guid, u64>,
+    ids: Arc<Ids>,
     /// The number the next new row gets.
     next: u64,
     /// Whether the last chunk takes new rows.
@@ -42,7 +42,7 @@ impl TableState {
         Self {
             table,
             chunks: Vec::new(),
-            ids: HashMap::new(),
+            ids: Arc::default(),
             next: 0,
             open: false,
             files: Vec::new(),
@@ -59,9 +59,13 @@ impl TableState {
     }
 
     pub fn snapshot(&self) -> TableSnapshot {
-        let counts = self.counts.iter().map(Counts::snapshot).collect();
-        let (names, derived) = (self.names.clone(), self.derived.clone());
-        TableSnapshot::new(self.table.clone(), self.chunks.clone(), names, derived, counts)
+        TableSnapshot::new(
+            self.table.clone(),
+            self.chunks.clone(),
+            self.ids.clone(),
+            (self.names.clone(), self.derived.clone()),
+            self.counts.iter().map(Counts::snapshot).collect(),
+        )
     }
 
     pub fn next(&self) -> u64 {
@@ -70,7 +74,7 @@ impl TableState {
 
     /// The row number of a primary key.
     pub fn find(&self, id: &Guid) -> Option<u64> {
-        self.ids.get(id).copied()
+        self.ids.get(id)
     }
 
     /// Whether a row stands in a chunk file.
@@ -216,10 +220,8 @@ impl TableState {
             let (chunk, row) = self.locate(*number).expect("only existing rows are deleted");
             by_chunk.entry(chunk).or_default().push(row);
             let key = self.table.primary_id_index();
-            if let Value::Guid(id) = self.chunks[chunk].value(row, key, self.table.schema())
-                && self.ids.get(&id) == Some(number)
-            {
-                self.ids.remove(&id);
+            if let Value::Guid(id) = self.chunks[chunk].value(row, key, self.table.schema()) {
+                self.ids.remove(&id, *number);
             }
         }
         for (chunk, rows) in by_chunk {
@@ -251,7 +253,7 @@ impl TableState {
         chunks.sort_by_key(Chunk::first_number);
         let key = self.table.primary_id_index();
         for chunk in &chunks {
-            let array = chunk.array(key, self.table.schema());
+            let array = chunk.array(key, self.table.schema())?;
             for (row, id) in column::guids(&array).enumerate() {
                 if chunk.alive().is_some_and(|alive| !alive.value(row)) {
                     continue;

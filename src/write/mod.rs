@@ -27,6 +27,7 @@ use tokio::sync::OwnedMutexGuard;
 pub use self::cells::Object;
 pub use self::reference::{Key, Reference};
 pub use self::rules::{Operation, check};
+pub use self::value::read as cell;
 
 use crate::catalog::{Catalog, Table};
 use crate::error::{Error, ErrorKind, Result, codes};

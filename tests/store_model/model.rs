@@ -98,7 +98,7 @@ pub fn read(snapshot: &Snapshot) -> Model {
         let mut rows = Rows::new();
         for chunk in table.chunks() {
             let columns: Vec<usize> =
-                (0..facts.columns.len()).filter(|c| chunk.column(*c).is_some()).collect();
+                (0..facts.columns.len()).filter(|c| chunk.loaded(*c).is_some()).collect();
             let versions = facts.version_index();
             for row in (0..chunk.rows()).filter(|r| chunk.alive().is_none_or(|a| a.value(*r))) {
                 let mut cells: Cells =

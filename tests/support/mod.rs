@@ -2,6 +2,8 @@
 //! in any dialect, and a real service process.
 #![allow(dead_code)]
 
+pub mod hook;
+
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -145,6 +147,26 @@ impl Service {
         let text = response.body_mut().read_to_string().expect("a body");
         let status = response.status().as_u16();
         (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+
+    /// POST to a path below the service's address; status and JSON body.
+    pub fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        let agent: ureq::Agent =
+            ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let request = agent.post(format!("{}{path}", self.http));
+        let request = request.header("content-type", "application/json");
+        let mut response = request.send(body.to_string()).expect("an answer");
+        let text = response.body_mut().read_to_string().expect("a body");
+        let status = response.status().as_u16();
+        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+
+    /// The rows that a SQL query finds.
+    pub fn sql(&self, text: &str) -> Vec<Value> {
+        let body = serde_json::json!({ "dialect": "sql", "text": text, "format": "json" });
+        let (status, answer) = self.post("/sysjob/query", &body);
+        assert_eq!(status, 200, "{text}: {answer}");
+        answer.as_array().unwrap_or_else(|| panic!("rows: {answer}")).clone()
     }
 
     /// `psql` on the service, aligned off: exit code, output and errors. Nothing

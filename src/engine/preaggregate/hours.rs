@@ -74,7 +74,10 @@ mod tests {
 
     #[test]
     fn hours_begin_and_end() {
-        assert_eq!((floor(MICROS_PER_HOUR + 1), ceiling(MICROS_PER_HOUR + 1)), (MICROS_PER_HOUR, 2 * MICROS_PER_HOUR));
+        assert_eq!(
+            (floor(MICROS_PER_HOUR + 1), ceiling(MICROS_PER_HOUR + 1)),
+            (MICROS_PER_HOUR, 2 * MICROS_PER_HOUR)
+        );
         assert_eq!((floor(-1), ceiling(-1)), (-MICROS_PER_HOUR, 0));
         assert_eq!((floor(0), ceiling(0)), (0, 0));
     }

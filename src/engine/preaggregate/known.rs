@@ -115,9 +115,9 @@ impl Known<'_> {
     /// Whether it is a column of which it is known where it has values.
     fn presence(&self, expr: &Expr) -> bool {
         let known = |column| {
-            self.by.iter().any(|by| {
-                matches!(by, CountedBy::Presence(of) | CountedBy::Hour(of) if *of == column)
-            })
+            self.by.iter().any(
+                |by| matches!(by, CountedBy::Presence(of) | CountedBy::Hour(of) if *of == column),
+            )
         };
         self.column(expr).is_some_and(known)
     }
@@ -141,9 +141,9 @@ impl Known<'_> {
                 }
                 _ => false,
             },
-            expr => self
-                .column(expr)
-                .is_some_and(|column| self.by.contains(&CountedBy::Hour(column))),
+            expr => {
+                self.column(expr).is_some_and(|column| self.by.contains(&CountedBy::Hour(column)))
+            }
         }
     }
 
@@ -188,7 +188,8 @@ impl Known<'_> {
         let Expr::BinaryExpr(comparison) = condition else { return None };
         let (time, op, at) = comparison_with_time(comparison)?;
         let column = self.column(time)?;
-        let inequality = matches!(op, Operator::GtEq | Operator::Gt | Operator::LtEq | Operator::Lt);
+        let inequality =
+            matches!(op, Operator::GtEq | Operator::Gt | Operator::LtEq | Operator::Lt);
         (inequality && self.by.contains(&CountedBy::Hour(column))).then_some((column, op, at))
     }
 }

@@ -12,6 +12,8 @@ mod path;
 mod table;
 mod weighted;
 
+pub use self::table::CountedTable;
+
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -29,7 +31,6 @@ use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 
 use self::known::Known;
 use self::path::{Path, paths};
-use self::table::CountedTable;
 use self::weighted::Weighted;
 use super::provider::SnapshotTable;
 use super::total::TotalCount;
@@ -82,7 +83,8 @@ fn from_counts(aggregate: &Aggregate, path: &Path<'_>) -> Result<Option<LogicalP
     let mut smallest_first: Vec<(usize, &CountsSnapshot)> = counts.collect();
     smallest_first.sort_by_key(|(_, counts)| counts.groups());
     for (which, counts) in smallest_first {
-        let counted = CountedTable { snapshot: snapshot.clone(), index, which };
+        let (spelled, timed) = (Vec::new(), Vec::new());
+        let all = CountedTable { snapshot: snapshot.clone(), index, which, spelled, timed };
         // What has to be looked up among the counts is looked up once.
         let spellings = RefCell::new(HashMap::new());
         let times = RefCell::new(HashMap::new());
@@ -91,20 +93,26 @@ fn from_counts(aggregate: &Aggregate, path: &Path<'_>) -> Result<Option<LogicalP
             table: facts,
             relations: &path.relations,
             one_spelling: &|column| {
-                *spellings.borrow_mut().entry(column).or_insert_with(|| counted.one_spelling(column))
+                *spellings.borrow_mut().entry(column).or_insert_with(|| all.one_spelling(column))
             },
             modern: &|column| {
-                *times.borrow_mut().entry(column).or_insert_with(|| counted.modern(column))
+                *times.borrow_mut().entry(column).or_insert_with(|| all.modern(column))
             },
         };
         if !asked.iter().all(|expr| known.of(expr)) {
             continue;
         }
         let Some(cuts) = cuts(scan, &known) else { continue };
-        let counted = Arc::new(counted);
+        let holds = |found: &RefCell<HashMap<usize, bool>>| {
+            let found = found.borrow();
+            found.iter().filter(|(_, is)| **is).map(|(column, _)| *column).collect()
+        };
+        let (spelled, timed) = (holds(&spellings), holds(&times));
+        let counted = Arc::new(CountedTable { spelled, timed, ..all.clone() });
         let (input, rows) = path.with_counts(&aggregate.input, &counted, &cuts)?;
         let weigh = |expr: &Expr| weighted(expr, &aggregate.input, &rows, &known);
-        let aggregates = aggregate.aggr_expr.iter().map(weigh).collect::<Result<Option<Vec<_>>>>()?;
+        let aggregates =
+            aggregate.aggr_expr.iter().map(weigh).collect::<Result<Option<Vec<_>>>>()?;
         let Some(aggregates) = aggregates else { return Ok(None) };
         let counted =
             Aggregate::try_new(Arc::new(input), aggregate.group_expr.clone(), aggregates)?;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use datafusion::common::{Column, JoinType, Result, TableReference};
 use datafusion::datasource::provider_as_source;
+use datafusion::logical_expr::logical_plan::TableScanBuilder;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction};
 use datafusion::logical_expr::{
     Expr, Filter, Join, LogicalPlan, LogicalPlanBuilder, Operator, Projection, SubqueryAlias,
@@ -166,14 +167,12 @@ fn counted(scan: &TableScan, counts: &Arc<CountedTable>, cuts: &[Cut]) -> Result
     let Some(within) = conjunction(within) else { return Ok(whole) };
     let mut cut: Vec<Expr> = filters.into_iter().cloned().collect();
     cut.push(!within);
-    let rows = TableScan::try_new(
-        scan.table_name.clone(),
-        scan.source.clone(),
-        Some(columns),
-        cut,
-        None,
-    )?;
-    let mut shown: Vec<Expr> = rows.projected_schema.columns().into_iter().map(Expr::Column).collect();
+    let rows = TableScanBuilder::new(scan.table_name.clone(), scan.source.clone())
+        .with_projection(Some(columns))
+        .with_filters(cut)
+        .build()?;
+    let mut shown: Vec<Expr> =
+        rows.projected_schema.columns().into_iter().map(Expr::Column).collect();
     shown.push(lit(1_i64).alias_qualified(Some(scan.table_name.clone()), ROWS));
     let rows = Projection::try_new(shown, Arc::new(LogicalPlan::TableScan(rows)))?;
     let both = vec![Arc::new(whole), Arc::new(LogicalPlan::Projection(rows))];

@@ -35,6 +35,10 @@ pub struct CountedTable {
     pub index: usize,
     /// Which of the table's pre-aggregates.
     pub which: usize,
+    /// The columns whose texts have to have one spelling.
+    pub spelled: Vec<usize>,
+    /// The columns whose times have to lie where the clocks of zones are looked at.
+    pub timed: Vec<usize>,
 }
 
 impl CountedTable {
@@ -61,6 +65,13 @@ impl CountedTable {
     fn column(&self, column: usize) -> Option<ArrayRef> {
         let schema = Arc::new(self.schema().project(&[column]).ok()?);
         Some(self.batch(&[column], &schema).ok()?.column(0).clone())
+    }
+
+    /// Whether what a plan relies on holds.
+    pub fn still_knows(&self) -> bool {
+        self.which < self.snapshot.table(self.index).counts().len()
+            && self.spelled.iter().all(|column| self.one_spelling(*column))
+            && self.timed.iter().all(|column| self.modern(*column))
     }
 
     /// Whether texts of a column that collate alike are the same, so that it does

@@ -12,7 +12,9 @@ use datafusion::common::{Result, ScalarValue};
 use datafusion::functions_aggregate::sum::Sum;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::format_state_name;
-use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility};
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility,
+};
 
 use crate::engine::average::{DecimalAverage, WholeAverage, decimal_overflow};
 use crate::engine::sum::{WholeSum, overflow};
@@ -21,11 +23,16 @@ use crate::engine::sum::{WholeSum, overflow};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Of {
     /// Whether it has to fit the type `int`.
-    WholeSum { int: bool },
+    WholeSum {
+        int: bool,
+    },
     DecimalSum,
     WholeAverage,
     /// The digits of the values and of their average after the point.
-    DecimalAverage { given: i8, scale: i8 },
+    DecimalAverage {
+        given: i8,
+        scale: i8,
+    },
 }
 
 /// An aggregate of a value and its number of rows.
@@ -41,8 +48,10 @@ impl Weighted {
     /// floats depends on how they are added up, so it is left to the rows.
     pub fn of(function: &AggregateUDF, argument: &DataType, returns: &DataType) -> Option<Self> {
         let inner: &dyn Any = function.inner().as_ref();
-        let whole =
-            matches!(argument, DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64);
+        let whole = matches!(
+            argument,
+            DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64
+        );
         let of = if let Some(sum) = inner.downcast_ref::<WholeSum>() {
             Of::WholeSum { int: sum.is_int() }
         } else if inner.is::<WholeAverage>() && whole {

@@ -66,7 +66,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    fn of(how: How, definition: &Definition) -> Option<Self> {
+    pub fn of(how: How, definition: &Definition) -> Option<Self> {
         let (errorcode, friendly) = match how {
             How::Failed => (ERROR_FAILED, "The task ended with an error of its own."),
             How::Evicted => (ERROR_EVICTED, "The task was pushed off its machine by the system."),

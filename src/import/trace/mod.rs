@@ -10,8 +10,11 @@ mod history;
 mod jobs;
 mod read;
 mod related;
+mod replay;
 
-use crate::error::Result;
+use std::path::Path;
+
+use crate::error::{Error, Result, codes};
 use crate::value::Guid;
 
 pub use self::arrivals::{Arrival, Outcome};
@@ -19,6 +22,7 @@ pub use self::history::Loaded;
 pub(super) use self::history::import;
 pub(super) use self::read::is_heading;
 pub use self::read::read;
+pub use self::replay::Submission;
 
 /// The bundled trace: task attempts of a Google cluster, May 2011, gzipped.
 /// Google's ClusterData2011_2, licensed CC BY 4.0; changes are described in
@@ -30,6 +34,20 @@ pub fn bundled() -> &'static [u8] {
 /// Reads the bundled trace.
 pub fn read_bundled() -> Result<Trace> {
     read(flate2::bufread::MultiGzDecoder::new(bundled()))
+}
+
+/// Reads a trace from a file, `.csv` or `.csv.gz`.
+pub fn read_file(path: &Path) -> Result<Trace> {
+    let unreadable = |e: std::io::Error| {
+        Error::invalid(codes::INVALID_ARGUMENT, format!("'{}' cannot be read: {e}", path.display()))
+            .caused_by(e)
+    };
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let file = std::io::BufReader::with_capacity(256 * 1024, file);
+    match path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gz")) {
+        true => read(flate2::bufread::MultiGzDecoder::new(file)),
+        false => read(file),
+    }
 }
 
 /// A whole trace: its attempts in the order of their submission.

@@ -98,9 +98,13 @@ impl Core {
                 return self.remaining_canceled(&id, "its workflow was deleted", now, step);
             }
             Gate::Postponed(until) => {
+                let failed = self.jobs.get(&id).map(|job| self.failures(job)).unwrap_or_default();
+                let message = format!("This job was postponed because {failed} in a row.");
+                let code = codes::POSTPONED_AFTER_FAILURES as i32;
                 let set = Cells {
                     cause: Some(Cause::RepeatedFailure),
                     postponeuntil: Some(Some(until)),
+                    report: Some(Report::failed(Some(code), Some(message))),
                     ..Cells::default()
                 };
                 let why = Because::scheduler("its definition has failed repeatedly");

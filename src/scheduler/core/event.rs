@@ -76,6 +76,7 @@ pub enum Change {
 #[derive(Clone, Debug, PartialEq)]
 pub struct JobChange {
     pub id: Guid,
+    pub operationtype: Option<i32>,
     pub at: i64,
     /// Nothing for a new job, whose row is made by whoever creates it.
     pub from: Option<Status>,

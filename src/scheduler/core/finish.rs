@@ -2,10 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::definition::Counted;
 use super::event::{Actor, Cells, Change, Step};
 use super::job::{Cause, Job};
-use super::{Because, Core, recurs, suspended};
+use super::{Because, Core, deleted, recurs, suspended};
 use crate::job::report::{Consequence, WORKFLOW, consequence};
 use crate::job::{Outcome, Report, Status};
 use crate::value::Guid;
@@ -54,17 +53,7 @@ impl Core {
         self.queue.pools[pool].took((now - started).max(0) as f64 / 1e6);
         self.change(&id, Some(to), end.set, Because { actor, reason: end.reason }, now, step);
         if to == Status::Succeeded && autodelete {
-            step.changes.push(Change::Job(super::event::JobChange {
-                id,
-                at: now,
-                from: Some(Status::Succeeded),
-                to: None,
-                attempt,
-                actor: Actor::Scheduler,
-                reason: "deleted because it has succeeded".into(),
-                lasted: Some(0),
-                set: Box::default(),
-            }));
+            deleted(Actor::Scheduler, "deleted because it has succeeded".into(), step);
         }
         if let Some(definition) = definition {
             let state = match success {
@@ -75,9 +64,6 @@ impl Core {
                 None => None,
             };
             step.changes.extend(state.map(Change::Definition));
-            if to.statecode() == Status::Succeeded.statecode() {
-                self.count(&definition, Some(Counted::Ended), now, step);
-            }
         }
     }
 

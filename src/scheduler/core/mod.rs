@@ -26,6 +26,7 @@ pub mod event;
 mod finish;
 pub mod job;
 mod queue;
+mod ranked;
 mod recovery;
 pub mod why;
 
@@ -46,7 +47,8 @@ pub use self::why::{Link, PoolNow, Why};
 use self::definition::{Counted, Definitions, Released};
 use self::queue::{Index, Queue, Timer};
 use super::policy::Policies;
-use crate::job::{Action, Status, Transition};
+use crate::error::codes;
+use crate::job::{Action, Outcome, Report, Status, Transition};
 use crate::value::Guid;
 
 /// Jobs that one step wakes or looks at for their turn, at most; more are left to
@@ -164,14 +166,25 @@ impl Core {
     }
 
     fn create(&mut self, job: Job, actor: Actor, now: i64, step: &mut Step) {
+        let missed = match &job.recurring {
+            Some(recurring) if job.status == Status::WaitingForResources => {
+                recurring.rule.between(recurring.start, recurring.start, now)
+            }
+            _ => 0,
+        };
+        let reason = match missed {
+            0 => "created".into(),
+            _ => format!("created; {}", recurs(missed)).into(),
+        };
         step.changes.push(Change::Job(JobChange {
             id: job.id,
-            at: now,
+            operationtype: job.operationtype,
+            at: now.max(job.createdon),
             from: None,
             to: Some(job.status),
             attempt: job.attempt,
             actor,
-            reason: "created".into(),
+            reason,
             lasted: None,
             set: Box::default(),
         }));
@@ -215,18 +228,25 @@ impl Core {
         &mut self,
         id: &Guid,
         to: Option<Status>,
-        set: Cells,
+        mut set: Cells,
         why: Because,
         now: i64,
         step: &mut Step,
     ) {
         let Some(before) = self.index_of(id) else { return };
         let Some(job) = self.jobs.get_mut(id) else { return };
+        if job.cause == Cause::RepeatedFailure && to == Some(Status::WaitingForResources) {
+            // What was said of the postponement no longer holds.
+            set.report = Some(Report::of(Outcome::Waits { until: None }));
+        }
         let change = job_change(job, to, set, why, now);
         let ends = to.is_none_or(|to| to.statecode() == Status::Succeeded.statecode());
         if ends {
             step.changes.push(Change::Job(change));
             self.forget(id);
+            if let Some(definition) = &before.definition {
+                self.count(definition, Some(Counted::Ended), now, step);
+            }
             return;
         }
         job.apply(&change);
@@ -269,13 +289,16 @@ impl Core {
                 return;
             }
         };
-        let attempt = current.attempt;
+        let (attempt, was) = (current.attempt, current.status);
+        let executed = current.is_locked().then(|| current.executed_at(now));
         // Only attempts that were started here can be told or waited for.
         let runs = known.is_some_and(|job| job.is_locked() && job.handler.is_some());
         let inside = runs && known.is_some_and(is_inside);
-        let reason = reason.map_or_else(|| Cow::from(action.done()), Cow::from);
-        let why = Because { actor: Actor::User(by), reason };
         let to = transition.passing(runs);
+        let asked = matches!(to, Some(Status::Canceling | Status::Pausing));
+        let said = if asked { action.asked() } else { action.done() };
+        let reason = reason.map_or(Cow::from(said), Cow::from);
+        let why = Because { actor: Actor::User(by), reason };
         let postponeuntil = match transition {
             Transition::Suspended { until } => Some(until),
             _ => Some(None),
@@ -286,7 +309,7 @@ impl Core {
             }
             Some(Status::Waiting) => suspended(postponeuntil.flatten()),
             Some(Status::WaitingForResources) => ready(),
-            _ => Cells::default(),
+            _ => Cells { executed, ..Cells::default() },
         };
         if inside {
             step.effects.push(match to {
@@ -295,17 +318,24 @@ impl Core {
                 Some(_) => Effect::Tell { id, attempt, told: Told::Pause },
             });
         }
+        // An attempt that is under way does not outlive its job: it is canceled first.
+        let canceled_first = to.is_none() && was.statecode() == Status::InProgress.statecode();
+        let next = if canceled_first { Some(Status::Canceled) } else { to };
+        let (actor, said) = (why.actor.clone(), why.reason.clone());
         if known.is_some() {
-            self.change(&id, to, set, why, now, step);
-            return;
+            self.change(&id, next, set, why, now, step);
+        } else {
+            // A job that is not picked changes its row only, unless it is now waited for.
+            let mut job = job;
+            let change = job_change(&job, next, set, why, now);
+            job.apply(&change);
+            step.changes.push(Change::Job(change));
+            if next.is_some() {
+                self.admit(job);
+            }
         }
-        // A job that is not picked changes its row only, unless it is now waited for.
-        let mut job = job;
-        let change = job_change(&job, to, set, why, now);
-        job.apply(&change);
-        step.changes.push(Change::Job(change));
-        if to.is_some() {
-            self.admit(job);
+        if canceled_first {
+            deleted(actor, said, step);
         }
     }
 
@@ -382,26 +412,53 @@ impl Core {
         self.change(&id, Some(Status::WaitingForResources), ready(), why, now, step);
     }
 
+    /// A queued job whose workflow is no longer active is canceled when it is picked.
     fn remaining_canceled(&mut self, id: &Guid, reason: &'static str, now: i64, step: &mut Step) {
+        let message = format!("This job was canceled before it was started: {reason}.");
+        let report = Report::failed(Some(codes::WORKFLOW_REPLACED as i32), Some(message));
+        let set = Cells { report: Some(report), ..Cells::default() };
         let why = Because::scheduler(reason);
-        self.change(id, Some(Status::Canceled), Cells::default(), why, now, step);
+        self.change(id, Some(Status::Canceled), set, why, now, step);
     }
 }
 
 /// A change of a job as it is.
 fn job_change(job: &Job, to: Option<Status>, set: Cells, why: Because, now: i64) -> JobChange {
     let starts = to == Some(Status::InProgress) && !job.is_locked();
+    // A clock that was set back does not make a job end before it has started.
+    let at = now.max(job.since).max(job.createdon);
     JobChange {
         id: job.id,
-        at: now,
+        operationtype: job.operationtype,
+        at,
         from: Some(job.status),
         to,
         attempt: job.attempt + i32::from(starts),
         actor: why.actor,
         reason: why.reason,
-        lasted: Some((now - job.since).max(0)),
+        lasted: Some(at - job.since),
         set: Box::new(set),
     }
+}
+
+/// The job whose end is the latest change is deleted with it.
+fn deleted(actor: Actor, reason: Cow<'static, str>, step: &mut Step) {
+    let Some(JobChange { id, operationtype, at, to, attempt, .. }) = step.jobs().last().cloned()
+    else {
+        return;
+    };
+    step.changes.push(Change::Job(JobChange {
+        id,
+        operationtype,
+        at,
+        from: to,
+        to: None,
+        attempt,
+        actor,
+        reason,
+        lasted: Some(0),
+        set: Box::default(),
+    }));
 }
 
 /// Whether its work is done by a handler inside the service.

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use super::Core;
 use super::job::{Cause, Job, Place};
+use super::ranked::Ranked;
 use crate::job::Status;
 use crate::scheduler::policy::Policies;
 use crate::value::Guid;
@@ -37,7 +38,7 @@ pub struct Pool {
     pub concurrency: usize,
     pub running: usize,
     /// Jobs of handlers inside the service that could start.
-    pub ready: BTreeSet<Place>,
+    pub ready: Ranked,
     /// How long attempts take, in seconds; recent ones count most.
     pub seconds: Option<f64>,
 }
@@ -47,7 +48,7 @@ pub struct Pool {
 struct Chain {
     members: BTreeSet<Place>,
     /// Those of which an attempt may be under way.
-    locked: usize,
+    locked: BTreeSet<Place>,
     /// The one that is offered to its pool.
     offered: Option<Place>,
 }
@@ -59,7 +60,7 @@ pub struct Queue {
     by_type: HashMap<Option<i32>, usize>,
     concurrency: usize,
     /// Jobs for remote workers that could be claimed, by operation type.
-    pub claimable: BTreeMap<Option<i32>, BTreeSet<Place>>,
+    pub claimable: BTreeMap<Option<i32>, Ranked>,
     chains: HashMap<Arc<str>, Chain>,
     pub timers: BTreeSet<(i64, Timer, Guid)>,
     /// Pools in which a job may have become able to start.
@@ -130,16 +131,13 @@ impl Queue {
         self.by_type.get(&operationtype).map(|pool| &self.pools[*pool])
     }
 
-    /// The first of a chain, if another job than this one.
-    pub fn head(&self, job: &Job) -> Option<Guid> {
+    /// The job of the same chain that has to end before this one: the running one,
+    /// which may be another than the first, else the first.
+    pub fn in_front(&self, job: &Job) -> Option<Guid> {
         let chain = self.chains.get(job.chain()?)?;
-        chain.members.first().map(|(_, _, id)| *id).filter(|id| *id != job.id)
-    }
-
-    /// Members of a chain; a running one may be another than the first.
-    pub fn members(&self, token: &Arc<str>) -> impl Iterator<Item = Guid> {
-        let chain = self.chains.get(token);
-        chain.into_iter().flat_map(|chain| chain.members.iter().map(|(_, _, id)| *id))
+        let other = |place: &&Place| place.2 != job.id;
+        let running = chain.locked.iter().find(other);
+        running.or_else(|| chain.members.first().filter(other)).map(|place| place.2)
     }
 
     fn offer(&mut self, index: &Index) {
@@ -167,7 +165,7 @@ impl Queue {
 
 impl Pool {
     fn new(name: String, concurrency: usize) -> Self {
-        Self { name, concurrency, running: 0, ready: BTreeSet::new(), seconds: None }
+        Self { name, concurrency, running: 0, ready: Ranked::default(), seconds: None }
     }
 
     /// Learns how long an attempt took.
@@ -226,7 +224,7 @@ impl Core {
         }
         if let Some(chain) = index.token.as_ref().and_then(|t| self.queue.chains.get_mut(t)) {
             chain.members.remove(&index.place);
-            chain.locked -= usize::from(index.locked);
+            chain.locked.remove(&index.place);
             if chain.offered == Some(index.place) {
                 chain.offered = None;
             }
@@ -249,7 +247,9 @@ impl Core {
             Some(token) => {
                 let chain = self.queue.chains.entry(token.clone()).or_default();
                 chain.members.insert(index.place);
-                chain.locked += usize::from(index.locked);
+                if index.locked {
+                    chain.locked.insert(index.place);
+                }
             }
             None if index.ready => self.queue.offer(index),
             None => {}
@@ -260,7 +260,7 @@ impl Core {
     pub(super) fn settle(&mut self, token: &Arc<str>) {
         let Some(chain) = self.queue.chains.get(token) else { return };
         let offered = chain.offered;
-        let next = chain.members.first().filter(|_| chain.locked == 0).copied();
+        let next = chain.members.first().filter(|_| chain.locked.is_empty()).copied();
         if chain.members.is_empty() {
             self.queue.chains.remove(token);
             return;

@@ -74,6 +74,13 @@ impl Core {
         waiting.map(|job| (job.id, sentence(&self.causes(job, now, &position)))).collect()
     }
 
+    /// Why each of some jobs waits, as [`Core::waits`] says it.
+    pub fn waits_of(&self, ids: &[Guid], now: i64) -> HashMap<Guid, String> {
+        let waiting = ids.iter().filter_map(|id| self.jobs.get(id)).filter(|job| !job.is_locked());
+        let position = |job: &Job| self.position(job);
+        waiting.map(|job| (job.id, sentence(&self.causes(job, now, &position)))).collect()
+    }
+
     fn causes(&self, job: &Job, now: i64, position: &dyn Fn(&Job) -> usize) -> Vec<Link> {
         match job.status {
             Status::Succeeded | Status::Failed | Status::Canceled => vec![ended(job)],
@@ -124,7 +131,7 @@ impl Core {
             let text = "has no handler, so it is shown and never run here";
             return vec![Link::new("no-handler", text)];
         }
-        if let Some(head) = self.in_front(job) {
+        if let Some(head) = self.queue.in_front(job).and_then(|id| self.jobs.get(&id)) {
             let token = job.token.as_deref().unwrap_or_default();
             let text = format!("waits for the head {} of token '{token}'", guid_text(&head.id));
             let mut chain = vec![Link { job: Some(head.id), ..Link::new("token", text) }];
@@ -167,15 +174,7 @@ impl Core {
         vec![self.capacity(job, position(job))]
     }
 
-    /// The job of the same chain that has to end first.
-    fn in_front(&self, job: &Job) -> Option<&Job> {
-        let token = job.chain()?;
-        let others = || self.queue.members(token).filter(|id| *id != job.id);
-        let running = others().filter_map(|id| self.jobs.get(&id)).find(|other| other.is_locked());
-        running.or_else(|| self.jobs.get(&self.queue.head(job)?))
-    }
-
-    fn failures(&self, job: &Job) -> String {
+    pub(super) fn failures(&self, job: &Job) -> String {
         let id = job.definition.unwrap_or_default();
         let workflow = self.definitions.row(&id).is_some_and(|row| row.workflow);
         let what =
@@ -192,7 +191,7 @@ impl Core {
         } else {
             queue.known_pool(job.operationtype).map(|pool| &pool.ready)
         };
-        ready.map_or(1, |ready| ready.range(..job.place()).count() + 1)
+        ready.map_or(1, |ready| ready.before(&job.place()) + 1)
     }
 
     fn capacity(&self, job: &Job, position: usize) -> Link {
