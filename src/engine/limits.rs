@@ -76,8 +76,6 @@ pub fn out_of_memory(what: &str) -> Error {
 mod tests {
     use datafusion::arrow::array::{Int32Array, RecordBatch};
     use datafusion::arrow::datatypes::{DataType, Field, Schema};
-    use datafusion::physical_plan::{ExecutionPlan, collect};
-    use datafusion::prelude::{SessionConfig, SessionContext};
 
     use super::*;
     use crate::engine::failure;
@@ -89,32 +87,6 @@ mod tests {
         let batch = RecordBatch::try_new(schema.clone(), vec![column]).expect("one column");
         let rows = stream::iter([Ok(batch)]).chain(stream::pending());
         Box::pin(RecordBatchStreamAdapter::new(schema, rows))
-    }
-
-    #[tokio::test]
-    async fn a_sort_beyond_its_memory_goes_on_with_files() {
-        let limits = QueryLimits { memory: Some(24 << 20), ..QueryLimits::default() };
-        let config = SessionConfig::new().with_target_partitions(1);
-        let context = SessionContext::new_with_config_rt(config, limits.runtime().expect("a pool"));
-        let rows = 4_000_000_i64;
-        let text = format!(
-            "SELECT value * 7919 % {rows} AS n, value FROM generate_series(1, {rows}) \
-             ORDER BY n, value"
-        );
-        let query = context.sql(&text).await.expect("a plan");
-        let plan = query.create_physical_plan().await.expect("a plan");
-        let found = collect(plan.clone(), context.task_ctx()).await.expect("sorted");
-        assert_eq!(found.iter().map(RecordBatch::num_rows).sum::<usize>() as i64, rows);
-        let spilled = |plan: &Arc<dyn ExecutionPlan>| {
-            plan.metrics().and_then(|metrics| metrics.spilled_rows()).unwrap_or(0)
-        };
-        let mut total = 0;
-        let mut nodes = vec![plan];
-        while let Some(node) = nodes.pop() {
-            total += spilled(&node);
-            nodes.extend(node.children().into_iter().cloned());
-        }
-        assert!(total > 0);
     }
 
     #[tokio::test]

@@ -32,6 +32,7 @@ use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 use self::known::Known;
 use self::path::{Path, paths};
 use self::weighted::Weighted;
+use super::collation::collation_key;
 use super::provider::SnapshotTable;
 use super::total::TotalCount;
 use crate::store::CountsSnapshot;
@@ -110,7 +111,8 @@ fn from_counts(aggregate: &Aggregate, path: &Path<'_>) -> Result<Option<LogicalP
         let (spelled, timed) = (holds(&spellings), holds(&times));
         let counted = Arc::new(CountedTable { spelled, timed, ..all.clone() });
         let (input, rows) = path.with_counts(&aggregate.input, &counted, &cuts)?;
-        let weigh = |expr: &Expr| weighted(expr, &aggregate.input, &rows, &known);
+        let weigh =
+            |expr: &Expr| weighted(expr, &aggregate.group_expr, &aggregate.input, &rows, &known);
         let aggregates =
             aggregate.aggr_expr.iter().map(weigh).collect::<Result<Option<Vec<_>>>>()?;
         let Some(aggregates) = aggregates else { return Ok(None) };
@@ -142,6 +144,7 @@ fn cuts(scan: &TableScan, known: &Known<'_>) -> Option<Vec<path::Cut>> {
 /// more than the counts.
 fn weighted(
     expr: &Expr,
+    groups: &[Expr],
     input: &LogicalPlan,
     rows: &Expr,
     known: &Known<'_>,
@@ -154,12 +157,7 @@ fn weighted(
         Expr::AggregateFunction(AggregateFunction { func: Arc::new(func), params })
     };
     if func.name() == "first_value" {
-        // All texts that it may be asked for are the same.
-        let Some(text) = known.first_text(&function) else { return Ok(None) };
-        let mut params = params.clone();
-        (params.order_by, params.null_treatment) = (Vec::new(), None);
-        params.args = vec![text.clone()];
-        return Ok(Some(Expr::AggregateFunction(AggregateFunction { func: min_udaf(), params })));
+        return Ok(first_text(&function, groups, known));
     }
     if params.null_treatment.is_some() || !params.order_by.is_empty() {
         return Ok(None);
@@ -181,6 +179,26 @@ fn weighted(
         }
         _ => None,
     })
+}
+
+/// The first text in some order. The least and the greatest text are asked for in
+/// the order of the texts themselves; the text that a group shows in the order of
+/// the rows, where all texts of the group are the same.
+fn first_text(function: &AggregateFunction, groups: &[Expr], known: &Known<'_>) -> Option<Expr> {
+    let text = known.first_text(function)?;
+    let mut function = function.clone();
+    let order = &function.params.order_by;
+    if !order.is_empty() && order.iter().all(|key| known.of(&key.expr)) {
+        return Some(Expr::AggregateFunction(function));
+    }
+    let key = collation_key(text.clone());
+    if !groups.iter().any(|group| group.clone().unalias() == key) {
+        return None;
+    }
+    function.params.args = vec![text.clone()];
+    (function.params.order_by, function.params.null_treatment) = (Vec::new(), None);
+    function.func = min_udaf();
+    Some(Expr::AggregateFunction(function))
 }
 
 /// The aggregate with the columns of the one it stands for.
