@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::types::Int32Type;
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, StringViewArray, make_view, new_null_array,
+    Array, ArrayRef, AsArray, BooleanArray, StringViewArray, UInt32Array, make_view, new_null_array,
 };
 use datafusion::arrow::buffer::{Buffer, NullBuffer, ScalarBuffer};
-use datafusion::arrow::compute::FilterPredicate;
+use datafusion::arrow::compute::{FilterBuilder, FilterPredicate, take};
 use datafusion::common::{DataFusionError, HashMap, Result};
 
 use super::waits;
@@ -17,18 +17,49 @@ use crate::catalog::{Column, ColumnKind, entity_name};
 use crate::store::{Chunk, NameIndex, Snapshot, TableSnapshot};
 use crate::value::Guid;
 
-/// Rows of a chunk: all, or those that a filter leaves.
+/// Rows of a chunk.
+pub enum Selected {
+    All,
+    Filtered(FilterPredicate),
+    /// These, in this order.
+    Numbered(UInt32Array),
+}
+
+impl Selected {
+    /// Those of which a mask is true.
+    pub fn masked(mask: &BooleanArray) -> Self {
+        match mask.true_count() == mask.len() {
+            true => Self::All,
+            false => Self::Filtered(FilterBuilder::new(mask).optimize().build()),
+        }
+    }
+
+    /// The cells of these rows in a column of the chunk.
+    fn of(&self, array: &ArrayRef) -> Result<ArrayRef> {
+        Ok(match self {
+            Self::All => array.clone(),
+            Self::Filtered(filter) => filter.filter(array)?,
+            Self::Numbered(rows) => take(array, rows, None)?,
+        })
+    }
+}
+
+/// Some rows of a chunk, with whatever their columns are computed from.
 pub struct Rows<'a> {
     pub snapshot: &'a Snapshot,
     pub table: &'a TableSnapshot,
     pub chunk: &'a Chunk,
-    pub filter: Option<&'a FilterPredicate>,
+    pub selected: &'a Selected,
 }
 
 impl Rows<'_> {
     /// How many rows there are.
     pub fn len(&self) -> usize {
-        self.filter.map_or(self.chunk.rows(), FilterPredicate::count)
+        match self.selected {
+            Selected::All => self.chunk.rows(),
+            Selected::Filtered(filter) => filter.count(),
+            Selected::Numbered(rows) => rows.len(),
+        }
     }
 
     /// A column, stored or derived.
@@ -52,10 +83,7 @@ impl Rows<'_> {
     pub fn stored(&self, index: usize) -> Result<Option<ArrayRef>> {
         let column = self.chunk.column(index);
         let column = column.map_err(|e| DataFusionError::External(Box::new(e)))?;
-        Ok(match (column, self.filter) {
-            (Some(array), Some(filter)) => Some(filter.filter(&array)?),
-            (array, _) => array,
-        })
+        column.map(|array| self.selected.of(&array)).transpose()
     }
 
     fn labels(&self, values: Option<ArrayRef>, facts: &Column) -> ArrayRef {
