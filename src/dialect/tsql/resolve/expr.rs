@@ -452,13 +452,8 @@ fn is_name(expr: &Expr) -> bool {
 
 /// What a resolved expression is known to hold.
 pub(super) fn holds(expr: &Expr, scopes: &[Scope]) -> Holds {
-    let text = |text| if text { Holds::Text } else { Holds::Other };
     match expr {
         Expr::Nested(inner) => holds(inner, scopes),
-        Expr::Value(value) => text(matches!(value.value, Value::SingleQuotedString(_))),
-        Expr::BinaryOp { op, .. } => text(*op == BinaryOperator::StringConcat),
-        Expr::Cast { data_type, .. } => text(convert::is_text_type(data_type)),
-        Expr::Function(function) => text(functions::returns_text(function)),
         Expr::Case { conditions, .. } => {
             conditions.first().map_or(Holds::Other, |when| holds(&when.result, scopes))
         }
