@@ -3,6 +3,8 @@
 //! The writer and all snapshots of a table share it. It tells where the row of a
 //! key is now; a snapshot looks whether the row was there at its commit.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use datafusion::common::HashMap;
 use parking_lot::RwLock;
 
@@ -12,6 +14,9 @@ use crate::value::Guid;
 #[derive(Default)]
 pub struct Ids {
     rows: RwLock<HashMap<Guid, u64>>,
+    /// How often a key has been forgotten or given to another row. It changes
+    /// under the lock of the rows.
+    moved: AtomicU64,
 }
 
 impl Ids {
@@ -22,7 +27,19 @@ impl Ids {
 
     /// Takes in the row of a key; the row that had it before.
     pub fn insert(&self, id: Guid, number: u64) -> Option<u64> {
-        self.rows.write().insert(id, number)
+        let mut rows = self.rows.write();
+        let before = rows.insert(id, number);
+        if before.is_some() {
+            self.moved.fetch_add(1, Ordering::Release);
+        }
+        before
+    }
+
+    /// A number that stays the same as long as every key that had a row has it
+    /// still. So what is not found now was not there either when the number was
+    /// the same.
+    pub fn moved(&self) -> u64 {
+        self.moved.load(Ordering::Acquire)
     }
 
     /// Forgets a key, if this row has it.
@@ -30,6 +47,7 @@ impl Ids {
         let mut rows = self.rows.write();
         if rows.get(id) == Some(&number) {
             rows.remove(id);
+            self.moved.fetch_add(1, Ordering::Release);
         }
     }
 }

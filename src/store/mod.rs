@@ -18,6 +18,7 @@ mod snapshot;
 mod statistics;
 mod tables;
 mod versions;
+mod waits;
 mod writer;
 
 use std::path::Path;
@@ -33,6 +34,7 @@ pub use self::chunk::{Chunk, ROWS_MAX};
 pub use self::counts::{CountedBy, CountsSnapshot};
 pub use self::snapshot::{NameIndex, Place, Snapshot, TableSnapshot};
 pub use self::statistics::ColumnStatistics;
+pub use self::waits::{AskWaits, Waits};
 
 use self::chunk_file::ChunkFiles;
 use self::folder::FolderLock;
@@ -86,6 +88,8 @@ pub struct Store {
     files: ChunkFiles,
     versions: Arc<Versions>,
     turns: Arc<tokio::sync::Mutex<()>>,
+    /// Who knows why jobs wait, while there is somebody.
+    waits: RwLock<Option<AskWaits>>,
     requests: Option<mpsc::Sender<Request>>,
     writer: Option<JoinHandle<()>>,
     _lock: FolderLock,
@@ -120,6 +124,7 @@ impl Store {
             files,
             versions,
             turns: Arc::default(),
+            waits: RwLock::default(),
             requests: Some(requests),
             writer: Some(thread),
             _lock: lock,
@@ -133,7 +138,13 @@ impl Store {
     /// All tables as of the last durable commit.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         let tables = self.tables.read().iter().map(TableState::snapshot).collect();
-        Arc::new(Snapshot::new(self.catalog.clone(), tables))
+        let snapshot = Snapshot::new(self.catalog.clone(), tables);
+        Arc::new(snapshot.explained(self.waits.read().clone()))
+    }
+
+    /// From now on snapshots ask there why jobs wait.
+    pub fn explain_waits(&self, ask: AskWaits) {
+        *self.waits.write() = Some(ask);
     }
 
     /// One table as of the last durable commit.

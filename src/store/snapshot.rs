@@ -14,6 +14,7 @@ use super::column;
 use super::counts::CountsSnapshot;
 use super::ids::Ids;
 use super::statistics::ColumnStatistics;
+use super::waits::{AskWaits, Explanation, Waits};
 use crate::catalog::{Catalog, Table};
 use crate::error::Result;
 use crate::value::{Guid, Value};
@@ -28,11 +29,28 @@ pub type Derived = OnceLock<Arc<dyn Any + Send + Sync>>;
 pub struct Snapshot {
     catalog: Arc<Catalog>,
     tables: Vec<TableSnapshot>,
+    waits: Explanation,
 }
 
 impl Snapshot {
     pub fn new(catalog: Arc<Catalog>, tables: Vec<TableSnapshot>) -> Self {
-        Self { catalog, tables }
+        Self { catalog, tables, waits: Explanation::default() }
+    }
+
+    /// With somebody who knows why jobs wait.
+    #[must_use]
+    pub fn explained(self, by: Option<AskWaits>) -> Self {
+        Self { waits: Explanation::of(by), ..self }
+    }
+
+    /// Asks why jobs wait, before [`Snapshot::waits`] is looked at.
+    pub async fn ask_waits(&self) {
+        self.waits.fetch().await;
+    }
+
+    /// What ready jobs wait for; nothing where nobody runs jobs.
+    pub fn waits(&self) -> Option<&Waits> {
+        self.waits.get()
     }
 
     /// A snapshot with no rows, for planning without data.
@@ -45,7 +63,7 @@ impl Snapshot {
                 TableSnapshot::new(t.clone(), Vec::new(), Arc::default(), made, Vec::new())
             })
             .collect();
-        Self { catalog, tables }
+        Self::new(catalog, tables)
     }
 
     pub fn catalog(&self) -> &Arc<Catalog> {
@@ -82,6 +100,8 @@ pub struct TableSnapshot {
     chunks: Vec<Arc<Chunk>>,
     rows: usize,
     ids: Arc<Ids>,
+    /// [`Ids::moved`] at this commit.
+    moved: u64,
     names: Arc<OnceLock<NameIndex>>,
     derived: Arc<Derived>,
     counts: Vec<CountsSnapshot>,
@@ -96,7 +116,8 @@ impl TableSnapshot {
         counts: Vec<CountsSnapshot>,
     ) -> Self {
         let rows = chunks.iter().map(|c| c.live()).sum();
-        Self { table, chunks, rows, ids, names, derived, counts }
+        let moved = ids.moved();
+        Self { table, chunks, rows, ids, moved, names, derived, counts }
     }
 
     pub fn table(&self) -> &Arc<Table> {
@@ -134,24 +155,38 @@ impl TableSnapshot {
 
     /// Where the row with a primary key is.
     pub fn find(&self, id: &Guid) -> Result<Option<Place>> {
-        if let Some(place) = self.ids.get(id).and_then(|number| self.locate(number))
-            && self.is_at(place, id)?
-        {
-            return Ok(Some(place));
+        Ok(self.find_all(std::slice::from_ref(id))?.pop())
+    }
+
+    /// Where the rows with some primary keys are, in no order; keys may be missing.
+    pub fn find_all(&self, ids: &[Guid]) -> Result<Vec<Place>> {
+        let mut places = Vec::with_capacity(ids.len());
+        let mut missing: HashSet<Guid> = HashSet::new();
+        for id in ids {
+            let place = self.ids.get(id).and_then(|number| self.locate(number));
+            match place {
+                Some(place) if self.is_at(place, id)? => places.push(place),
+                _ => _ = missing.insert(*id),
+            }
         }
-        // The row may have moved or gone since this commit.
-        for chunk in (0..self.chunks.len()).rev() {
-            let Some(ids) = self.chunks[chunk].column(self.table.primary_id_index())? else {
-                continue;
-            };
-            for row in column::rows_with(&ids, id) {
+        // Rows may have moved or gone since this commit.
+        if missing.is_empty() || self.ids.moved() == self.moved {
+            return Ok(places);
+        }
+        for (chunk, rows) in self.chunks.iter().enumerate() {
+            let Some(ids) = rows.column(self.table.primary_id_index())? else { continue };
+            for (row, id) in column::guids(&ids).enumerate() {
                 let place = Place { chunk, row };
-                if self.is_at(place, id)? {
-                    return Ok(Some(place));
+                if id.is_some_and(|id| missing.contains(&id)) && self.is_alive(place) {
+                    places.push(place);
                 }
             }
         }
-        Ok(None)
+        Ok(places)
+    }
+
+    fn is_alive(&self, Place { chunk, row }: Place) -> bool {
+        self.chunks[chunk].alive().is_none_or(|alive| alive.value(row))
     }
 
     fn locate(&self, number: u64) -> Option<Place> {
@@ -160,11 +195,10 @@ impl TableSnapshot {
     }
 
     /// Whether a row is there and has a primary key.
-    fn is_at(&self, Place { chunk, row }: Place, id: &Guid) -> Result<bool> {
-        let chunk = &self.chunks[chunk];
-        let alive = chunk.alive().is_none_or(|alive| alive.value(row));
-        let ids = chunk.column(self.table.primary_id_index())?;
-        Ok(alive && ids.is_some_and(|ids| column::guid_at(&ids, row) == Some(*id)))
+    fn is_at(&self, place: Place, id: &Guid) -> Result<bool> {
+        let ids = self.chunks[place.chunk].column(self.table.primary_id_index())?;
+        let is = ids.is_some_and(|ids| column::guid_at(&ids, place.row) == Some(*id));
+        Ok(is && self.is_alive(place))
     }
 
     /// The primary key of a row that has a value in a column.
