@@ -21,6 +21,8 @@ pub type Row = Vec<(usize, Value)>;
 /// One table as the writer sees it.
 pub struct TableState {
     pub table: Arc<Table>,
+    /// The column of the primary key, which is asked for with every change.
+    pub key: usize,
     chunks: Vec<Arc<Chunk>>,
     ids: Arc<Ids>,
     /// The number the next new row gets.
@@ -40,6 +42,7 @@ impl TableState {
     pub fn new(table: Arc<Table>) -> Self {
         let counts = Counts::of(&table);
         Self {
+            key: table.primary_id_index(),
             table,
             chunks: Vec::new(),
             ids: Arc::default(),
@@ -120,7 +123,7 @@ impl TableState {
         let first = self.next;
         let mut chunk = Chunk::from_batch(first, batch);
         let mut hidden = Vec::new();
-        for (row, id) in column::guids(batch.column(self.table.primary_id_index())).enumerate() {
+        for (row, id) in column::guids(batch.column(self.key)).enumerate() {
             let id = id.ok_or_else(|| missing_key(&self.table))?;
             if let Some(before) = self.ids.insert(id, first + row as u64) {
                 hidden.push((before - first) as usize);
@@ -156,7 +159,7 @@ impl TableState {
             let (now, later) = rest.split_at(rest.len().min(OPEN_ROWS_MAX - chunk.rows()));
             let before = chunk.rows();
             chunk.grow(now.len());
-            let mut cells = Cells::new();
+            let mut cells = ByColumn::of(&self.table);
             let mut gone = Vec::new();
             for (offset, row) in now.iter().enumerate() {
                 let Some(row) = row else {
@@ -164,15 +167,13 @@ impl TableState {
                     continue;
                 };
                 for (column, value) in row {
-                    cells.entry(*column).or_default().push((before + offset, value));
-                    if let (true, Value::Guid(id)) =
-                        (*column == self.table.primary_id_index(), value)
-                    {
+                    cells.set(before + offset, *column, value);
+                    if let (true, Value::Guid(id)) = (*column == self.key, value) {
                         self.ids.insert(*id, self.next + offset as u64);
                     }
                 }
             }
-            chunk.set(self.table.schema(), &cells);
+            chunk.set(self.table.schema(), &cells.finish());
             if !gone.is_empty() {
                 chunk.delete(&gone);
             }
@@ -193,17 +194,18 @@ impl TableState {
         if rows.iter().flat_map(|(_, cells)| cells).any(|(column, _)| Some(*column) == name) {
             self.names = Arc::default();
         }
-        let mut by_chunk: BTreeMap<usize, (Vec<usize>, Cells<'_>)> = BTreeMap::new();
+        let mut by_chunk: BTreeMap<usize, (Vec<usize>, ByColumn<'_>)> = BTreeMap::new();
         for (number, cells) in rows {
             let (chunk, row) = self.locate(*number).expect("only existing rows are updated");
-            let (rows, columns) = by_chunk.entry(chunk).or_default();
+            let new = || (Vec::new(), ByColumn::of(&self.table));
+            let (rows, columns) = by_chunk.entry(chunk).or_insert_with(new);
             rows.push(row);
             for (column, value) in cells {
-                columns.entry(*column).or_default().push((row, value));
+                columns.set(row, *column, value);
             }
         }
         for (chunk, (rows, cells)) in by_chunk {
-            let chunk = &mut self.chunks[chunk];
+            let (chunk, cells) = (&mut self.chunks[chunk], cells.finish());
             let changes = |counts: &Counts| cells.keys().any(|column| counts.depends_on(*column));
             let rows = numbers_of(rows.into_iter());
             for counts in self.counts.iter_mut().filter(|counts| changes(counts)) {
@@ -224,8 +226,7 @@ impl TableState {
         for number in numbers {
             let (chunk, row) = self.locate(*number).expect("only existing rows are deleted");
             by_chunk.entry(chunk).or_default().push(row);
-            let key = self.table.primary_id_index();
-            if let Value::Guid(id) = self.chunks[chunk].value(row, key, self.table.schema()) {
+            if let Value::Guid(id) = self.chunks[chunk].value(row, self.key, self.table.schema()) {
                 self.ids.remove(&id, *number);
             }
         }
@@ -256,9 +257,8 @@ impl TableState {
     /// Recovery: takes over chunks in order and indexes their primary keys.
     pub fn recover(&mut self, mut chunks: Vec<Chunk>, files: Vec<(u64, u64)>) -> Result<()> {
         chunks.sort_by_key(Chunk::first_number);
-        let key = self.table.primary_id_index();
         for chunk in &chunks {
-            let array = chunk.array(key, self.table.schema())?;
+            let array = chunk.array(self.key, self.table.schema())?;
             for (row, id) in column::guids(&array).enumerate() {
                 if chunk.alive().is_some_and(|alive| !alive.value(row)) {
                     continue;
@@ -280,6 +280,25 @@ impl TableState {
         self.chunks = chunks.into_iter().map(Arc::new).collect();
         self.files = files;
         Ok(())
+    }
+}
+
+/// Cells to set, gathered column by column.
+struct ByColumn<'a> {
+    columns: Vec<Vec<(usize, &'a Value)>>,
+}
+
+impl<'a> ByColumn<'a> {
+    fn of(table: &Table) -> Self {
+        Self { columns: vec![Vec::new(); table.columns.len()] }
+    }
+
+    fn set(&mut self, row: usize, column: usize, value: &'a Value) {
+        self.columns[column].push((row, value));
+    }
+
+    fn finish(self) -> Cells<'a> {
+        self.columns.into_iter().enumerate().filter(|(_, cells)| !cells.is_empty()).collect()
     }
 }
 

@@ -194,7 +194,7 @@ impl Writer {
         let first = {
             let tables = self.tables.read();
             let state = &tables[table];
-            let ids = batch.column(state.table.primary_id_index());
+            let ids = batch.column(state.key);
             for (row, id) in column::guids(ids).enumerate() {
                 let id = id.ok_or_else(|| missing_key(&state.table))?;
                 replaced.extend(state.find(&id));
@@ -384,7 +384,7 @@ fn set(row: &mut Row, column: usize, value: Value) {
 }
 
 fn key_of(tables: &[TableState], table: usize, values: &Row) -> Result<Guid> {
-    let key = tables[table].table.primary_id_index();
+    let key = tables[table].key;
     values
         .iter()
         .find_map(|(column, value)| match value {
