@@ -20,10 +20,10 @@ use ::sysjob::value::Value;
 use tokio::sync::watch;
 
 use super::measure::percentile;
-use super::postgres;
 use super::wire::Wire;
+use super::{postgres, queue_http};
 
-const MEASURED: Duration = Duration::from_secs(5);
+pub const MEASURED: Duration = Duration::from_secs(5);
 const READERS: usize = 16;
 
 /// Clients, and the jobs that each has in flight at once.
@@ -51,6 +51,7 @@ pub async fn run(folder: &Path) {
         100.0 * read / alone
     );
     ours.stop().await;
+    queue_http::run(&folder.join("http")).await;
     let Some(postgres) = postgres::Server::start(folder).await else {
         println!("skipped: PostgreSQL's initdb and postgres are not installed");
         return;

@@ -1,13 +1,13 @@
 //! Simulated jobs at a steady rate, so that the table changes while it is asked.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+
+use super::http::Connection;
 
 /// Transitions a second: each job is created, starts and ends.
 const RATE: usize = 5_000;
@@ -22,40 +22,14 @@ pub struct Transitions {
     thread: Option<JoinHandle<()>>,
 }
 
-/// One POST over a connection that is kept open; the status of its answer.
-fn post(stream: &mut BufReader<TcpStream>, path: &str, body: &str) -> std::io::Result<u16> {
-    write!(
-        stream.get_mut(),
-        "POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n\
-         Content-Length: {}\r\n\r\n{body}",
-        body.len()
-    )?;
-    let mut line = String::new();
-    stream.read_line(&mut line)?;
-    let status = line.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
-    let mut length = 0;
-    while line.trim() != "" {
-        line.clear();
-        stream.read_line(&mut line)?;
-        if let Some(bytes) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-            length = bytes.trim().parse().unwrap_or(0);
-        }
-    }
-    std::io::copy(&mut stream.take(length), &mut std::io::sink())?;
-    Ok(status)
-}
-
 impl Transitions {
     /// `None` where the service takes no jobs.
     pub fn start(http: &str) -> Option<Self> {
-        let address = http.strip_prefix("http://").unwrap_or(http);
-        let connection = TcpStream::connect(address).expect("the service listens");
-        connection.set_nodelay(true).expect("a socket option");
-        let mut stream = BufReader::new(connection);
+        let mut connection = Connection::open(http);
         let simulated = json!({ "simulate": { "duration_ms": 50, "outcome": "succeed" } });
         let job = json!({ "name": "Load", "operationtype": 10, "handler": simulated });
         let body = json!(vec![job; JOBS_PER_POST]).to_string();
-        if post(&mut stream, "/sysjob/jobs", &body).ok()? != 201 {
+        if connection.post("/sysjob/jobs", &body).0 != 201 {
             return None;
         }
         let (paused, ended) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(false)));
@@ -66,7 +40,7 @@ impl Transitions {
             let mut next = Instant::now();
             while !end.load(Ordering::Relaxed) {
                 if !pause.load(Ordering::Relaxed) {
-                    let status = post(&mut stream, "/sysjob/jobs", &body).expect("answered");
+                    let (status, _) = connection.post("/sysjob/jobs", &body);
                     assert_eq!(status, 201, "the service takes jobs");
                     count.fetch_add(JOBS_PER_POST as u64, Ordering::Relaxed);
                 }

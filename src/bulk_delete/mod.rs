@@ -4,13 +4,15 @@
 //! Parts: [`request`] what a client asks for, [`recurrence`] when again, [`run`]
 //! the work.
 
-mod recurrence;
+pub mod recurrence;
 mod request;
 mod run;
 
 pub use self::request::Request;
+pub use self::run::matching;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use self::run::Run;
 use crate::catalog::{Table, entity_code};
@@ -25,6 +27,10 @@ use crate::write::Transaction;
 
 /// `operationtype` of the job.
 pub const OPERATION_TYPE: i32 = 13;
+
+/// How often it is looked whether an immediate deletion has ended.
+const LOOK: Duration = Duration::from_millis(5);
+
 const OPERATION_TABLE: &str = "bulkdeleteoperation";
 
 /// Makes the job and begins its work; the job's id. An immediate one is done when
@@ -42,7 +48,7 @@ pub async fn start(service: &Arc<Service>, caller: Caller, request: Request) -> 
     let operation = uuid::Uuid::new_v4().into_bytes();
     let begins = request.start.unwrap_or(now);
     let immediate = request.immediate;
-    let scheduled = service.scheduler.is_some() && !immediate;
+    let scheduled = service.scheduler.is_some();
     let run = Run::new(service.clone(), caller, job, operation, &request, begins.max(now))?;
     let later = begins > now && !immediate;
     let status = match (later, scheduled) {
@@ -51,9 +57,15 @@ pub async fn start(service: &Arc<Service>, caller: Caller, request: Request) -> 
         (false, false) => Status::InProgress,
     };
     make_rows(service, caller, &request, (job, operation), status, begins, now).await?;
+    if scheduled {
+        return match immediate {
+            true => ended(service, job).await.map(|()| job),
+            false => Ok(job),
+        };
+    }
     if immediate {
         run.perform().await?;
-    } else if !scheduled {
+    } else {
         tokio::spawn(async move {
             if let Err(error) = run.wait_and_perform(later).await {
                 // The job's row says how far it came; nobody waits for an answer.
@@ -62,6 +74,37 @@ pub async fn start(service: &Arc<Service>, caller: Caller, request: Request) -> 
         });
     }
     Ok(job)
+}
+
+/// Waits until a job has come to an end, or is stopped on its way.
+async fn ended(service: &Service, job: Guid) -> Result<()> {
+    let columns = JobColumns::of(service.store.catalog());
+    let text = |row: &[Value], column: usize| match &row[column] {
+        Value::Text(text) => text.clone(),
+        _ => String::new(),
+    };
+    loop {
+        // Somebody may have deleted it.
+        let Some(row) = service.store.row(columns.table, &job) else { return Ok(()) };
+        match &row[columns.statuscode] {
+            Value::Int32(code) if *code == Status::Failed.statuscode() => {
+                let code = match row[columns.errorcode] {
+                    Value::Int32(code) => code.cast_unsigned(),
+                    _ => codes::UNEXPECTED,
+                };
+                return Err(Error::invalid(code, text(&row, columns.friendlymessage)));
+            }
+            Value::Int32(code)
+                if matches!(
+                    Status::from_statuscode(*code),
+                    Some(Status::Succeeded | Status::Canceled | Status::Waiting)
+                ) =>
+            {
+                return Ok(());
+            }
+            _ => tokio::time::sleep(LOOK).await,
+        }
+    }
 }
 
 /// The rows of the job and of its bulk delete operation, in one turn.
@@ -81,7 +124,7 @@ async fn make_rows(
     let reason = Value::Int32(status.statuscode());
     let waits = status == Status::Waiting;
     let runs = status == Status::InProgress;
-    let scheduled = service.scheduler.as_ref().filter(|_| !request.immediate);
+    let scheduled = service.scheduler.as_ref();
     let when = |wanted: bool, value: Value| if wanted { value } else { Value::Null };
     let pattern = request.recurrence.map_or(Value::Null, |_| Value::Text(request.pattern.clone()));
     let mut cells = vec![
@@ -99,11 +142,9 @@ async fn make_rows(
         ("recurrencestarttime", when(request.recurrence.is_some(), Value::Time(begins))),
         ("recurrencepattern", pattern),
         ("data", Value::Text(request.body.clone())),
+        // A scheduler picks it, and picks it up again after a crash.
+        ("sysjob_handler", Value::Text(Handler::Platform {}.to_json())),
     ];
-    if scheduled.is_some() {
-        // The scheduler picks it, and picks it up again after a restart.
-        cells.push(("sysjob_handler", Value::Text(Handler::Platform {}.to_json())));
-    }
     cells.extend(owned_by(caller, now));
     let job_cells = of(&catalog.tables()[columns.table], cells);
     let progress = Progress { job, operation, status, next };
@@ -205,7 +246,7 @@ fn unfinished(service: &Service, job: Guid) -> Option<Guid> {
 }
 
 /// What all rows have that the platform makes for a caller.
-fn owned_by(caller: Caller, now: i64) -> [(&'static str, Value); 8] {
+pub fn owned_by(caller: Caller, now: i64) -> [(&'static str, Value); 8] {
     let user = Value::Guid(caller.user);
     [
         ("createdon", Value::Time(now)),
@@ -220,7 +261,7 @@ fn owned_by(caller: Caller, now: i64) -> [(&'static str, Value); 8] {
 }
 
 /// Cells by column number; null ones and those of other tables are left out.
-fn of(table: &Table, cells: Vec<(&str, Value)>) -> Vec<(usize, Value)> {
+pub fn of(table: &Table, cells: Vec<(&str, Value)>) -> Vec<(usize, Value)> {
     let cells = cells.into_iter().filter(|(_, value)| *value != Value::Null);
     cells.filter_map(|(name, value)| Some((table.column_index(name)?, value))).collect()
 }

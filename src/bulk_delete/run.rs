@@ -209,7 +209,7 @@ impl Run {
 
     async fn delete_all(&mut self) -> Result<()> {
         for index in 0..self.queries.len() {
-            let mut ids = self.matching(&self.queries[index]).await?;
+            let mut ids = matching(&self.service, &self.queries[index], self.job).await?;
             if self.immediate {
                 let done = usize::try_from(self.succeeded + self.failed).unwrap_or(IMMEDIATE_MAX);
                 let room = IMMEDIATE_MAX.saturating_sub(done);
@@ -223,30 +223,6 @@ impl Run {
             }
         }
         Ok(())
-    }
-
-    /// The keys of the rows that a query finds.
-    async fn matching(&self, query: &BoundQuery) -> Result<Vec<Guid>> {
-        let engine = &self.service.engine;
-        let key = query.outputs.iter().position(|output| output.name == query.root.primary_id);
-        let key = key.ok_or_else(|| Error::internal("the query of a deletion has no key"))?;
-        let plan = engine.plan(query, &self.service.store.snapshot())?;
-        let mut rows = engine.run(plan).await?;
-        let (mut ids, mut seen) = (Vec::new(), HashSet::new());
-        while let Some(batch) = rows.next().await {
-            let batch = batch.map_err(failure)?;
-            let keys = batch.column(key).as_fixed_size_binary();
-            for row in (0..keys.len()).filter(|row| keys.is_valid(*row)) {
-                // A job does not delete itself.
-                if let Ok(id) = Guid::try_from(keys.value(row))
-                    && id != self.job
-                    && seen.insert(id)
-                {
-                    ids.push(id);
-                }
-            }
-        }
-        Ok(ids)
     }
 
     /// Deletes some rows; false when the job is no longer to go on.
@@ -342,6 +318,29 @@ impl Run {
             _ => None,
         }
     }
+}
+
+/// The keys of the rows that a query finds, without the job that asks.
+pub async fn matching(service: &Service, query: &BoundQuery, job: Guid) -> Result<Vec<Guid>> {
+    let engine = &service.engine;
+    let key = query.outputs.iter().position(|output| output.name == query.root.primary_id);
+    let key = key.ok_or_else(|| Error::internal("the query of a job has no key"))?;
+    let plan = engine.plan(query, &service.store.snapshot())?;
+    let mut rows = engine.run(plan).await?;
+    let (mut ids, mut seen) = (Vec::new(), HashSet::new());
+    while let Some(batch) = rows.next().await {
+        let batch = batch.map_err(failure)?;
+        let keys = batch.column(key).as_fixed_size_binary();
+        for row in (0..keys.len()).filter(|row| keys.is_valid(*row)) {
+            if let Ok(id) = Guid::try_from(keys.value(row))
+                && id != job
+                && seen.insert(id)
+            {
+                ids.push(id);
+            }
+        }
+    }
+    Ok(ids)
 }
 
 /// Only rows that were there before the deletion began; an immediate one takes

@@ -6,9 +6,11 @@
 use super::{ManyToOne, OneToMany, Table};
 
 /// Lookups that may point to any table, and the ending of the relationship's name.
-const REGARDING: [(&str, &str, &str); 4] = [
+const REGARDING: [(&str, &str, &str); 6] = [
     ("asyncoperation", "regardingobjectid", "AsyncOperations"),
     ("bulkdeletefailure", "regardingobjectid", "BulkDeleteFailures"),
+    ("duplicaterecord", "baserecordid", "DuplicateBaseRecord"),
+    ("duplicaterecord", "duplicaterecordid", "DuplicateMatchingRecord"),
     ("processsession", "regardingobjectid", "ProcessSession"),
     ("fileattachment", "objectid", "FileAttachments"),
 ];

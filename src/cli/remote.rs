@@ -1,7 +1,7 @@
 //! A running service as the command line asks it.
 
 use std::fs;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use chrono_tz::Tz;
@@ -22,6 +22,9 @@ const SYSTEM_AUTHORITIES: &[&str] = &[
     "/etc/ssl/ca-bundle.pem",
     "/etc/ssl/cert.pem",
 ];
+
+/// What people read in place of codes.
+const FORMATTED: &str = "OData.Community.Display.V1.FormattedValue";
 
 /// A running service.
 pub struct Remote {
@@ -59,6 +62,19 @@ impl Remote {
     /// The answer to a question, in a format.
     pub fn query(&self, dialect: &str, text: &str, format: Format) -> Result<Box<dyn Read>> {
         self.post("query", &json!({ "dialect": dialect, "text": text, "format": format.name() }))
+    }
+
+    /// The rows of an answer.
+    pub fn rows(&self, dialect: &str, text: &str) -> Result<Vec<Value>> {
+        let answer = BufReader::new(self.query(dialect, text, Format::Jsonl)?);
+        let cut_off = |e| {
+            Error::new(ErrorKind::Closed, codes::UNEXPECTED, "the answer was cut off").caused_by(e)
+        };
+        let no_json = |e| Error::data("a row of the answer is no JSON").caused_by(e);
+        let row = |line: std::io::Result<String>| {
+            serde_json::from_str(&line.map_err(cut_off)?).map_err(no_json)
+        };
+        answer.lines().map(row).collect()
     }
 
     /// The plan of a question.
@@ -104,9 +120,9 @@ impl Remote {
         if let Some(token) = &self.token {
             request = request.header("authorization", format!("Bearer {token}"));
         }
-        if let Some(zone) = self.timezone {
-            request = request.header("prefer", format!("odata.timezone=\"{}\"", zone.name()));
-        }
+        let mut prefer = vec![format!("odata.include-annotations=\"{FORMATTED}\"")];
+        prefer.extend(self.timezone.map(|zone| format!("odata.timezone=\"{}\"", zone.name())));
+        request = request.header("prefer", prefer.join(","));
         let wrong = |e: ureq::http::Error| {
             Error::invalid(codes::INVALID_ARGUMENT, format!("'{url}' is no address: {e}"))
         };

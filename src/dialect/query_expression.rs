@@ -1,8 +1,9 @@
-//! `QueryExpression`, the query of the SDK as JSON → [`query::Select`](crate::query::Select).
-//! Actions such as `BulkDelete` take it. Only the keys of the rows are selected.
+//! The queries that actions such as `BulkDelete` take → [`query::Select`](crate::query::Select):
+//! the SDK's `QueryExpression` as JSON, or FetchXML. Only the keys of the rows are selected.
 
 use serde_json::{Map, Value as Json};
 
+use super::fetchxml;
 use crate::catalog::{Catalog, nearest};
 use crate::error::{Error, Place, Result, codes};
 use crate::query::operators::{Arguments, ConditionOperator, Meaning, OPERATORS};
@@ -40,10 +41,53 @@ const JOINS: &[(&str, LinkType)] = &[
     ("MatchFirstRowUsingCrossApply", LinkType::First),
 ];
 
-/// Reads a query; `place` is where it stands in the request.
+/// Asks for the keys of the rows and for nothing else.
+fn select_key(select: &mut Select, reader: &Reader, catalog: &Catalog) {
+    if let Some(table) = catalog.table(&select.table.text) {
+        let name = Name { text: table.primary_id.clone(), at: reader.at() };
+        let column = ColumnRef { path: Path::Here, name };
+        select.columns = Columns::List(vec![Column { column, alias: None, role: Role::Plain }]);
+    }
+}
+
+/// The rows that a fetch finds.
+fn fetch(text: &str, reader: &Reader, catalog: &Catalog) -> Result<Select> {
+    let mut select = fetchxml::parse(text)?;
+    let refused = [
+        (select.aggregate, "aggregates have no rows"),
+        (select.page.is_some() || select.turns_pages, "all rows are taken, not a page of them"),
+    ];
+    if let Some((_, why)) = refused.iter().find(|(is_so, _)| *is_so) {
+        return Err(reader.wrong(format!("this fetch cannot be used here: {why}")));
+    }
+    select_key(&mut select, reader, catalog);
+    without_columns(&mut select.links);
+    Ok(select)
+}
+
+/// Links only choose rows.
+fn without_columns(links: &mut [Link]) {
+    for link in links {
+        link.columns = Columns::List(Vec::new());
+        without_columns(&mut link.links);
+    }
+}
+
+/// Reads a query; `place` is where it stands in the request. FetchXML is a text, or a
+/// `FetchExpression`.
 pub fn parse(json: &Json, place: &str, catalog: &Catalog) -> Result<Select> {
     let reader = Reader { place: place.to_owned() };
+    if let Json::String(text) = json {
+        return fetch(text, &reader, catalog);
+    }
     let object = reader.object(json)?;
+    let kind = object.get("@odata.type").and_then(Json::as_str).unwrap_or_default();
+    if kind.ends_with(".FetchExpression") || object.contains_key("Query") {
+        reader.only(object, &["Query"])?;
+        let text = object.get("Query").and_then(Json::as_str);
+        let text = text.ok_or_else(|| reader.wrong("'Query' is the text of a fetch"))?;
+        return fetch(text, &reader, catalog);
+    }
     reader.only(
         object,
         &[
@@ -60,13 +104,8 @@ pub fn parse(json: &Json, place: &str, catalog: &Catalog) -> Result<Select> {
         ],
     )?;
     let table = reader.name(object, "EntityName")?;
-    let primary_id = catalog.table(&table.text).map(|t| t.primary_id.clone());
     let mut select = Select::of(Style::FetchXml, table);
-    if let Some(text) = primary_id {
-        let name = Name { text, at: reader.at() };
-        let column = ColumnRef { path: Path::Here, name };
-        select.columns = Columns::List(vec![Column { column, alias: None, role: Role::Plain }]);
-    }
+    select_key(&mut select, &reader, catalog);
     select.filter = reader.filter(object, "Criteria")?;
     select.links = reader.links(object)?;
     select.order = reader.orders(object)?;

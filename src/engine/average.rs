@@ -10,6 +10,8 @@ use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::format_state_name;
 use datafusion::logical_expr::{Accumulator, AggregateUDFImpl, Signature, Volatility};
 
+use super::functions::SqlType;
+
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct WholeAverage {
     signature: Signature,
@@ -95,13 +97,19 @@ impl Accumulator for Mean {
 /// The average of decimals, with the scale that SQL Server gives it, cut off.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct DecimalAverage {
+    precision: u8,
     scale: i8,
     signature: Signature,
 }
 
 impl DecimalAverage {
     pub fn new(scale: i8) -> Self {
-        Self { scale, signature: Signature::any(1, Volatility::Immutable) }
+        Self { precision: 38, scale, signature: Signature::any(1, Volatility::Immutable) }
+    }
+
+    /// That of amounts of money, which is one.
+    pub fn of_money() -> Self {
+        Self { precision: 19, ..Self::new(4) }
     }
 
     /// The digits after the point.
@@ -120,7 +128,13 @@ impl AggregateUDFImpl for DecimalAverage {
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Decimal128(38, self.scale))
+        Ok(DataType::Decimal128(self.precision, self.scale))
+    }
+
+    fn return_field(&self, _: &[FieldRef]) -> Result<FieldRef> {
+        let money = self.precision < 38;
+        let kind = SqlType::Decimal(self.precision, self.scale);
+        Ok(if money { SqlType::Money } else { kind }.field(self.name()))
     }
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
@@ -128,7 +142,8 @@ impl AggregateUDFImpl for DecimalAverage {
             Some(DataType::Decimal128(_, scale)) => *scale,
             _ => 0,
         };
-        Ok(Box::new(DecimalMean { sum: 0, count: 0, given, scale: self.scale }))
+        let (precision, scale) = (self.precision, self.scale);
+        Ok(Box::new(DecimalMean { sum: 0, count: 0, given, precision, scale }))
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
@@ -145,6 +160,7 @@ struct DecimalMean {
     sum: i128,
     count: i64,
     given: i8,
+    precision: u8,
     scale: i8,
 }
 
@@ -152,6 +168,13 @@ impl DecimalMean {
     fn add(&mut self, values: &ArrayRef) -> Result<()> {
         for value in values.as_primitive::<Decimal128Type>().iter().flatten() {
             self.sum = self.sum.checked_add(value).ok_or_else(decimal_overflow)?;
+        }
+        Ok(())
+    }
+
+    fn take_away(&mut self, values: &ArrayRef) -> Result<()> {
+        for value in values.as_primitive::<Decimal128Type>().iter().flatten() {
+            self.sum = self.sum.checked_sub(value).ok_or_else(decimal_overflow)?;
         }
         Ok(())
     }
@@ -168,6 +191,16 @@ impl Accumulator for DecimalMean {
         self.add(&values[0])?;
         self.count += (values[0].len() - values[0].null_count()) as i64;
         Ok(())
+    }
+
+    fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        self.take_away(&values[0])?;
+        self.count -= (values[0].len() - values[0].null_count()) as i64;
+        Ok(())
+    }
+
+    fn supports_retract_batch(&self) -> bool {
+        true
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
@@ -193,7 +226,7 @@ impl Accumulator for DecimalMean {
                 Some(whole + rest * up / count)
             }
         };
-        Ok(ScalarValue::Decimal128(mean, 38, self.scale))
+        Ok(ScalarValue::Decimal128(mean, self.precision, self.scale))
     }
 
     fn size(&self) -> usize {

@@ -5,7 +5,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanBuilder, StringViewBuilder};
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, BooleanBuilder, StringViewArray, make_view,
+};
+use datafusion::arrow::buffer::Buffer;
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{Result, ScalarValue};
@@ -257,31 +260,74 @@ impl ScalarUDFImpl for CollationKey {
     }
 }
 
-/// Keys of a whole array; it is handed back as it is when every text is its own
-/// key, which is the common case for names written by machines.
+/// Keys of a whole array. Texts that are their own key stay where they are.
+///
+/// Names repeat, and equal texts mostly have equal views: short ones stand in them,
+/// long ones were read from one dictionary. So each row asks first for a view met
+/// before, in a table with one place for each of the lower bits of a hash.
 fn keys(array: &ArrayRef) -> Result<ArrayRef> {
+    const PLACES: usize = 1024;
     let array = cast(array, &DataType::Utf8View)?;
     let texts = array.as_string_view();
-    let same = |text: &str| matches!(key(text), Cow::Borrowed(k) if k.len() == text.len());
-    if texts.iter().flatten().all(same) {
+    // An empty text is its own key, and its view is zero.
+    let mut met = vec![(0_u128, 0_u128); PLACES];
+    let mut made = Made { buffers: texts.data_buffers().to_vec(), ..Made::default() };
+    let mut keys = Vec::with_capacity(texts.len());
+    let mut same = true;
+    for (row, view) in texts.views().iter().enumerate() {
+        if texts.is_null(row) {
+            keys.push(0);
+            continue;
+        }
+        let known = &mut met[place_of(*view) % PLACES];
+        if known.0 != *view {
+            let text = texts.value(row);
+            let key = match key(text) {
+                Cow::Borrowed(key) if key.len() == text.len() => *view,
+                key => made.view(&key),
+            };
+            *known = (*view, key);
+        }
+        same &= known.1 == *view;
+        keys.push(known.1);
+    }
+    if same {
         return Ok(array);
     }
-    let mut keys = StringViewBuilder::with_capacity(texts.len());
-    // One buffer for all of them: a key of its own for each text costs most of the time.
-    let mut small = String::new();
-    for text in texts {
-        match text {
-            None => keys.append_null(),
-            Some(text) if text.is_ascii() => {
-                small.clear();
-                small.push_str(text.trim_end_matches(' '));
-                small.make_ascii_lowercase();
-                keys.append_value(&small);
-            }
-            Some(text) => keys.append_value(key(text)),
+    let keys = StringViewArray::new(keys.into(), made.finish(), texts.nulls().cloned());
+    Ok(Arc::new(keys))
+}
+
+fn place_of(view: u128) -> usize {
+    let mixed = (view as u64) ^ ((view >> 64) as u64).rotate_left(32);
+    (mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48) as usize
+}
+
+/// The bytes of texts that an array of views did not have.
+#[derive(Default)]
+struct Made {
+    buffers: Vec<Buffer>,
+    bytes: Vec<u8>,
+}
+
+impl Made {
+    fn view(&mut self, text: &str) -> u128 {
+        const INLINE_MAX: usize = 12;
+        // Offsets in a buffer are 32 bits, signed in other implementations of Arrow.
+        if self.bytes.len() + text.len() > i32::MAX as usize {
+            self.buffers.push(std::mem::take(&mut self.bytes).into());
         }
+        let at = self.bytes.len();
+        if text.len() > INLINE_MAX {
+            self.bytes.extend_from_slice(text.as_bytes());
+        }
+        make_view(text.as_bytes(), self.buffers.len() as u32, at as u32)
     }
-    Ok(Arc::new(keys.finish()))
+
+    fn finish(mut self) -> Vec<Buffer> {
+        self.buffers.push(self.bytes.into());
+        self.buffers
+    }
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -350,6 +396,24 @@ mod tests {
         assert_eq!(key("ABC"), "abc");
         assert_ne!(key(" abc"), key("abc"));
         assert_ne!(key("a b"), key("ab"));
+    }
+
+    #[test]
+    fn an_array_has_the_keys_of_its_texts() {
+        let long = "A text that is too long for a view  ";
+        let own = "a text that is too long for a view";
+        let texts = [Some("ABC "), None, Some(""), Some(long), Some(own), Some("abc"), Some("Ø")];
+        let texts: Vec<Option<&str>> = texts.into_iter().cycle().take(4096).collect();
+        let many: Vec<String> = (0..5000).map(|n| format!("Definition NUMBER {n}")).collect();
+        let texts: Vec<Option<&str>> =
+            texts.into_iter().chain(many.iter().map(|text| Some(text.as_str()))).collect();
+        let array: ArrayRef = Arc::new(StringViewArray::from(texts.clone()));
+        for from in [0, 3] {
+            let keys = keys(&array.slice(from, array.len() - from)).expect("texts");
+            let keys: Vec<Option<&str>> = keys.as_string_view().iter().collect();
+            let expected: Vec<_> = texts[from..].iter().map(|text| text.map(key)).collect();
+            assert_eq!(keys, expected.iter().map(Option::as_deref).collect::<Vec<_>>());
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use datafusion::arrow::buffer::{Buffer, NullBuffer, ScalarBuffer};
 use datafusion::arrow::compute::{FilterBuilder, FilterPredicate, take};
 use datafusion::common::{DataFusionError, HashMap, Result};
 
+use super::waits;
 use crate::catalog::{Column, ColumnKind, entity_name};
 use crate::store::{Chunk, NameIndex, Snapshot, TableSnapshot};
 use crate::value::Guid;
@@ -71,6 +72,7 @@ impl Rows<'_> {
             }),
             ColumnKind::ChoiceLabel(of) => Ok(self.labels(self.stored(of)?, &facts.columns[of])),
             ColumnKind::EntityLabel(of) => Ok(self.table_names(self.stored(of)?)),
+            ColumnKind::WaitReason => waits::reasons(self),
             ColumnKind::LookupName(of) => {
                 Ok(self.lookup_names(self.stored(index)?, self.stored(of)?, &facts.columns[of]))
             }
@@ -78,7 +80,7 @@ impl Rows<'_> {
     }
 
     /// A stored column; nothing if all its cells are null.
-    fn stored(&self, index: usize) -> Result<Option<ArrayRef>> {
+    pub fn stored(&self, index: usize) -> Result<Option<ArrayRef>> {
         let column = self.chunk.column(index);
         let column = column.map_err(|e| DataFusionError::External(Box::new(e)))?;
         column.map(|array| self.selected.of(&array)).transpose()
@@ -145,7 +147,7 @@ impl Rows<'_> {
 }
 
 /// A text column in the making, whose texts follow from keys that repeat.
-struct Texts<K> {
+pub struct Texts<K> {
     views: Vec<u128>,
     valid: Vec<bool>,
     data: Vec<u8>,
@@ -155,7 +157,7 @@ struct Texts<K> {
 }
 
 impl<K: Copy + Eq + std::hash::Hash> Texts<K> {
-    fn new(rows: usize) -> Self {
+    pub fn new(rows: usize) -> Self {
         Self {
             views: Vec::with_capacity(rows),
             valid: Vec::with_capacity(rows),
@@ -170,7 +172,7 @@ impl<K: Copy + Eq + std::hash::Hash> Texts<K> {
     }
 
     /// Adds the text of a key; whether there is one.
-    fn push(&mut self, key: Option<K>, text: impl FnOnce(&K) -> Option<String>) -> bool {
+    pub fn push(&mut self, key: Option<K>, text: impl FnOnce(&K) -> Option<String>) -> bool {
         let view = match (key, self.last) {
             (None, _) => None,
             (Some(key), Some((last, view))) if key == last => view,
@@ -208,7 +210,7 @@ impl<K: Copy + Eq + std::hash::Hash> Texts<K> {
         make_view(text.as_bytes(), 0, offset)
     }
 
-    fn finish(self) -> ArrayRef {
+    pub fn finish(self) -> ArrayRef {
         let nulls = NullBuffer::from(self.valid);
         let nulls = (nulls.null_count() > 0).then_some(nulls);
         let buffers = vec![Buffer::from_vec(self.data)];

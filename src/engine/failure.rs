@@ -33,6 +33,14 @@ pub fn failure(e: Failure) -> Error {
             }
             None => Error::internal(text),
         },
+        DataFusionError::NotImplemented(what) if what.starts_with("Conflicting ordering") => {
+            numbered(
+                "Multiple ordered aggregate functions in the same scope have mutually \
+                 incompatible orderings (Msg 8711)"
+                    .to_owned(),
+                "42803",
+            )
+        }
         DataFusionError::NotImplemented(what) => Error::unsupported(what.clone()).sqlstate("0A000"),
         DataFusionError::SQL(..) => invalid("42601"),
         DataFusionError::Plan(what) if what.contains(NO_FUNCTION) => {

@@ -13,6 +13,7 @@ use datafusion::physical_plan::ExecutionPlan;
 
 use super::reading::{Reading, project};
 use super::scan::ScanExec;
+use super::waits;
 use crate::store::Snapshot;
 
 /// One table of a snapshot. The snapshot as a whole stays alive with it, since
@@ -76,6 +77,12 @@ impl TableProvider for SnapshotTable {
             Some(columns) => columns.clone(),
             None => (0..self.schema().fields().len()).collect(),
         };
+        let facts = self.snapshot.table(self.index).table();
+        if let Some(column) = waits::column(facts)
+            && (projection.contains(&column) || waits::is_in(filters, &facts.columns[column]))
+        {
+            self.snapshot.ask_waits().await;
+        }
         let schema = self.schema();
         let mut columns = filters
             .iter()

@@ -9,17 +9,18 @@ mod typing;
 
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, Field, SchemaRef};
 use datafusion::catalog::MemTable;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::{Result, TableReference, plan_err};
+use datafusion::common::{Column, Result, TableReference, plan_err};
 use datafusion::datasource::cte_worktable::CteWorkTable;
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner};
 use datafusion::logical_expr::{
-    AggregateUDF, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF,
+    AggregateUDF, Cast, Expr, HigherOrderUDF, LogicalPlan, Projection, ScalarUDF, TableSource,
+    WindowUDF,
 };
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::planner::{NullOrdering, ParserOptions, SqlToRel};
@@ -48,7 +49,27 @@ pub fn plan(
     let statement = ast::Statement::Query(Box::new(query));
     let plan = SqlToRel::new_with_options(&provider, options)
         .statement_to_plan(DfStatement::Statement(Box::new(statement)))?;
-    typing::apply(recursion::apply(plan)?)
+    whole_nulls(typing::apply(recursion::apply(plan)?)?)
+}
+
+/// A column that is `NULL` and nothing else is an `int`, unless a parameter may give
+/// it another type.
+fn whole_nulls(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let null = |field: &Field| *field.data_type() == DataType::Null;
+    let schema = plan.schema().clone();
+    if !schema.fields().iter().any(|field| null(field)) || !plan.get_parameter_names()?.is_empty() {
+        return Ok(plan);
+    }
+    let columns = schema.iter().map(|(relation, field)| {
+        let column = Expr::Column(Column::new(relation.cloned(), field.name()));
+        if !null(field) {
+            return column;
+        }
+        let whole = Expr::Cast(Cast::new(Box::new(column), DataType::Int32));
+        whole.alias_qualified(relation.cloned(), field.name())
+    });
+    let columns = columns.collect();
+    Ok(LogicalPlan::Projection(Projection::try_new(columns, Arc::new(plan))?))
 }
 
 struct Tables<'a> {

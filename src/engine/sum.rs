@@ -1,17 +1,19 @@
-//! The sum of whole numbers of 64 bits: an error where it does not fit, as SQL
-//! Server and FetchXML have it, rather than a wrong number.
+//! Sums that are errors where they do not fit, as SQL Server and FetchXML have it,
+//! rather than wrong numbers: of whole numbers of 64 bits and of money.
 
-use datafusion::arrow::array::types::Int64Type;
+use datafusion::arrow::array::types::{Decimal128Type, Int64Type};
 use datafusion::arrow::array::{ArrayRef, AsArray, BooleanArray};
 use datafusion::arrow::compute::sum_checked;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::common::{DataFusionError, Result, ScalarValue, exec_datafusion_err};
+use datafusion::common::{DataFusionError, Result, ScalarValue, exec_datafusion_err, exec_err};
 use datafusion::functions_aggregate::sum::sum_udaf;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::format_state_name;
 use datafusion::logical_expr::{
     Accumulator, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature, Volatility,
 };
+
+use super::functions::SqlType;
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct WholeSum {
@@ -158,5 +160,99 @@ impl GroupsAccumulator for IntTotals {
 
     fn size(&self) -> usize {
         self.0.size()
+    }
+}
+
+/// The digits of an amount of money.
+const MONEY_DIGITS: u8 = 19;
+const MONEY: DataType = DataType::Decimal128(MONEY_DIGITS, 4);
+
+/// The sum of amounts of money, which is one.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct MoneySum {
+    signature: Signature,
+}
+
+impl Default for MoneySum {
+    fn default() -> Self {
+        Self { signature: Signature::exact(vec![MONEY], Volatility::Immutable) }
+    }
+}
+
+impl AggregateUDFImpl for MoneySum {
+    fn name(&self) -> &str {
+        "sum"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(MONEY)
+    }
+
+    fn return_field(&self, _: &[FieldRef]) -> Result<FieldRef> {
+        Ok(SqlType::Money.field(self.name()))
+    }
+
+    fn accumulator(&self, _: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        Ok(Box::new(Amount::default()))
+    }
+
+    fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
+        Ok(vec![Field::new(format_state_name(args.name, "sum"), MONEY, true).into()])
+    }
+}
+
+/// Amounts have so few digits that no sum of them fills 128 bits.
+#[derive(Debug, Default)]
+struct Amount {
+    sum: i128,
+    /// The amounts in the sum.
+    count: usize,
+}
+
+impl Accumulator for Amount {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        for value in values[0].as_primitive::<Decimal128Type>().iter().flatten() {
+            self.sum += value;
+            self.count += 1;
+        }
+        Ok(())
+    }
+
+    fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        for value in values[0].as_primitive::<Decimal128Type>().iter().flatten() {
+            self.sum -= value;
+            self.count -= 1;
+        }
+        Ok(())
+    }
+
+    fn supports_retract_batch(&self) -> bool {
+        true
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        self.update_batch(states)
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        Ok(vec![self.evaluate()?])
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        if self.sum.unsigned_abs() >= 10_u128.pow(u32::from(MONEY_DIGITS)) {
+            return exec_err!(
+                "Arithmetic overflow error converting expression to data type money (Msg 8115)"
+            );
+        }
+        let sum = (self.count > 0).then_some(self.sum);
+        Ok(ScalarValue::Decimal128(sum, MONEY_DIGITS, 4))
+    }
+
+    fn size(&self) -> usize {
+        size_of_val(self)
     }
 }

@@ -72,7 +72,7 @@ pub enum Consequence {
 
 /// The documented rows: error code, consequence for a workflow, for all others.
 /// A 401 has the code of a network error, so its handler asks for a suspension.
-const ERRORS: &[(u32, Consequence, Consequence)] = &[
+pub const ERRORS: &[(u32, Consequence, Consequence)] = &[
     (codes::DEPTH_EXCEEDED, Consequence::Fail, Consequence::Fail),
     (codes::PLUGIN_FAILED, Consequence::Fail, Consequence::Fail),
     (codes::ORGANIZATION_DISABLED, Consequence::Retry, Consequence::Retry),

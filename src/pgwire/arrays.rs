@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
+use datafusion::arrow::array::Array;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result, ScalarValue};
-use datafusion::logical_expr::expr::{InList, ScalarFunction};
+use datafusion::logical_expr::expr::{Cast, InList, Placeholder, ScalarFunction};
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, lit};
 use pgwire::api::Type;
 
@@ -30,6 +31,9 @@ const ARRAYS: &[(Type, Type)] = &[
     (Type::TIME_ARRAY, Type::TIME),
     (Type::TIMESTAMP_ARRAY, Type::TIMESTAMP),
     (Type::TIMESTAMPTZ_ARRAY, Type::TIMESTAMPTZ),
+    (Type::INTERVAL_ARRAY, Type::INTERVAL),
+    (Type::JSON_ARRAY, Type::JSON),
+    (Type::JSONB_ARRAY, Type::JSONB),
 ];
 
 /// The type of arrays of this type.
@@ -76,48 +80,6 @@ fn word(bytes: &[u8]) -> Option<(i32, &[u8])> {
     Some((i32::from_be_bytes(*word), rest))
 }
 
-/// The elements of `{a,"b c",NULL}`; `None` if it is malformed.
-pub fn split_text(text: &str) -> Option<Vec<Option<String>>> {
-    let inner = text.trim().strip_prefix('{')?.strip_suffix('}')?;
-    if inner.trim().is_empty() {
-        return Some(Vec::new());
-    }
-    let mut elements = Vec::new();
-    let mut chars = inner.chars().peekable();
-    loop {
-        while chars.next_if(|c| c.is_whitespace()).is_some() {}
-        let quoted = chars.next_if_eq(&'"').is_some();
-        let mut element = String::new();
-        loop {
-            match chars.peek() {
-                Some(',') | None if !quoted => break,
-                Some('"') if quoted => break,
-                Some('{' | '}' | '"') if !quoted => return None,
-                _ => match chars.next()? {
-                    '\\' => element.push(chars.next()?),
-                    c => element.push(c),
-                },
-            }
-        }
-        if quoted {
-            chars.next();
-            while chars.next_if(|c| c.is_whitespace()).is_some() {}
-            elements.push(Some(element));
-        } else {
-            let bare = element.trim_end();
-            if bare.is_empty() {
-                return None;
-            }
-            elements.push((!bare.eq_ignore_ascii_case("null")).then(|| bare.to_owned()));
-        }
-        match chars.next() {
-            None => return Some(elements),
-            Some(',') => {}
-            Some(_) => return None,
-        }
-    }
-}
-
 /// What the elements of array parameters are compared with, by the parameter's name.
 pub fn elements(plan: &LogicalPlan) -> Result<HashMap<String, FieldRef>> {
     let mut found = HashMap::new();
@@ -125,7 +87,8 @@ pub fn elements(plan: &LogicalPlan) -> Result<HashMap<String, FieldRef>> {
         let schema = inputs(node)?;
         node.apply_expressions(|expr| {
             expr.apply(|expr| {
-                if let Some((Expr::Placeholder(array), element)) = any(expr)
+                if let Some((array, element)) = any(expr)
+                    && let Expr::Placeholder(array) = behind_casts(array)
                     && let Ok((_, field)) = element.to_field(&schema)
                 {
                     let list = Field::new_list(
@@ -177,9 +140,44 @@ fn any(expr: &Expr) -> Option<(&Expr, &Expr)> {
     }
 }
 
-/// The elements of an array that is written out.
+/// `$1::int[]` is the parameter; what it is compared with decides its type.
+fn behind_casts(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Cast(cast) => behind_casts(&cast.expr),
+        other => other,
+    }
+}
+
+/// Gives array parameters without a type the one of what they are compared with.
+pub fn typed(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let found = elements(&plan)?;
+    let plan = plan.transform_up_with_subqueries(|node| {
+        node.map_expressions(|expr| {
+            expr.transform_up(|expr| match expr {
+                Expr::Placeholder(Placeholder { id, field: None }) if found.contains_key(&id) => {
+                    let field = found.get(&id).cloned();
+                    Ok(Transformed::yes(Expr::Placeholder(Placeholder { id, field })))
+                }
+                other => Ok(Transformed::no(other)),
+            })
+        })
+    })?;
+    Ok(plan.data)
+}
+
+/// The elements of an array that is written out; those of null are unknown.
 fn known(array: &Expr) -> Result<Option<Vec<Expr>>> {
     Ok(match array {
+        Expr::Literal(ScalarValue::List(list), _) if list.is_null(0) => None,
+        Expr::Cast(cast) => {
+            let elements = known(&cast.expr)?;
+            let element = list_element(cast.field.data_type());
+            elements.zip(element).map(|(elements, element)| {
+                let cast =
+                    |value| Expr::Cast(Cast::new(Box::new(value), element.data_type().clone()));
+                elements.into_iter().map(cast).collect()
+            })
+        }
         Expr::Literal(ScalarValue::List(list), _) => {
             let values = list.value(0);
             let value = |row| ScalarValue::try_from_array(&values, row).map(lit);
@@ -193,7 +191,8 @@ fn known(array: &Expr) -> Result<Option<Vec<Expr>>> {
     })
 }
 
-fn inputs(node: &LogicalPlan) -> Result<DFSchema> {
+/// The columns that the expressions of a node may name.
+pub fn inputs(node: &LogicalPlan) -> Result<DFSchema> {
     let mut schema = DFSchema::empty();
     if let LogicalPlan::TableScan(scan) = node {
         return Ok(scan.projected_schema.as_ref().clone());
@@ -218,21 +217,6 @@ mod tests {
 
     #[test]
     fn arrays_are_taken_apart() {
-        let some = |v: &str| Some(v.to_owned());
-        for (text, expected) in [
-            ("{}", Some(vec![])),
-            ("{1, 2}", Some(vec![some("1"), some("2")])),
-            (
-                r#"{a,"b, \"c\"",NULL,"NULL",""}"#,
-                Some(vec![some("a"), some("b, \"c\""), None, some("NULL"), some("")]),
-            ),
-            ("{1,}", None),
-            ("{{1},{2}}", None),
-            ("1,2", None),
-            ("{\"a}", None),
-        ] {
-            assert_eq!(split_text(text), expected, "{text}");
-        }
         let words =
             |words: &[i32]| -> Vec<u8> { words.iter().flat_map(|w| w.to_be_bytes()).collect() };
         assert_eq!(split_binary(&words(&[0, 0, 23])), Some(vec![]));

@@ -22,6 +22,7 @@ use pgwire::api::results::{DataRowEncoder, FieldFormat, FieldInfo};
 use pgwire::error::PgWireResult;
 
 use super::encode::is_named;
+use super::list_cell::Lists;
 use super::text;
 use crate::catalog::{entity_name, is_guid};
 
@@ -53,7 +54,8 @@ enum Values {
     Timestamp(TimestampMicrosecondArray, bool),
     /// Object type codes, and the names met so far.
     Named(Int32Array, Vec<(i32, String)>),
-    /// Lists, intervals and the types of PostgreSQL's catalogs.
+    List(Box<Lists>),
+    /// Intervals and the types of PostgreSQL's catalogs.
     Other(Box<Other>),
 }
 
@@ -69,7 +71,9 @@ impl Column {
     /// how it wants it.
     pub fn new(array: &ArrayRef, field: &Field, info: &FieldInfo) -> Result<Self, ArrowError> {
         let array = plain(array, field)?;
+        let lists = Lists::new(&array, field, info)?;
         let values = match array.data_type() {
+            _ if let Some(lists) = lists => Values::List(Box::new(lists)),
             // Catalog columns that are more than their Arrow type says.
             _ if field.metadata().keys().any(|key| key.starts_with("pg.")) => {
                 Values::other(array.clone(), field, info)
@@ -108,8 +112,10 @@ impl Column {
         if self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
             return Ok(false);
         }
-        if let Values::Other(other) = &mut self.values {
-            return other.write(row, out);
+        match &mut self.values {
+            Values::Other(other) => return other.write(row, out),
+            Values::List(lists) => return lists.write(row, out).map(|()| true),
+            _ => {}
         }
         if self.text {
             self.values.text(row, out)
@@ -129,6 +135,8 @@ fn plain(array: &ArrayRef, field: &Field) -> Result<ArrayRef, ArrowError> {
         (Utf8 | LargeUtf8 | Utf8View | Dictionary(..), Utf8 | LargeUtf8 | Utf8View) => {
             array.clone()
         }
+        // A number is written with the digits that it has.
+        (Decimal128(..), Decimal128(..)) => array.clone(),
         (_, want) => cast(array, want)?,
     };
     let layout = match array.data_type() {
@@ -174,7 +182,7 @@ impl Values {
             Self::Timestamp(a, false) => text::timestamp(a.value(row), "", out),
             Self::Timestamp(a, true) => text::timestamp(a.value(row), "+00", out),
             Self::Named(codes, names) => out.extend_from_slice(name(codes.value(row), names)),
-            Self::Other(_) => {}
+            Self::List(_) | Self::Other(_) => {}
         }
     }
 
@@ -196,7 +204,7 @@ impl Values {
                 out.extend(a.value(row).wrapping_sub(EPOCH_MICROS).to_be_bytes());
             }
             Self::Named(codes, names) => out.extend_from_slice(name(codes.value(row), names)),
-            Self::Other(_) => {}
+            Self::List(_) | Self::Other(_) => {}
         }
     }
 }

@@ -12,7 +12,7 @@ use super::settings::canonical;
 /// A statement about the session, answered without a query.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    Begin,
+    Begin(Begin),
     /// With `chain` the next transaction begins at once.
     Commit {
         chain: bool,
@@ -27,6 +27,10 @@ pub enum Command {
     Set(String, Option<String>),
     /// An option of SQL Server.
     Option(String, String),
+    /// How the transaction is to be, until its end.
+    SetTransaction(Modes),
+    /// How all further ones are to be.
+    SetCharacteristics(Modes),
     /// Until the end of the transaction.
     SetLocal(String, Option<String>),
     /// Accepted, because nothing depends on it; the command tag.
@@ -40,6 +44,26 @@ pub enum Command {
     Deallocate(Option<String>),
     /// `None`: all portals.
     Close(Option<String>),
+}
+
+/// `BEGIN` or `START TRANSACTION`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Begin {
+    pub start: bool,
+    pub modes: Modes,
+}
+
+impl Begin {
+    /// The tag of the answer.
+    pub fn tag(&self) -> &'static str {
+        if self.start { "START TRANSACTION" } else { "BEGIN" }
+    }
+}
+
+/// Modes of a transaction: whatever they are, it reads from one snapshot.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Modes {
+    pub isolation: Option<String>,
 }
 
 /// What `DISCARD` gives up.
@@ -80,10 +104,14 @@ pub fn read(tokens: &[Token<'_>]) -> Result<Option<Command>, PgWireError> {
     }
     let command = match words.as_slice() {
         // `BEGIN` before anything else opens a block of T-SQL.
-        ["begin"]
-        | ["begin", "transaction" | "tran" | "work" | "isolation" | "read", ..]
-        | ["begin", "not" | "deferrable", ..]
-        | ["start", "transaction", ..] => Command::Begin,
+        ["begin" | "start", "transaction" | "tran" | "work", rest @ ..] => {
+            // T-SQL names its transactions.
+            let modes = modes(rest).unwrap_or_default();
+            Command::Begin(Begin { start: words[0] == "start", modes })
+        }
+        ["begin", rest @ ..] if let Some(modes) = modes(rest) => {
+            Command::Begin(Begin { start: false, modes })
+        }
         ["commit" | "end", rest @ ..] if let Some(chain) = ending(rest) => {
             Command::Commit { chain }
         }
@@ -119,7 +147,12 @@ pub fn read(tokens: &[Token<'_>]) -> Result<Option<Command>, PgWireError> {
         }
         ["close", "all"] => Command::Close(None),
         ["close", name] => Command::Close(Some((*name).into())),
+        // Nobody can notify, so there is nothing to hear.
+        ["listen", _] => Command::Accepted("LISTEN"),
         ["unlisten", _] => Command::Accepted("UNLISTEN"),
+        ["set", "transaction", "snapshot", ..] => {
+            return Err(plain(state::NOT_SUPPORTED, "SET TRANSACTION SNAPSHOT is not supported"));
+        }
         ["set", ..] => return Ok(read_set(tokens, &words)),
         _ => return Ok(None),
     };
@@ -138,17 +171,40 @@ fn ending(words: &[&str]) -> Option<bool> {
     }
 }
 
+/// The modes of a transaction; `None` where a word is none.
+fn modes(words: &[&str]) -> Option<Modes> {
+    match words {
+        [] => Some(Modes::default()),
+        [",", rest @ ..]
+        | ["read", "only" | "write", rest @ ..]
+        | ["not", "deferrable", rest @ ..]
+        | ["deferrable", rest @ ..] => modes(rest),
+        ["isolation", "level", level @ ("serializable" | "snapshot"), rest @ ..] => {
+            // SQL Server's snapshot is PostgreSQL's repeatable read.
+            let level = if *level == "snapshot" { "repeatable read" } else { level };
+            modes(rest).map(|_| Modes { isolation: Some(level.to_owned()) })
+        }
+        ["isolation", "level", first @ ("read" | "repeatable"), second, rest @ ..] => {
+            modes(rest).map(|_| Modes { isolation: Some(format!("{first} {second}")) })
+        }
+        _ => None,
+    }
+}
+
 fn syntax(near: &str) -> PgWireError {
     plain(state::SYNTAX, format!("syntax error at or near \"{near}\""))
 }
 
 fn read_set(tokens: &[Token<'_>], words: &[&str]) -> Option<Command> {
     match words[1..] {
-        ["transaction", ..]
-        | ["session", "characteristics", ..]
-        | ["local" | "session", "transaction", ..]
-        | ["session", "authorization", ..]
-        | ["role", ..] => return Some(Command::Accepted("SET")),
+        ["transaction", ref rest @ ..] | ["local", "transaction", ref rest @ ..] => {
+            return Some(Command::SetTransaction(modes(rest).unwrap_or_default()));
+        }
+        ["session", "characteristics", "as", "transaction", ref rest @ ..]
+        | ["session", "transaction", ref rest @ ..] => {
+            return Some(Command::SetCharacteristics(modes(rest).unwrap_or_default()));
+        }
+        ["session", "authorization", ..] | ["role", ..] => return Some(Command::Accepted("SET")),
         ["constraints", ..] => return Some(Command::Accepted("SET CONSTRAINTS")),
         _ => {}
     }
@@ -229,9 +285,23 @@ mod tests {
 
     #[test]
     fn transactions_and_blocks_are_told_apart() {
-        for text in ["BEGIN", "begin ", "BEGIN READ ONLY", "START TRANSACTION", "BEGIN TRAN"] {
-            assert_eq!(command(text), Some(Command::Begin), "{text}");
+        let begin = |start, isolation: Option<&str>| {
+            let modes = Modes { isolation: isolation.map(str::to_owned) };
+            Some(Command::Begin(Begin { start, modes }))
+        };
+        for text in ["BEGIN", "begin ", "BEGIN READ ONLY", "BEGIN TRAN", "BEGIN TRANSACTION a"] {
+            assert_eq!(command(text), begin(false, None), "{text}");
         }
+        assert_eq!(command("START TRANSACTION"), begin(true, None));
+        assert_eq!(
+            command("BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY, NOT DEFERRABLE"),
+            begin(false, Some("read committed"))
+        );
+        assert_eq!(
+            command("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE"),
+            Some(Command::SetCharacteristics(Modes { isolation: Some("serializable".into()) }))
+        );
+        assert!(read(&statements("SET TRANSACTION SNAPSHOT '1'")[0]).is_err());
         assert_eq!(command("BEGIN SELECT 1 END"), None);
         assert_eq!(command("BEGIN TRY"), None);
         assert_eq!(command("END"), Some(Command::Commit { chain: false }));

@@ -51,6 +51,8 @@ pub struct Open {
     pub schema: SchemaRef,
     /// The request that declared it, for the places of errors.
     pub text: Arc<str>,
+    /// When, in microseconds.
+    pub opened: i64,
     cursor: Arc<Mutex<Cursor>>,
 }
 
@@ -72,9 +74,10 @@ impl Open {
         schema: SchemaRef,
         batches: Batches,
         text: Arc<str>,
+        opened: i64,
     ) -> Self {
         let cursor = Cursor { batches, rest: None, current: None, taken: 0, ended: false };
-        Self { declaration, schema, text, cursor: Arc::new(Mutex::new(cursor)) }
+        Self { declaration, schema, text, opened, cursor: Arc::new(Mutex::new(cursor)) }
     }
 
     /// The rows of a `FETCH`, as they come.
@@ -303,7 +306,7 @@ mod tests {
         };
         let batches: Vec<_> = batches.iter().map(batch).collect();
         let declaration = Declaration { name: "c".into(), binary: false, hold: false };
-        Open::new(declaration, schema.clone(), stream::iter(batches).boxed(), "".into())
+        Open::new(declaration, schema.clone(), stream::iter(batches).boxed(), "".into(), 0)
     }
 
     async fn fetch(cursor: &Open, text: &str) -> Result<Vec<i32>, String> {

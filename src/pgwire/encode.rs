@@ -17,8 +17,10 @@ use pgwire::api::results::FieldInfo;
 use pgwire::error::{PgWireError, PgWireResult};
 use pgwire::messages::data::DataRow;
 
+use super::arrays::{array_of, list_element};
 use super::cell::Column;
 use super::error::{from_datafusion, plain, state, to_wire};
+use crate::catalog::views::shape::VECTOR_KEY;
 use crate::catalog::{is_code_in_sql, is_entity_name, is_guid};
 
 /// The batches of a result as they come.
@@ -31,7 +33,13 @@ pub fn is_named(field: &Field) -> bool {
 
 /// The PostgreSQL type of a column.
 pub fn wire_type(field: &Field) -> PgWireResult<Type> {
-    if is_guid(field) {
+    if let Some(kind) = field.metadata().get(VECTOR_KEY) {
+        Ok(if kind == "oid" { Type::OID_VECTOR } else { Type::INT2_VECTOR })
+    } else if let Some(array) =
+        list_element(field.data_type()).and_then(|element| array_of(&wire_type(element).ok()?))
+    {
+        Ok(array)
+    } else if is_guid(field) {
         Ok(Type::UUID)
     } else if is_named(field) || *field.data_type() == DataType::Null {
         // As in PostgreSQL, a column of nothing but NULL is text.

@@ -4,14 +4,8 @@
 //! There are no comments, user functions, views or partitions to describe, so
 //! most of them always give the same answer.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use datafusion::arrow::array::{ArrayRef, AsArray, StringArray};
-use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::DataType;
-use datafusion::common::{DataFusionError, Result, ScalarValue};
-use datafusion::execution::{FunctionRegistry, SessionState};
+use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature,
     Volatility,
@@ -20,7 +14,7 @@ use datafusion::prelude::SessionContext;
 
 use super::lists;
 use super::metadata::{DATABASE, SCHEMA};
-use super::settings::{SERVER_VERSION, Settings};
+use super::settings::SERVER_VERSION;
 use super::texts;
 
 /// Registers what is the same for every session.
@@ -93,20 +87,6 @@ const PRIVILEGES: &[&str] = &[
     "pg_has_role",
 ];
 
-/// Registers what depends on the session.
-pub fn register_session(state: &mut SessionState, settings: &Settings) {
-    let user = settings.get("session_authorization").unwrap_or_default();
-    let user = || ScalarValue::Utf8(Some(user.to_owned()));
-    let functions = ["current_user", "session_user", "current_role", "user", "pg_get_userbyid"]
-        .map(|name| constant(name, user()))
-        .into_iter()
-        .chain([ScalarUDF::from(CurrentSetting::new(settings))]);
-    for function in functions {
-        // Registering can only replace here; there is nothing to fail.
-        let _ = state.register_udf(Arc::new(function));
-    }
-}
-
 /// A function that always gives the same answer.
 pub fn constant(name: &str, value: ScalarValue) -> ScalarUDF {
     let any = vec![TypeSignature::Nullary, TypeSignature::VariadicAny];
@@ -140,59 +120,5 @@ impl ScalarUDFImpl for Constant {
 
     fn invoke_with_args(&self, _arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
         Ok(ColumnarValue::Scalar(self.value.clone()))
-    }
-}
-
-/// `current_setting(name [, missing_ok])`.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct CurrentSetting {
-    values: BTreeMap<String, String>,
-    signature: Signature,
-}
-
-impl CurrentSetting {
-    fn new(settings: &Settings) -> Self {
-        let either = vec![TypeSignature::Any(1), TypeSignature::Any(2)];
-        // Of one statement: arguments of table functions have to be constant.
-        let signature = Signature::one_of(either, Volatility::Immutable);
-        Self { values: settings.all().clone(), signature }
-    }
-}
-
-impl ScalarUDFImpl for CurrentSetting {
-    fn name(&self) -> &str {
-        "current_setting"
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Utf8)
-    }
-
-    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let arrays = ColumnarValue::values_to_arrays(&arguments.args)?;
-        let names = cast(&arrays[0], &DataType::Utf8)?;
-        let missing_ok = match arrays.get(1) {
-            Some(flag) if *flag.data_type() == DataType::Boolean => {
-                !flag.is_empty() && flag.as_boolean().value(0)
-            }
-            _ => false,
-        };
-        let value = |name: Option<&str>| match name {
-            None => Ok(None),
-            Some(name) => match self.values.get(&name.to_lowercase()) {
-                None if !missing_ok => Err(DataFusionError::Configuration(format!(
-                    "unrecognized configuration parameter \"{name}\""
-                ))),
-                value => Ok(value.map(String::as_str)),
-            },
-        };
-        let values: Vec<Option<&str>> =
-            names.as_string::<i32>().iter().map(value).collect::<Result<_>>()?;
-        let array: ArrayRef = Arc::new(StringArray::from(values));
-        Ok(ColumnarValue::Array(array))
     }
 }

@@ -31,18 +31,37 @@ use datafusion_pg_catalog::sql::rules::{
     SqlStatementRewriteRule, StripCallableQualifier, StripCollate,
 };
 
+use super::arrays::typed;
 use super::functions;
 use super::information_schema::InformationSchema;
 use super::pg_catalog::PgCatalog;
 use super::pg_catalog::lookups::Lookups;
 use super::rewrite::{self, UNIQUE};
-use super::settings::Settings;
+use super::session_functions;
+use super::view::View;
 use crate::catalog::{Catalog, Table, is_code_in_sql, is_entity_name, is_guid};
 
 /// The one database.
 pub const DATABASE: &str = "sysjob";
 /// The schema the tables are shown in; queries may also say `dbo`.
 pub const SCHEMA: &str = "public";
+
+/// Functions with an effect that is not offered, so that null would be a lie.
+const REFUSED: &[&str] = &[
+    "lo_creat",
+    "lo_create",
+    "lo_export",
+    "lo_import",
+    "lo_unlink",
+    "pg_export_snapshot",
+    "pg_logical_emit_message",
+    "pg_notify",
+    "pg_read_binary_file",
+    "pg_read_file",
+    "pg_reload_conf",
+    "pg_rotate_logfile",
+    "pg_terminate_backend",
+];
 
 /// The catalogs of a server.
 pub struct Metadata {
@@ -97,8 +116,8 @@ impl Metadata {
     }
 
     /// The plan of a statement that only reads.
-    pub async fn plan(&self, statement: Statement, settings: &Settings) -> Result<LogicalPlan> {
-        let mut state = self.session(settings);
+    pub async fn plan(&self, statement: Statement, view: &Arc<View>) -> Result<LogicalPlan> {
+        let mut state = self.session(view);
         self.add_missing(&mut state, &statement)?;
         match self.planned(&state, statement.clone()).await {
             Ok(plan) => Ok(plan),
@@ -114,7 +133,7 @@ impl Metadata {
 
     async fn planned(&self, state: &SessionState, statement: Statement) -> Result<LogicalPlan> {
         let statement = DataFusionStatement::Statement(Box::new(statement));
-        let plan = state.statement_to_plan(statement).await?;
+        let plan = typed(state.statement_to_plan(statement).await?)?;
         only_reads(&plan)?;
         executable(&state.optimize(&plan)?)?;
         Ok(plan)
@@ -124,6 +143,10 @@ impl Metadata {
     /// replication, text search or large objects, does not exist here.
     fn add_missing(&self, state: &mut SessionState, statement: &Statement) -> Result<()> {
         for name in rewrite::functions(statement) {
+            if REFUSED.contains(&name.as_str()) {
+                let message = format!("the function {name} is not supported");
+                return Err(DataFusionError::NotImplemented(message));
+            }
             // DataFusion's planner knows this one without a function.
             let known = name == "unnest"
                 || state.udf(&name).is_ok()
@@ -142,17 +165,17 @@ impl Metadata {
     pub async fn run(
         &self,
         plan: LogicalPlan,
-        settings: &Settings,
+        view: &Arc<View>,
     ) -> Result<SendableRecordBatchStream> {
-        let context = SessionContext::new_with_state(self.session(settings));
+        let context = SessionContext::new_with_state(self.session(view));
         context.execute_logical_plan(plan).await?.execute_stream().await
     }
 
-    fn session(&self, settings: &Settings) -> SessionState {
-        let config = self.state.config().clone().with_extension(Arc::new(settings.clone()));
+    fn session(&self, view: &Arc<View>) -> SessionState {
+        let config = self.state.config().clone().with_extension(view.clone());
         let state = SessionStateBuilder::new_from_existing(self.state.clone());
         let mut state = state.with_config(config).build();
-        functions::register_session(&mut state, settings);
+        session_functions::register(&mut state, view);
         state
     }
 }
@@ -260,14 +283,15 @@ mod tests {
 
     use datafusion::arrow::array::RecordBatch;
 
+    use super::super::settings::Settings;
     use super::*;
 
     async fn ask(text: &str) -> Result<Vec<RecordBatch>> {
         let metadata = Metadata::new(&Catalog::built_in()).expect("set up");
-        let settings = Settings::new("me", std::iter::empty());
+        let view = Arc::new(View::of(Settings::new("me", std::iter::empty())));
         let statement = metadata.parse(text)?.expect("a statement");
-        let plan = metadata.plan(statement, &settings).await?;
-        collect(metadata.run(plan, &settings).await?).await
+        let plan = metadata.plan(statement, &view).await?;
+        collect(metadata.run(plan, &view).await?).await
     }
 
     async fn first(text: &str) -> String {

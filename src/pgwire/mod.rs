@@ -17,23 +17,28 @@ mod functions;
 mod handler;
 mod information_schema;
 mod interrupt;
+mod list_cell;
 mod lists;
 mod metadata;
 mod outer;
 mod params;
 mod pg_catalog;
 mod planner;
+mod prepared;
 mod protocol;
 mod rewrite;
 mod route;
 mod scan;
+mod send;
 mod session;
+mod session_functions;
 mod settings;
 mod startup;
 #[cfg(test)]
 mod tests;
 mod text;
 mod texts;
+mod view;
 
 use std::future::Future;
 use std::io;
@@ -81,7 +86,7 @@ pub async fn serve(
     let planner = Arc::new(Planner::new(service.clone()).map_err(io::Error::other)?);
     let manager = Arc::new(ConnectionManager::new());
     let server = Arc::new(Server {
-        door: Arc::new(Door::new(manager.clone(), service.credentials.clone())),
+        door: Arc::new(Door::new(manager.clone(), planner.sessions.clone(), &service)),
         handler: Arc::new(Handler::new(planner)),
         cancel: Arc::new(DefaultCancelHandler::new(manager)),
         tls: tls.map(TlsAcceptor::from),

@@ -17,7 +17,7 @@ use pgwire::api::Type;
 use pgwire::error::{PgWireError, PgWireResult};
 
 use super::arrays::as_lists;
-use super::command::Command;
+use super::command::{Begin, Command};
 use super::copy::{self, Copy, Source};
 use super::cursor::{Declaration, Fetch};
 use super::encode::Batches;
@@ -29,7 +29,7 @@ use super::params::Parameters;
 use super::route::{Route, route};
 use super::scan;
 use super::session::Session;
-use super::settings::Settings;
+use super::view::{Sessions, View};
 use crate::dialect::tsql::{self, Script};
 use crate::error::{Error, Result};
 use crate::script::{self, Event, Run};
@@ -110,13 +110,14 @@ pub struct Running {
 /// Parses and plans for all connections of a server.
 pub struct Planner {
     pub service: Arc<Service>,
+    pub sessions: Arc<Sessions>,
     metadata: Metadata,
 }
 
 impl Planner {
     pub fn new(service: Arc<Service>) -> datafusion::common::Result<Self> {
         let metadata = Metadata::new(service.store.catalog())?;
-        Ok(Self { service, metadata })
+        Ok(Self { service, sessions: Arc::default(), metadata })
     }
 
     /// The statements of a request. A syntax error anywhere refuses the whole.
@@ -134,7 +135,7 @@ impl Planner {
                 continue;
             }
             if let Some((start, end)) = sql.take() {
-                self.parse_sql(text, start..end, session, &mut known, &mut work)?;
+                self.parse_sql(text, start..end, &mut known, &mut work)?;
             }
             match route {
                 Ok(Route::Session(command)) => work.push(Work::Session(command)),
@@ -148,7 +149,7 @@ impl Planner {
             }
         }
         if let Some((start, end)) = sql {
-            self.parse_sql(text, start..end, session, &mut known, &mut work)?;
+            self.parse_sql(text, start..end, &mut known, &mut work)?;
         }
         Ok(work)
     }
@@ -158,7 +159,6 @@ impl Planner {
         &self,
         text: &str,
         range: Range<usize>,
-        session: &Session,
         known: &mut Vec<String>,
         work: &mut Vec<Work>,
     ) -> PgWireResult<()> {
@@ -173,8 +173,7 @@ impl Planner {
             work.push(Work::Script(Arc::new(script)));
             return Ok(());
         };
-        let catalog = self.service.store.catalog();
-        script.check(0, catalog, &session.sql()).map_err(|e| to_wire(&e, text))?;
+        // As in PostgreSQL, a name that is wrong is found when its statement's turn comes.
         work.extend(statements.into_iter().cloned().filter_map(statement));
         Ok(())
     }
@@ -296,11 +295,14 @@ impl Planner {
         sql.dollars = false;
         let (planner, query, text) = (self.clone(), query.clone(), text.clone());
         let snapshot = session.view(&self.service.store);
-        let settings = session.settings.lock().clone();
+        let view = self.view(&query, session);
         let named = named.to_vec();
         aside(move || async move {
-            let plan = planner.plan(&query, &sql, &snapshot, &settings, &text).await?;
+            let plan = planner.plan(&query, &sql, &snapshot, &view, &text).await?;
             let parameters = Parameters::of(&plan, &named)?;
+            // What has the type of a parameter has it now.
+            let plan = plan.replace_params_with_values(&parameters.nulls()?);
+            let plan = plan.map_err(|e| to_wire(&from_datafusion(e), &text))?;
             Ok((planner.columns(&query, &plan).map_err(|e| to_wire(&e, &text))?, parameters))
         })
         .await
@@ -317,12 +319,12 @@ impl Planner {
     ) -> PgWireResult<Running> {
         let (planner, query, text) = (self.clone(), query.clone(), text.clone());
         let snapshot = session.snapshot(&self.service.store);
-        let settings = session.settings.lock().clone();
+        let view = self.view(&query, session);
         let mut sql = session.sql();
         // Without parameters `$1` can only be money.
         sql.dollars = parameters.is_none();
         aside(move || async move {
-            let mut plan = planner.plan(&query, &sql, &snapshot, &settings, &text).await?;
+            let mut plan = planner.plan(&query, &sql, &snapshot, &view, &text).await?;
             if let Some(values) = parameters {
                 let bound = plan.replace_params_with_values(&values);
                 plan = bound.map_err(|e| to_wire(&from_datafusion(e), &text))?;
@@ -332,9 +334,7 @@ impl Planner {
                 let message = format!("there is no parameter {name}");
                 return Err(plain(state::UNKNOWN_PARAMETER, message));
             }
-            if !matches!(query.as_ref(), Query::Catalog(_)) {
-                plan = as_lists(plan).map_err(|e| to_wire(&from_datafusion(e), &text))?;
-            }
+            plan = as_lists(plan).map_err(|e| to_wire(&from_datafusion(e), &text))?;
             let schema = match columns {
                 Some(columns) => columns,
                 None => planner.columns(&query, &plan).map_err(|e| to_wire(&e, &text))?,
@@ -343,7 +343,7 @@ impl Planner {
                 Query::Sql(_) => planner.service.engine.run(plan).await,
                 Query::Explain { analyze, .. } => planner.explain(plan, *analyze).await,
                 Query::Catalog(_) => {
-                    planner.metadata.run(plan, &settings).await.map_err(from_datafusion)
+                    planner.metadata.run(plan, &view).await.map_err(from_datafusion)
                 }
             };
             Ok(Running { schema, batches: apart(batches.map_err(|e| to_wire(&e, &text))?) })
@@ -351,12 +351,20 @@ impl Planner {
         .await
     }
 
+    /// What a query sees of the sessions, if it asks the catalogs.
+    fn view(&self, query: &Query, session: &Session) -> Arc<View> {
+        match query {
+            Query::Catalog(_) => Arc::new(View::new(session, &self.sessions)),
+            Query::Sql(_) | Query::Explain { .. } => Arc::default(),
+        }
+    }
+
     async fn plan(
         &self,
         query: &Query,
         sql: &tsql::Session,
         snapshot: &Arc<Snapshot>,
-        settings: &Settings,
+        view: &Arc<View>,
         text: &str,
     ) -> PgWireResult<LogicalPlan> {
         let plan = match query {
@@ -367,7 +375,7 @@ impl Planner {
                 })
             }
             Query::Catalog(statement) => {
-                let plan = self.metadata.plan(statement.as_ref().clone(), settings).await;
+                let plan = self.metadata.plan(statement.as_ref().clone(), view).await;
                 plan.map_err(from_datafusion)
             }
         };
@@ -405,7 +413,7 @@ impl Planner {
 fn statement(statement: tsql::Statement) -> Option<Work> {
     use tsql::Statement as S;
     Some(match statement {
-        S::Begin => Work::Session(Command::Begin),
+        S::Begin => Work::Session(Command::Begin(Begin::default())),
         S::Commit => Work::Session(Command::Commit { chain: false }),
         S::Rollback => Work::Session(Command::Rollback { chain: false }),
         S::Set { name, value } => Work::Session(Command::Option(name, value)),

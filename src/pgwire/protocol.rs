@@ -27,8 +27,9 @@ use pgwire::messages::simplequery::Query as QueryMessage;
 
 use super::encode;
 use super::error::{plain, state};
-use super::handler::{Answer, Handler, Prepared, keep, shown, unknown_portal};
+use super::handler::{Answer, Handler};
 use super::interrupt::{cancelable, timed};
+use super::prepared::{Prepared, keep, shown, unknown_portal};
 use super::session::{Session, unknown_statement};
 
 #[async_trait]
@@ -48,7 +49,8 @@ impl SimpleQueryHandler for Handler {
             cancelable(client, async |client: &mut C| self.simple(client, &message.query).await)
                 .await;
         let status = client.transaction_status();
-        session.end_request(if done.is_ok() { status } else { status.to_error_state() });
+        let after = if done.is_ok() { status } else { status.to_error_state() };
+        session.end_request(after, self.now());
         done?;
         client.set_state(PgWireConnectionState::ReadyForQuery);
         let status = client.transaction_status();
@@ -80,7 +82,7 @@ impl QueryParser for Handler {
     where
         C: ClientInfo + Unpin + Send + Sync,
     {
-        Ok(self.prepare(client, text, types).await?.map(Arc::new))
+        Ok(self.prepare(client, text, types, false).await?.map(Arc::new))
     }
 
     fn get_parameter_types(&self, prepared: &Self::Statement) -> PgWireResult<Vec<Type>> {
@@ -124,7 +126,7 @@ impl ExtendedQueryHandler for Handler {
         let types: Vec<_> = message.type_oids.iter().map(|oid| Type::from_oid(*oid)).collect();
         let limit = session.settings.lock().statement_timeout();
         let prepared = cancelable(client, async |client: &mut C| {
-            timed(limit, self.prepare(&*client, &message.query, &types)).await
+            timed(limit, self.prepare(&*client, &message.query, &types, false)).await
         });
         keep(&session, &name, prepared.await?.map(Arc::new))?;
         let complete = ParseComplete::new();
@@ -245,7 +247,7 @@ impl ExtendedQueryHandler for Handler {
         let session = Session::of(client)?;
         // Some drivers send a script as one statement after the other, up to here.
         session.forget_variables();
-        session.end_request(status);
+        session.end_request(status, self.now());
         // Portals live as long as their transaction.
         if status == TransactionStatus::Idle {
             client.portal_store().clear_portals();

@@ -31,34 +31,6 @@ pub fn rewrite(statement: &mut Statement, is_relation: impl Fn(&str) -> bool) {
     }
 }
 
-fn is_parameter(expr: &Expr) -> bool {
-    match expr {
-        Expr::Nested(inner) => is_parameter(inner),
-        Expr::Value(value) => matches!(value.value, Value::Placeholder(_)),
-        _ => false,
-    }
-}
-
-/// `value = ANY($1)`: a list that comes as its text, `{"a","b"}`, as from clients
-/// that say no type; a typed one is `[a, b]` as text.
-fn one_of(value: &Expr, parameter: &Expr) -> Expr {
-    let text =
-        |text: &str| Expr::Value(Value::SingleQuotedString(text.to_owned()).with_empty_span());
-    let as_text = |expr: &Expr| Expr::Cast {
-        kind: CastKind::Cast,
-        expr: Box::new(expr.clone()),
-        data_type: DataType::Text,
-        array: false,
-        format: None,
-    };
-    let inner = call("btrim", vec![as_text(parameter), text("{}[]")]);
-    let plain = call("replace", vec![inner, text("\""), text("")]);
-    let arguments = vec![plain, text(r"\s*,\s*"), text(","), text("g")];
-    let plain = call("regexp_replace", arguments);
-    let list = call("string_to_array", vec![plain, text(",")]);
-    call("array_contains", vec![list, as_text(value)])
-}
-
 /// The names of a key's columns, which pgcli looks up by a sub-query over a list
 /// in the row outside: relation and list.
 fn key_columns(text: &str) -> Option<Vec<Expr>> {
@@ -181,9 +153,6 @@ fn rewritten(expr: &mut Expr) -> Option<Expr> {
             None
         }
         Expr::Function(function) => called(function),
-        Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right, .. } if is_parameter(right) => {
-            Some(one_of(left, right))
-        }
         // `(pair).n`
         Expr::CompoundFieldAccess { root, access_chain } => match access_chain.as_slice() {
             [AccessExpr::Dot(Expr::Identifier(field))] => {
@@ -243,7 +212,7 @@ fn cast(operand: &mut Box<Expr>, data_type: &mut DataType, kind: &CastKind) -> O
         }
         "cardinal_number" => DataType::Int(None),
         "int2vector" => list_of(DataType::Int2(None)),
-        "oidvector" => list_of(DataType::Int4(None)),
+        "oidvector" | "oid[]" | "regtype[]" | "regclass[]" => list_of(DataType::Int4(None)),
         "name[]" | "char[]" | "aclitem[]" => list_of(DataType::Text),
         _ => return None,
     };
@@ -301,6 +270,10 @@ fn list_literal(expr: &mut Expr) {
         let value = Value::Number(text.trim().to_owned(), false);
         text.trim().parse::<i64>().is_ok().then(|| Expr::Value(value.with_empty_span()))
     };
+    if inner.trim().is_empty() {
+        *expr = Expr::Array(Array { elem: Vec::new(), named: true });
+        return;
+    }
     if let Some(elem) = inner.split(',').map(number).collect::<Option<Vec<_>>>() {
         *expr = Expr::Array(Array { elem, named: true });
     }
@@ -327,6 +300,14 @@ fn called(function: &mut Function) -> Option<Expr> {
         ("array", FunctionArguments::Subquery(query)) => {
             let mut query = query.clone();
             subqueries::aggregate(&mut query, "array_agg", true).then_some(Expr::Subquery(query))
+        }
+        ("coalesce", FunctionArguments::List(list)) => {
+            for argument in &mut list.args {
+                if let FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) = argument {
+                    list_literal(value);
+                }
+            }
+            None
         }
         ("unnest", FunctionArguments::List(list)) => {
             let keys = key_columns(&list.args.first()?.to_string())?;

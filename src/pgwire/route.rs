@@ -29,8 +29,7 @@ const WRITES: &[&str] = &[
 ];
 
 /// First words of PostgreSQL statements that are not offered.
-const NOT_OFFERED: &[&str] =
-    &["analyze", "call", "checkpoint", "do", "listen", "load", "lock", "notify"];
+const NOT_OFFERED: &[&str] = &["analyze", "call", "checkpoint", "do", "load", "lock", "notify"];
 
 /// Functions of PostgreSQL that tell about the server or the session.
 const SERVER_FUNCTIONS: &[&str] = &[
@@ -304,7 +303,7 @@ mod tests {
         for (text, name) in [
             ("COPY workflow TO PROGRAM 'cat'", "COPY"),
             ("FETCH NEXT FROM c INTO @x", "FETCH"),
-            ("LISTEN jobs", "LISTEN"),
+            ("NOTIFY jobs", "NOTIFY"),
             ("CALL something()", "CALL"),
         ] {
             let error = ErrorInfo::from(routed(text).expect_err(text));

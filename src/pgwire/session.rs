@@ -1,6 +1,7 @@
 //! What one connection remembers, and the session commands that change it.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -14,14 +15,20 @@ use pgwire::messages::response::TransactionStatus;
 use super::command::{Command, Discard};
 use super::cursor::Open;
 use super::error::{plain, state, to_wire};
-use super::handler::Prepared;
+use super::prepared::Prepared;
 use super::settings::{Settings, canonical};
+use super::view::{self, Activity};
 use crate::dialect::tsql;
 use crate::store::{Snapshot, Store};
 
+/// The setting of a transaction's isolation.
+const ISOLATION: &str = "transaction_isolation";
+
 /// The state of one connection.
 pub struct Session {
-    pub settings: Mutex<Settings>,
+    pub settings: Arc<Mutex<Settings>>,
+    process: i32,
+    activity: Mutex<Activity>,
     /// Held from `BEGIN` to the end of the transaction.
     snapshot: Mutex<Option<Arc<Snapshot>>>,
     /// Held from the first statement of a request to its end: several
@@ -55,7 +62,8 @@ pub enum Effect {
 }
 
 impl Session {
-    pub fn new(settings: Settings, process: i32) -> Self {
+    /// A session that begins at a time, in microseconds.
+    pub fn new(settings: Settings, process: i32, address: SocketAddr, now: i64) -> Self {
         let setting = |name| settings.get(name).ok().filter(|v| !v.is_empty()).map(str::to_owned);
         let client = tsql::Client {
             login: setting("session_authorization").unwrap_or_default(),
@@ -64,9 +72,23 @@ impl Session {
             process: i16::try_from(process & 0x7fff).unwrap_or(i16::MAX),
             ..tsql::Client::default()
         };
+        let activity = Activity {
+            process,
+            user: client.login.clone(),
+            application: String::new(),
+            address: Some(address),
+            started: now,
+            transaction: None,
+            asked: None,
+            changed: now,
+            state: "idle",
+            text: "".into(),
+        };
         Self {
             sql: Mutex::new(tsql::Session::of(client)),
-            settings: Mutex::new(settings),
+            settings: Arc::new(Mutex::new(settings)),
+            process,
+            activity: Mutex::new(activity),
             snapshot: Mutex::new(None),
             request: Mutex::new(None),
             several: AtomicBool::new(false),
@@ -80,6 +102,67 @@ impl Session {
     pub fn of<C: ClientInfo + ?Sized>(client: &C) -> PgWireResult<Arc<Self>> {
         let missing = || plain(state::PROTOCOL_VIOLATION, "the connection was not started");
         client.session_extensions().get::<Self>().ok_or_else(missing)
+    }
+
+    pub fn process(&self) -> i32 {
+        self.process
+    }
+
+    /// What the session does.
+    pub fn activity(&self) -> Activity {
+        let application = self.settings.lock().get("application_name").unwrap_or_default().into();
+        Activity { application, ..self.activity.lock().clone() }
+    }
+
+    /// A text begins to be run.
+    pub fn runs(&self, text: &Arc<str>, now: i64) {
+        let mut activity = self.activity.lock();
+        (activity.state, activity.text) = ("active", text.clone());
+        (activity.asked, activity.changed) = (Some(now), now);
+        activity.transaction.get_or_insert(now);
+    }
+
+    /// The session waits for the client.
+    fn waits(&self, status: TransactionStatus, now: i64) {
+        let mut activity = self.activity.lock();
+        activity.changed = now;
+        activity.state = match status {
+            TransactionStatus::Idle => "idle",
+            TransactionStatus::Transaction => "idle in transaction",
+            TransactionStatus::Error => "idle in transaction (aborted)",
+        };
+        if status == TransactionStatus::Idle {
+            activity.transaction = None;
+        }
+    }
+
+    /// The cursors that are open.
+    pub fn cursors(&self) -> Vec<view::Cursor> {
+        let cursors = self.cursors.lock();
+        let row = |open: &Open| view::Cursor {
+            name: open.declaration.name.clone(),
+            text: open.text.clone(),
+            hold: open.declaration.hold,
+            binary: open.declaration.binary,
+            opened: open.opened,
+        };
+        cursors.values().map(row).collect()
+    }
+
+    /// The prepared statements that have names.
+    pub fn prepared(&self) -> Vec<view::Statement> {
+        let statements = self.statements.lock();
+        let row = |(name, entry): (&String, &Entry<StoredStatement<Arc<Prepared>>>)| {
+            let prepared = &entry.value()?.statement;
+            Some(view::Statement {
+                name: name.clone(),
+                text: prepared.text.clone(),
+                types: prepared.parameters.types.iter().map(|t| t.name().to_owned()).collect(),
+                from_sql: prepared.from_sql,
+                prepared: prepared.at,
+            })
+        };
+        statements.iter().filter(|(name, _)| *name != DEFAULT_NAME).filter_map(row).collect()
     }
 
     /// The tables for a statement that is run: as its transaction sees them.
@@ -100,7 +183,8 @@ impl Session {
     }
 
     /// The request is over, and with it the transaction that it was.
-    pub fn end_request(&self, status: TransactionStatus) {
+    pub fn end_request(&self, status: TransactionStatus, now: i64) {
+        self.waits(status, now);
         self.several.store(false, Ordering::Relaxed);
         self.request.lock().take();
         if status == TransactionStatus::Idle {
@@ -184,15 +268,20 @@ impl Session {
         let idle = status == TransactionStatus::Idle;
         let failed = status == TransactionStatus::Error;
         Ok(match command {
-            Command::Begin if idle => {
+            Command::Begin(begin) if idle => {
                 // The statements before it in the request are part of it.
                 let snapshot = self.request.lock().take().unwrap_or_else(|| store.snapshot());
                 *self.snapshot.lock() = Some(snapshot);
-                self.settings.lock().begin();
-                Effect::Status("BEGIN", TransactionStatus::Transaction, Vec::new())
+                let mut settings = self.settings.lock();
+                settings.begin();
+                if let Some(level) = &begin.modes.isolation {
+                    settings.set_local(ISOLATION, Some(level))?;
+                }
+                Effect::Status(begin.tag(), TransactionStatus::Transaction, Vec::new())
             }
-            Command::Begin => {
-                Effect::Warned("BEGIN", "25001", "there is already a transaction in progress")
+            Command::Begin(begin) => {
+                let message = "there is already a transaction in progress";
+                Effect::Warned(begin.tag(), "25001", message)
             }
             Command::Commit { chain: true } | Command::Rollback { chain: true } if idle => {
                 let message = "AND CHAIN can only be used in transaction blocks";
@@ -240,6 +329,22 @@ impl Session {
             Command::Set(name, value) => {
                 let change = self.settings.lock().set(name, value.as_deref())?;
                 Effect::Report("SET", change.into_iter().collect())
+            }
+            Command::SetTransaction(_) if idle => {
+                let message = "SET TRANSACTION can only be used in transaction blocks";
+                Effect::Warned("SET", state::NO_TRANSACTION, message)
+            }
+            Command::SetTransaction(modes) => {
+                if let Some(level) = &modes.isolation {
+                    self.settings.lock().set_local(ISOLATION, Some(level))?;
+                }
+                Effect::Done("SET")
+            }
+            Command::SetCharacteristics(modes) => {
+                if let Some(level) = &modes.isolation {
+                    self.settings.lock().set("default_transaction_isolation", Some(level))?;
+                }
+                Effect::Done("SET")
             }
             Command::SetLocal(..) if idle => {
                 let message = "SET LOCAL can only be used in transaction blocks";

@@ -29,21 +29,31 @@ use super::error::{as_fatal, fatal, state};
 use super::metadata::DATABASE;
 use super::session::Session;
 use super::settings::Settings;
+use super::view::Sessions;
+use crate::clock::Clock;
 use crate::credentials::Credentials;
+use crate::service::Service;
 
 /// What lets clients in, for all connections.
 pub struct Door {
     /// Where running queries can be found to be canceled.
     connections: Arc<ConnectionManager>,
+    sessions: Arc<Sessions>,
+    clock: Arc<dyn Clock>,
     keys: RandomPidSecretKeyGenerator,
     scram: Option<ScramAuth>,
 }
 
 impl Door {
-    pub fn new(connections: Arc<ConnectionManager>, users: Option<Arc<Credentials>>) -> Self {
+    pub fn new(
+        connections: Arc<ConnectionManager>,
+        sessions: Arc<Sessions>,
+        service: &Service,
+    ) -> Self {
         let passwords = |users| Arc::new(Passwords { users, secret: Uuid::new_v4() });
-        let scram = users.map(|users| ScramAuth::new(passwords(users)));
-        Self { connections, keys: RandomPidSecretKeyGenerator::default(), scram }
+        let scram = service.credentials.clone().map(|users| ScramAuth::new(passwords(users)));
+        let (clock, keys) = (service.clock.clone(), RandomPidSecretKeyGenerator::default());
+        Self { connections, sessions, clock, keys, scram }
     }
 }
 
@@ -121,9 +131,11 @@ impl Startup {
         let parameters = Parameters(settings.report().into_iter().collect());
 
         let (pid, key) = self.door.keys.generate(client);
-        client.session_extensions().insert(Session::new(settings, pid));
+        let session = Session::new(settings, pid, client.socket_addr(), self.door.clock.now());
+        client.session_extensions().insert(session);
         client.set_pid_and_secret_key(pid, key.clone());
         let (handle, guard) = self.door.connections.register(pid, key);
+        self.door.sessions.add(pid, &Session::of(client)?, handle.clone());
         client.session_extensions().insert::<Arc<ConnectionHandle>>(handle);
         client.session_extensions().insert::<ConnectionGuard>(guard);
         finish_authentication(client, &parameters).await

@@ -9,6 +9,9 @@ use crate::job::report::PLUGIN;
 use crate::job::{JobColumns, Recurrence, Status};
 use crate::value::{Guid, Value};
 
+/// The code of the time zone that jobs are made in.
+const UTC: i32 = 92;
+
 impl Rows {
     /// Completes the row of a new job.
     pub fn create(&mut self, mut cells: Cells, now: i64) -> Result<(Cells, Job)> {
@@ -73,6 +76,8 @@ impl Rows {
             (c.correlationid, Value::Guid(id)),
             (c.correlationupdatedtime, Value::Time(now)),
             (c.iswaitingforevent, Value::Boolean(false)),
+            (c.utcconversiontimezonecode, Value::Int32(UTC)),
+            (c.timezoneruleversionnumber, Value::Int32(0)),
             (c.postponeuntil, until.map_or(Value::Null, Value::Time)),
             (c.waitcause, Value::Int32(cause.code())),
         ];

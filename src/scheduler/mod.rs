@@ -3,11 +3,13 @@
 //! work.
 //!
 //! Parts: [`core`] decides, [`policy`] is what can be set, [`handle`] is how others
-//! ask, [`round`] gathers what one commit makes durable, [`create`], [`rows`],
-//! [`definition_rows`] and [`history`] write rows, [`definitions`] watches workflows and steps, [`recover`] finds what
+//! ask, [`round`] gathers what one commit makes durable, [`commits`] are rounds on their
+//! way to the disk, [`create`], [`rows`], [`definition_rows`] and [`history`] write rows,
+//! [`definitions`] watches workflows and steps, [`recover`] finds what
 //! earlier runs left, [`runner`] is who does the work of attempts, [`trace`] tells of
 //! those of steps, [`drain`] lets attempts end before the service does.
 
+mod commits;
 pub mod core;
 mod create;
 mod definition_rows;
@@ -22,6 +24,8 @@ mod round;
 mod rows;
 pub mod runner;
 mod simulate;
+#[cfg(test)]
+mod tests;
 mod trace;
 
 use std::sync::{Arc, OnceLock};
@@ -33,7 +37,8 @@ pub use self::handle::{ACT_BATCH, Batches, Claim, Ended, Handle, Heartbeat, NewJ
 pub use self::policy::Policies;
 pub use self::runner::{Attempt, Runner};
 
-use self::core::{Core, Effect, Event, Job};
+use self::commits::Commits;
+use self::core::{Core, Effect, Event, Job, Why};
 use self::definitions::Definitions;
 use self::drain::Drain;
 use self::handle::Message;
@@ -42,7 +47,7 @@ use self::rows::Rows;
 use self::simulate::Simulations;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result, codes};
-use crate::job::{Action, ActionRequest, Handler};
+use crate::job::{Action, ActionRequest, Handler, JobColumns};
 use crate::store::{Change, Store};
 use crate::value::{Guid, guid_text};
 
@@ -67,6 +72,18 @@ pub async fn submit(
         return scheduler.submit(vec![job]).await.map(|_| ());
     }
     store.commit(rows(store, vec![job], now)?).await.map(|_| ())
+}
+
+/// Why a job is where it is: by the scheduler, or as far as its row can tell where
+/// none runs.
+pub async fn why(scheduler: Option<&Handle>, store: &Store, id: Guid, now: i64) -> Result<Why> {
+    if let Some(scheduler) = scheduler {
+        return scheduler.why(id).await;
+    }
+    let columns = JobColumns::of(store.catalog());
+    let cells = store.row(columns.table, &id).ok_or_else(|| missing(&id))?;
+    let job = rows::job(|column| cells[column].clone(), &columns);
+    Ok(Why::of_row(&job, now))
 }
 
 /// The rows of new jobs where no scheduler runs.
@@ -100,6 +117,7 @@ pub struct Scheduler {
     next_clean_up: i64,
     /// Workers for whom there was no job when they asked.
     claimers: Vec<Claimer>,
+    commits: Commits,
     /// The service is about to stop.
     draining: bool,
     drain: Option<Drain>,
@@ -113,6 +131,7 @@ impl Scheduler {
         let (sender, inbox) = mpsc::channel(QUEUE_MAX);
         let failure = Arc::default();
         let handle = Handle { inbox: sender, failure: Arc::clone(&failure) };
+        store.explain_waits(handle.explanation());
         let scheduler = Self {
             history_kept: policies.history_kept,
             history_every: policies.history_every,
@@ -123,6 +142,7 @@ impl Scheduler {
             simulations: Simulations::default(),
             runner: None,
             claimers: Vec::new(),
+            commits: Commits::default(),
             draining: false,
             drain: None,
             store,
@@ -172,13 +192,20 @@ impl Scheduler {
         self.take_up().await?;
         while !*stop.borrow() {
             let mut round = Round::default();
-            let wait = self.until_next();
+            let (wait, full) = (self.until_next(), self.commits.is_full());
             tokio::select! {
-                message = self.inbox.recv() => match message {
+                biased;
+                durable = self.commits.next(), if !self.commits.is_empty() => {
+                    if let Some((round, at)) = durable? {
+                        self.carry_out(round, at);
+                    }
+                    continue;
+                }
+                message = self.inbox.recv(), if !full => match message {
                     Some(message) => self.take(message, &mut round).await?,
                     None => break,
                 },
-                () = tokio::time::sleep(wait) => {}
+                () = tokio::time::sleep(wait), if !full => {}
                 _ = stop.changed() => break,
             }
             while round.len() < ROUND_MAX
@@ -188,10 +215,13 @@ impl Scheduler {
             }
             self.finish(round).await?;
         }
+        // No attempt may begin after it was put back.
+        self.all_durable().await?;
         self.step(&mut Round::default(), Event::Drain);
         let mut round = Round::default();
         self.step(&mut round, Event::Stop);
-        self.commit(round).await
+        self.commit(round).await?;
+        self.all_durable().await
     }
 
     /// Takes up what earlier runs have left.
@@ -201,18 +231,19 @@ impl Scheduler {
         for state in self.rows.definitions(&snapshot) {
             self.step(&mut round, Event::Remembered(state));
         }
-        for event in self.definitions.news(&self.store) {
-            self.step(&mut round, event);
-        }
+        self.learn(&mut round);
         for job in recover::unfinished(&snapshot, self.rows.columns()) {
             self.step(&mut round, Event::Recovered(job));
         }
         drop(snapshot);
-        self.commit(round).await
+        self.commit(round).await?;
+        self.all_durable().await
     }
 
     /// Takes a message into a round.
     async fn take(&mut self, message: Message, round: &mut Round) -> Result<()> {
+        // What a message leads to may pick jobs of a definition that has just changed.
+        self.learn(round);
         match message {
             Message::Submit(jobs, files, reply) => self.submit(jobs, files, reply, round),
             Message::Act(act, reply) => {
@@ -223,6 +254,7 @@ impl Scheduler {
                 };
                 if act.requests.iter().any(looks) {
                     self.commit(std::mem::take(round)).await?;
+                    self.all_durable().await?;
                 }
                 self.act(act, reply, round);
             }
@@ -239,6 +271,7 @@ impl Scheduler {
             Message::Why(id, reply) => {
                 if self.core.job(&id).is_none() {
                     self.commit(std::mem::take(round)).await?;
+                    self.all_durable().await?;
                 }
                 let now = self.clock.now();
                 let job = self.job(&id).ok_or_else(|| missing(&id));
@@ -247,6 +280,10 @@ impl Scheduler {
             Message::Waits(reply) => {
                 let waits = self.core.waits(self.clock.now());
                 round.answer(reply, Ok(waits));
+            }
+            Message::WaitReasons(reply) => {
+                let reasons = self.core.wait_reasons(self.clock.now());
+                round.answer(reply, Ok(reasons));
             }
             Message::WaitsOf(ids, reply) => {
                 let waits = self.core.waits_of(&ids, self.clock.now());
@@ -257,17 +294,24 @@ impl Scheduler {
         Ok(())
     }
 
+    /// Tells the core of definitions that have changed.
+    fn learn(&mut self, round: &mut Round) {
+        for event in self.definitions.news(&self.store) {
+            self.step(round, event);
+        }
+    }
+
     /// Does what time does, gives jobs to workers who wait, and commits.
     async fn finish(&mut self, mut round: Round) -> Result<()> {
-        for event in self.definitions.news(&self.store) {
-            self.step(&mut round, event);
-        }
+        self.learn(&mut round);
         let now = self.clock.now();
         for (id, attempt, report) in self.simulations.ended(now) {
             self.step(&mut round, Event::Ended { id, attempt, report });
         }
         self.step(&mut round, Event::Tick);
         if self.next_clean_up <= now {
+            // What earlier rounds remove must not be found again.
+            self.all_durable().await?;
             let before = now.saturating_sub(self.history_kept);
             let expired = self.rows.expired(&self.store.snapshot(), before, EXPIRED_MAX);
             // The rest of many is left to the next rounds.
@@ -276,7 +320,11 @@ impl Scheduler {
             round.changes.extend(expired);
         }
         self.serve_claimers(&mut round);
-        self.end_drain(&mut round);
+        if self.draining {
+            // What has started is counted.
+            self.all_durable().await?;
+            self.end_drain(&mut round);
+        }
         self.commit(round).await
     }
 
@@ -319,18 +367,32 @@ impl Scheduler {
         })
     }
 
-    /// Makes a round durable, answers, and starts what it decided to start.
+    /// Hands a round to the writer.
     async fn commit(&mut self, mut round: Round) -> Result<()> {
         // Simulated work takes its time from the start that the row will show;
         // the wait for the disk is not part of it.
         let now = self.clock.now();
         if !round.deleted.is_empty() {
+            self.all_durable().await?;
             let columns = self.rows.columns();
             round.changes.extend(related::deletions(&self.store, columns, &round.deleted));
         }
-        if !round.changes.is_empty() {
-            self.store.commit(std::mem::take(&mut round.changes)).await?;
+        if round.is_empty() {
+            return Ok(());
         }
+        self.commits.push(&self.store, round, now).await
+    }
+
+    /// Waits until everything that was decided is durable and carried out.
+    async fn all_durable(&mut self) -> Result<()> {
+        while let Some((round, at)) = self.commits.next().await? {
+            self.carry_out(round, at);
+        }
+        Ok(())
+    }
+
+    /// Answers a durable round, and starts what it decided to start.
+    fn carry_out(&mut self, round: Round, now: i64) {
         for answer in round.answers {
             answer();
         }
@@ -357,7 +419,6 @@ impl Scheduler {
                 }
             }
         }
-        Ok(())
     }
 }
 

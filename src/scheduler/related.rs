@@ -1,4 +1,5 @@
-//! What goes with a deleted job: its files, and the log of its workflow.
+//! What goes with a deleted job: its files, the log of its workflow, the duplicates it
+//! has found.
 
 use datafusion::common::HashSet;
 
@@ -9,7 +10,11 @@ use crate::value::{Guid, Value};
 const FILES: &str = "fileattachment";
 
 /// Tables whose rows belong to a job, and the lookup that says to which.
-const OWNED: [(&str, &str); 2] = [(FILES, "objectid"), ("workflowlog", "asyncoperationid")];
+const OWNED: [(&str, &str); 3] = [
+    (FILES, "objectid"),
+    ("workflowlog", "asyncoperationid"),
+    ("duplicaterecord", "asyncoperationid"),
+];
 
 /// The deletions of all rows that belong to some jobs. Nothing else deletes rows
 /// of these tables, so they are still there when the changes are committed.

@@ -19,13 +19,18 @@ pub struct Round {
     pub effects: Vec<Effect>,
     pub deleted: Vec<Guid>,
     /// Jobs of this round whose ids their senders gave.
-    submitted: HashMap<Guid, i64>,
+    pub submitted: HashMap<Guid, i64>,
     pub answers: Vec<Box<dyn FnOnce() + Send>>,
 }
 
 impl Round {
     pub fn len(&self) -> usize {
         self.changes.len() + self.answers.len()
+    }
+
+    /// Whether nothing is to be done.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0 && self.effects.is_empty()
     }
 
     /// Answers when the round is durable.
@@ -75,6 +80,7 @@ impl Scheduler {
             let given = create::given_id(&cells, &columns);
             let known = given.and_then(|id| {
                 let staged = here.get(&id).or_else(|| round.submitted.get(&id)).copied();
+                let staged = staged.or_else(|| self.commits.submitted(&id));
                 let sequence = staged.or_else(|| {
                     match self.store.value(columns.table, &id, columns.sequence)? {
                         Value::Int64(sequence) => Some(sequence),
@@ -212,6 +218,10 @@ impl Scheduler {
     /// Gives jobs to the workers that wait, in the order in which they came.
     pub(super) fn serve_claimers(&mut self, round: &mut Round) {
         let now = self.clock.now();
+        let waits = |claimer: &Claimer| claimer.deadline > now && claimer.claim.max > 0;
+        if !self.core.claimable(None) && self.claimers.iter().all(waits) {
+            return;
+        }
         for claimer in std::mem::take(&mut self.claimers) {
             let Claimer { claim, reply, deadline } = claimer;
             if reply.is_closed() {

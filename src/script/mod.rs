@@ -14,7 +14,8 @@ use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::sqlparser::ast;
 use futures::TryStreamExt;
 
-use crate::dialect::tsql::{Query, Script, Session, Statement, Step};
+use crate::dialect::tsql::{Query, Running, Script, Session, Statement, Step};
+use crate::engine::functions::SqlType;
 use crate::engine::{Engine, failure};
 use crate::error::{Error, ErrorKind, Result, codes};
 use crate::store::Snapshot;
@@ -154,6 +155,10 @@ async fn perform(
             Event::Explain { query: query.clone(), analyze: *analyze }
         }
         Statement::Fetch { variables, query } => {
+            if let Some(running) = query.running(variables, catalog, session)? {
+                session.rows = run_over_rows(&running, engine, snapshot, session).await?;
+                return Ok(Event::Done(statement.tag()));
+            }
             let query = query.resolve_for(variables, catalog, session)?;
             let Evaluated { rows, last_row } = evaluated(&query, engine, snapshot).await?;
             for (variable, value) in variables.iter().zip(last_row.into_iter().flatten()) {
@@ -183,6 +188,33 @@ async fn perform(
         }
         other => Event::Statement(other.clone()),
     })
+}
+
+/// Assigns variables row by row; the number of rows.
+async fn run_over_rows(
+    running: &Running,
+    engine: &Engine,
+    snapshot: &Arc<Snapshot>,
+    session: &mut Session,
+) -> Result<i64> {
+    let plan = engine.plan_sql(&running.rows, snapshot)?;
+    let mut batches = engine.run(plan).await?;
+    let schema = batches.schema();
+    let types: Vec<SqlType> = schema.fields().iter().map(|field| SqlType::of(field)).collect();
+    let step = running.step(&types, snapshot.catalog(), session)?;
+    let step = engine.plan_sql(&step, snapshot)?;
+    let mut stepping = engine.stepping(step, types.len()).await?;
+    let mut rows = 0;
+    while let Some(batch) = batches.try_next().await.map_err(failure)? {
+        rows += i64::try_from(batch.num_rows()).unwrap_or(i64::MAX);
+        stepping.advance(&batch, &running.assigned)?;
+    }
+    if rows > 0 {
+        for (variable, value) in running.variables.iter().zip(stepping.kept()?) {
+            session.assign(variable, value::text(&value));
+        }
+    }
+    Ok(rows)
 }
 
 /// What a query of values gave.

@@ -18,6 +18,7 @@ mod snapshot;
 mod statistics;
 mod tables;
 mod versions;
+mod waits;
 mod writer;
 
 use std::path::Path;
@@ -26,13 +27,14 @@ use std::thread::JoinHandle;
 
 use datafusion::arrow::array::RecordBatch;
 use futures::executor::block_on;
-use parking_lot::Mutex;
+use parking_lot::RwLock;
 use tokio::sync::{OwnedMutexGuard, mpsc, oneshot};
 
 pub use self::chunk::{Chunk, ROWS_MAX};
 pub use self::counts::{CountedBy, CountsSnapshot};
 pub use self::snapshot::{NameIndex, Place, Snapshot, TableSnapshot};
 pub use self::statistics::ColumnStatistics;
+pub use self::waits::{AskWaits, Waits};
 
 use self::chunk_file::ChunkFiles;
 use self::folder::FolderLock;
@@ -82,10 +84,12 @@ pub struct Appended {
 /// The tables of one data folder.
 pub struct Store {
     catalog: Arc<Catalog>,
-    tables: Arc<Mutex<Vec<TableState>>>,
+    tables: Arc<RwLock<Vec<TableState>>>,
     files: ChunkFiles,
     versions: Arc<Versions>,
     turns: Arc<tokio::sync::Mutex<()>>,
+    /// Who knows why jobs wait, while there is somebody.
+    waits: RwLock<Option<AskWaits>>,
     requests: Option<mpsc::Sender<Request>>,
     writer: Option<JoinHandle<()>>,
     _lock: FolderLock,
@@ -99,7 +103,7 @@ impl Store {
         let files = ChunkFiles::open(dir)?;
         let tables = recover::recover(&journal, &files, &numbering, &catalog)?;
         let versions = Arc::new(Versions::after(&tables));
-        let tables = Arc::new(Mutex::new(tables));
+        let tables = Arc::new(RwLock::new(tables));
         let lifecycle = writer::lifecycle_columns(&catalog);
         let writer = Writer {
             journal,
@@ -120,6 +124,7 @@ impl Store {
             files,
             versions,
             turns: Arc::default(),
+            waits: RwLock::default(),
             requests: Some(requests),
             writer: Some(thread),
             _lock: lock,
@@ -132,36 +137,42 @@ impl Store {
 
     /// All tables as of the last durable commit.
     pub fn snapshot(&self) -> Arc<Snapshot> {
-        let tables = self.tables.lock().iter().map(TableState::snapshot).collect();
-        Arc::new(Snapshot::new(self.catalog.clone(), tables))
+        let tables = self.tables.read().iter().map(TableState::snapshot).collect();
+        let snapshot = Snapshot::new(self.catalog.clone(), tables);
+        Arc::new(snapshot.explained(self.waits.read().clone()))
+    }
+
+    /// From now on snapshots ask there why jobs wait.
+    pub fn explain_waits(&self, ask: AskWaits) {
+        *self.waits.write() = Some(ask);
     }
 
     /// One table as of the last durable commit.
     pub fn table(&self, index: usize) -> TableSnapshot {
-        self.tables.lock()[index].snapshot()
+        self.tables.read()[index].snapshot()
     }
 
     /// A number that is another one after every change of some tables.
     pub fn changes(&self, tables: &[usize]) -> u64 {
-        let all = self.tables.lock();
+        let all = self.tables.read();
         tables.iter().map(|table| all[*table].changes()).sum()
     }
 
     /// Whether a table has a row with a primary key.
     pub fn contains(&self, table: usize, id: &Guid) -> bool {
-        self.tables.lock()[table].find(id).is_some()
+        self.tables.read()[table].find(id).is_some()
     }
 
     /// A cell of the row with a primary key; nothing if there is no such row.
     pub fn value(&self, table: usize, id: &Guid, column: usize) -> Option<Value> {
-        let tables = self.tables.lock();
+        let tables = self.tables.read();
         let number = tables[table].find(id)?;
         Some(tables[table].value(number, column))
     }
 
     /// All cells of a row as of the last durable commit, in catalog order.
     pub fn row(&self, table: usize, id: &Guid) -> Option<Vec<Value>> {
-        self.tables.lock()[table].row(id)
+        self.tables.read()[table].row(id)
     }
 
     /// Waits until it is the caller's turn to read and then write what depends on
@@ -172,9 +183,18 @@ impl Store {
 
     /// Applies all changes or none; durable when it returns.
     pub async fn commit(&self, changes: Vec<Change>) -> Result<Appended> {
+        self.hand_over(changes).await?.await
+    }
+
+    /// Hands changes to the writer, who makes what is handed over durable in this
+    /// order; all or none are when the answer comes.
+    pub async fn hand_over(
+        &self,
+        changes: Vec<Change>,
+    ) -> Result<impl Future<Output = Result<Appended>> + Send + use<>> {
         let (reply, answer) = oneshot::channel();
         self.sender()?.send(Request::Commit(changes, reply)).await.map_err(|_| closed())?;
-        answer.await.map_err(|_| closed())?
+        Ok(async { answer.await.map_err(|_| closed())? })
     }
 
     /// [`Store::commit`] that blocks its thread.

@@ -14,6 +14,7 @@ use super::column;
 use super::counts::CountsSnapshot;
 use super::ids::Ids;
 use super::statistics::ColumnStatistics;
+use super::waits::{AskWaits, Explanation, Waits};
 use crate::catalog::{Catalog, Table};
 use crate::error::Result;
 use crate::value::{Guid, Value};
@@ -28,11 +29,28 @@ pub type Derived = OnceLock<Arc<dyn Any + Send + Sync>>;
 pub struct Snapshot {
     catalog: Arc<Catalog>,
     tables: Vec<TableSnapshot>,
+    waits: Explanation,
 }
 
 impl Snapshot {
     pub fn new(catalog: Arc<Catalog>, tables: Vec<TableSnapshot>) -> Self {
-        Self { catalog, tables }
+        Self { catalog, tables, waits: Explanation::default() }
+    }
+
+    /// With somebody who knows why jobs wait.
+    #[must_use]
+    pub fn explained(self, by: Option<AskWaits>) -> Self {
+        Self { waits: Explanation::of(by), ..self }
+    }
+
+    /// Asks why jobs wait, before [`Snapshot::waits`] is looked at.
+    pub async fn ask_waits(&self) {
+        self.waits.fetch().await;
+    }
+
+    /// What ready jobs wait for; nothing where nobody runs jobs.
+    pub fn waits(&self) -> Option<&Waits> {
+        self.waits.get()
     }
 
     /// A snapshot with no rows, for planning without data.
@@ -45,7 +63,7 @@ impl Snapshot {
                 TableSnapshot::new(t.clone(), Vec::new(), Arc::default(), made, Vec::new())
             })
             .collect();
-        Self { catalog, tables }
+        Self::new(catalog, tables)
     }
 
     pub fn catalog(&self) -> &Arc<Catalog> {

@@ -94,6 +94,13 @@ impl TableState {
         }
     }
 
+    /// Some cells of an existing row.
+    pub fn cells(&self, number: u64, columns: impl Iterator<Item = usize>) -> Row {
+        let Some((chunk, row)) = self.locate(number) else { return Row::new() };
+        let (chunk, schema) = (&self.chunks[chunk], self.table.schema());
+        columns.map(|column| (column, chunk.value(row, column, schema))).collect()
+    }
+
     /// All cells of a row.
     pub fn row(&self, id: &Guid) -> Option<Vec<Value>> {
         let (chunk, row) = self.locate(self.find(id)?)?;
@@ -179,27 +186,25 @@ impl TableState {
         self.derived = Arc::default();
     }
 
-    /// Sets cells of existing rows.
+    /// Sets cells of existing rows, each of which is given once.
     pub fn update(&mut self, rows: &[(u64, Row)]) {
         self.changes += 1;
         let name = self.table.primary_name.as_deref().and_then(|n| self.table.column_index(n));
         if rows.iter().flat_map(|(_, cells)| cells).any(|(column, _)| Some(*column) == name) {
             self.names = Arc::default();
         }
-        let mut by_chunk: BTreeMap<usize, Cells<'_>> = BTreeMap::new();
+        let mut by_chunk: BTreeMap<usize, (Vec<usize>, Cells<'_>)> = BTreeMap::new();
         for (number, cells) in rows {
             let (chunk, row) = self.locate(*number).expect("only existing rows are updated");
-            let columns = by_chunk.entry(chunk).or_default();
+            let (rows, columns) = by_chunk.entry(chunk).or_default();
+            rows.push(row);
             for (column, value) in cells {
                 columns.entry(*column).or_default().push((row, value));
             }
         }
-        for (chunk, cells) in by_chunk {
+        for (chunk, (rows, cells)) in by_chunk {
             let chunk = &mut self.chunks[chunk];
             let changes = |counts: &Counts| cells.keys().any(|column| counts.depends_on(*column));
-            let mut rows: Vec<usize> = cells.values().flatten().map(|(row, _)| *row).collect();
-            rows.sort_unstable();
-            rows.dedup();
             let rows = numbers_of(rows.into_iter());
             for counts in self.counts.iter_mut().filter(|counts| changes(counts)) {
                 counts.count(chunk, Some(&rows), -1);

@@ -5,11 +5,12 @@
 //! Invariant: what a snapshot shows is durable. A failed flush stops all
 //! commits until a restart; snapshots of what was durable go on.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
-use parking_lot::Mutex;
+use datafusion::common::HashMap;
+use parking_lot::RwLock;
 use tokio::sync::{mpsc, oneshot};
 
 use super::chunk::Chunk;
@@ -40,7 +41,7 @@ pub enum Request {
 pub struct Writer {
     pub journal: Journal,
     pub numbering: Numbering,
-    pub tables: Arc<Mutex<Vec<TableState>>>,
+    pub tables: Arc<RwLock<Vec<TableState>>>,
     pub versions: Arc<Versions>,
     /// By table: the columns whose changes are journaled apart from the row.
     pub lifecycle: Vec<Vec<usize>>,
@@ -53,7 +54,7 @@ pub struct Writer {
 struct Group {
     /// By table, in the order of their row numbers; `None`: deleted again.
     inserts: BTreeMap<usize, Vec<Option<Row>>>,
-    updates: BTreeMap<(usize, u64), BTreeMap<usize, Value>>,
+    updates: BTreeMap<(usize, u64), Row>,
     deletes: BTreeSet<(usize, u64)>,
     /// Primary keys whose row differs from the tables' index.
     ids: HashMap<(usize, Guid), Option<u64>>,
@@ -111,7 +112,7 @@ impl Writer {
         let mut group = Group::default();
         let mut answers = Vec::with_capacity(commits.len());
         {
-            let tables = self.tables.lock();
+            let tables = self.tables.read();
             for (changes, reply) in commits {
                 let answer =
                     self.usable().and_then(|()| group.stage(changes, &tables, &self.versions));
@@ -120,7 +121,7 @@ impl Writer {
         }
         let outcome = self.write(&group);
         if outcome.is_ok() {
-            group.apply(&mut self.tables.lock());
+            group.apply(&mut self.tables.write());
         }
         for (reply, answer) in answers {
             let answer = match (&outcome, answer) {
@@ -136,7 +137,7 @@ impl Writer {
         if group.inserts.is_empty() && group.updates.is_empty() && group.deletes.is_empty() {
             return Ok(());
         }
-        let tables = self.tables.lock();
+        let tables = self.tables.read();
         let mut batch = self.journal.batch();
         for (table, rows) in &group.inserts {
             let numbering = self.numbering.table(*table);
@@ -152,20 +153,20 @@ impl Writer {
             let numbering = self.numbering.table(*table);
             let state = &tables[*table];
             let lifecycle = &self.lifecycle[*table];
-            let small = !lifecycle.is_empty() && cells.keys().all(|c| lifecycle.contains(c));
-            let whole = 0..state.table.columns.len();
-            let columns = if small { lifecycle.clone() } else { whole.collect() };
-            let image: Row = columns
-                .into_iter()
-                .map(|c| (c, cells.get(&c).cloned().unwrap_or_else(|| state.value(*number, c))))
-                .filter(|(_, value)| small || *value != Value::Null)
-                .collect();
-            let bytes = codec::encode(&image, &state.table, numbering);
+            let small = !lifecycle.is_empty() && cells.iter().all(|(c, _)| lifecycle.contains(c));
+            let mut image = match small {
+                true => state.cells(*number, lifecycle.iter().copied()),
+                false => state.cells(*number, 0..state.table.columns.len()),
+            };
+            for (column, value) in cells {
+                set(&mut image, *column, value.clone());
+            }
             let key = (numbering.table(), *number);
             if small {
-                batch.put_change(key, bytes);
+                batch.put_change(key, codec::encode(&image, &state.table, numbering));
             } else {
-                batch.put_row(key, bytes, true);
+                image.retain(|(_, value)| *value != Value::Null);
+                batch.put_row(key, codec::encode(&image, &state.table, numbering), true);
             }
         }
         for (table, number) in &group.deletes {
@@ -191,7 +192,7 @@ impl Writer {
         let mut seen = HashMap::new();
         let mut hidden = Vec::new();
         let first = {
-            let tables = self.tables.lock();
+            let tables = self.tables.read();
             let state = &tables[table];
             let ids = batch.column(state.table.primary_id_index());
             for (row, id) in column::guids(ids).enumerate() {
@@ -206,7 +207,7 @@ impl Writer {
         let mut journal = self.journal.batch();
         journal.put_chunk(&ChunkEntry { first: (numbering.table(), first), file });
         {
-            let tables = self.tables.lock();
+            let tables = self.tables.read();
             for number in &replaced {
                 journal.delete_row((numbering.table(), *number), tables[table].in_file(*number));
             }
@@ -216,7 +217,7 @@ impl Writer {
         }
         let outcome = journal.commit();
         self.note(outcome)?;
-        let mut tables = self.tables.lock();
+        let mut tables = self.tables.write();
         let replaced: Vec<u64> = replaced.into_iter().collect();
         tables[table].delete(&replaced);
         tables[table].append(&batch, true)?;
@@ -229,14 +230,14 @@ impl Writer {
     fn merge_small_chunks(&mut self) {
         for table in 0..self.lifecycle.len() {
             let (small, schema) = {
-                let tables = self.tables.lock();
+                let tables = self.tables.read();
                 match tables[table].mergeable() {
                     Some(small) => (small, tables[table].table.schema().clone()),
                     None => continue,
                 }
             };
             match Chunk::merge(&small, &schema) {
-                Ok(merged) => self.tables.lock()[table].replace_merged(small.len(), merged),
+                Ok(merged) => self.tables.write()[table].replace_merged(small.len(), merged),
                 // The rows stay where they are; only scans are a little slower.
                 Err(e) => eprintln!("sysjob: {e}"),
             }
@@ -330,14 +331,12 @@ impl Group {
             Some(offset) => {
                 let rows = self.inserts.get_mut(&table).expect("a staged number is a staged row");
                 let row = rows[offset as usize].as_mut().expect("a deleted row is not found");
-                for (column, value) in values {
-                    match row.iter_mut().find(|(c, _)| *c == column) {
-                        Some(cell) => cell.1 = value,
-                        None => row.push((column, value)),
-                    }
-                }
+                values.into_iter().for_each(|(column, value)| set(row, column, value));
             }
-            None => self.updates.entry((table, number)).or_default().extend(values),
+            None => {
+                let row = self.updates.entry((table, number)).or_default();
+                values.into_iter().for_each(|(column, value)| set(row, column, value));
+            }
         }
     }
 
@@ -365,7 +364,7 @@ impl Group {
         }
         let mut updates: BTreeMap<usize, Vec<(u64, Row)>> = BTreeMap::new();
         for ((table, number), cells) in self.updates {
-            updates.entry(table).or_default().push((number, cells.into_iter().collect()));
+            updates.entry(table).or_default().push((number, cells));
         }
         for (table, rows) in updates {
             tables[table].update(&rows);
@@ -373,6 +372,14 @@ impl Group {
         for (table, rows) in self.inserts {
             tables[table].insert(&rows);
         }
+    }
+}
+
+/// Sets a cell of a row.
+fn set(row: &mut Row, column: usize, value: Value) {
+    match row.iter_mut().find(|(c, _)| *c == column) {
+        Some(cell) => cell.1 = value,
+        None => row.push((column, value)),
     }
 }
 

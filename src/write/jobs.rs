@@ -12,7 +12,26 @@ use crate::value::{Guid, Value};
 /// The columns that clients may update, as the page on the asynchronous service says.
 const UPDATABLE: [&str; 3] = ["statecode", "statuscode", "postponeuntil"];
 
+/// The columns that say when a job recurs. They stay as they were given.
+const RECURRENCE: [&str; 2] = ["recurrencepattern", "recurrencestarttime"];
+
 impl Transaction {
+    /// Why a job does not recur in another way than it does.
+    fn not_rescheduled(&self, table: usize, id: &Guid, name: &str) -> Error {
+        let columns = JobColumns::of(self.catalog());
+        let pattern = self.store.value(table, id, columns.recurrencepattern);
+        let recurs = matches!(pattern, Some(Value::Text(pattern)) if !pattern.is_empty());
+        let (code, why) = match recurs {
+            true => (
+                codes::CANNOT_UPDATE_RECURRING,
+                "the recurrence of a job of this type is fixed; cancel it and make another",
+            ),
+            false => (codes::CANNOT_UPDATE_NONRECURRING, "the job does not recur"),
+        };
+        let message = format!("'{name}' of '{}' cannot be updated: {why}", job::TABLE);
+        Error::invalid(code, message)
+    }
+
     pub(super) fn update_job(&mut self, facts: &Table, id: Guid, body: &Object) -> Result<()> {
         let table = JobColumns::of(self.catalog()).table;
         self.may(Role::Operator, "act on", facts)?;
@@ -20,7 +39,10 @@ impl Transaction {
         let mut asked = [None, None, None];
         for (name, json) in body.iter().filter(|(name, _)| !name.contains('@')) {
             let Some(place) = UPDATABLE.iter().position(|column| *column == name.as_str()) else {
-                return Err(not_updatable(facts, name));
+                return Err(match RECURRENCE.contains(&name.as_str()) {
+                    true => self.not_rescheduled(table, &id, name),
+                    false => not_updatable(facts, name),
+                });
             };
             if let Some(column) = facts.column_index(name) {
                 asked[place] = Some(value::read(facts, column, json)?);

@@ -23,6 +23,7 @@ const LIMITED: &[(&str, &[Operation])] = &[
     ("plugintracelog", &[Operation::Delete]),
     ("bulkdeleteoperation", &[Operation::Delete]),
     ("bulkdeletefailure", &[Operation::Delete]),
+    ("duplicaterecord", &[]),
     ("organization", &[Operation::Update]),
 ];
 

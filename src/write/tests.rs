@@ -90,6 +90,29 @@ async fn later_writes_see_earlier_ones_and_nobody_else_does() {
 }
 
 #[tokio::test]
+async fn a_job_recurs_as_it_was_made_to() {
+    let folder = folder();
+    let columns = crate::job::JobColumns::of(folder.store.catalog());
+    let key = (columns.asyncoperationid, Value::Guid([1; 16]));
+    let job = Change::Insert { table: folder.jobs, values: vec![key] };
+    folder.store.commit(vec![job]).await.expect("durable");
+    let mut tx = begin(&folder, Role::Administrator).await;
+    let body = object(json!({"recurrencepattern": "FREQ=DAILY;"}));
+    let refused = tx.update(folder.jobs, [1; 16], &body).expect_err("it does not recur");
+    assert_eq!(refused.code, 0x8004_4168);
+    drop(tx);
+    let values = vec![(columns.recurrencepattern, Value::Text("FREQ=DAILY;".into()))];
+    let change = Change::Update { table: folder.jobs, id: [1; 16], values };
+    folder.store.commit(vec![change]).await.expect("durable");
+    let mut tx = begin(&folder, Role::Administrator).await;
+    for name in ["recurrencepattern", "recurrencestarttime"] {
+        let body = object(json!({name: "FREQ=WEEKLY;"}));
+        let refused = tx.update(folder.jobs, [1; 16], &body).expect_err("it is fixed");
+        assert_eq!(refused.code, 0x8004_4169);
+    }
+}
+
+#[tokio::test]
 async fn a_deleted_job_takes_its_files_and_logs_along() {
     let folder = folder();
     let catalog = folder.store.catalog().clone();

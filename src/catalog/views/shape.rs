@@ -16,6 +16,9 @@ use datafusion::arrow::error::ArrowError;
 /// Field metadata that makes a number of `arrow-pg` an `oid`.
 const OID_KEY: &str = "pg.oid_alias";
 
+/// Field metadata that makes a list one of PostgreSQL's vectors: of what.
+pub const VECTOR_KEY: &str = "sysjob.vector";
+
 /// A value of a row.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Cell {
@@ -96,6 +99,9 @@ pub enum Kind {
     Smalls,
     Ints,
     Texts,
+    /// `int2vector` and `oidvector`.
+    SmallVector,
+    OidVector,
 }
 
 /// The letters of [`Shape::new`].
@@ -112,6 +118,8 @@ const KINDS: &[(&str, Kind)] = &[
     ("h[]", Kind::Smalls),
     ("i[]", Kind::Ints),
     ("s[]", Kind::Texts),
+    ("hv", Kind::SmallVector),
+    ("ov", Kind::OidVector),
 ];
 
 /// A column of a [`Shape`].
@@ -153,6 +161,9 @@ impl Shape {
     /// The Arrow schema. `views`: text as the engine's tables have it.
     pub fn schema(&self, views: bool) -> SchemaRef {
         let list = |item| DataType::List(Arc::new(Field::new_list_field(item, true)));
+        let marked = |field: Field, key: &str, value: &str| {
+            field.with_metadata(HashMap::from([(key.to_owned(), value.to_owned())]))
+        };
         let field = |column: &Shaped| {
             let data_type = match column.kind {
                 Kind::Text | Kind::Name if views => DataType::Utf8View,
@@ -163,13 +174,15 @@ impl Shape {
                 Kind::Bool => DataType::Boolean,
                 Kind::Time => DataType::Timestamp(TimeUnit::Microsecond, None),
                 Kind::Float => DataType::Float32,
-                Kind::Smalls => list(DataType::Int16),
-                Kind::Ints => list(DataType::Int32),
+                Kind::Smalls | Kind::SmallVector => list(DataType::Int16),
+                Kind::Ints | Kind::OidVector => list(DataType::Int32),
                 Kind::Texts => list(DataType::Utf8),
             };
             let field = Field::new(column.name, data_type, true);
             match column.kind {
-                Kind::Oid => field.with_metadata(HashMap::from([(OID_KEY.into(), "oid".into())])),
+                Kind::Oid => marked(field, OID_KEY, "oid"),
+                Kind::OidVector => marked(field, VECTOR_KEY, "oid"),
+                Kind::SmallVector => marked(field, VECTOR_KEY, "int2"),
                 _ => field,
             }
         };
@@ -231,13 +244,13 @@ impl Shaped {
                     })
                     .collect::<BooleanArray>(),
             ),
-            Kind::Smalls => {
+            Kind::Smalls | Kind::SmallVector => {
                 let narrow = |list: Vec<i64>| list.into_iter().map(|v| i16::try_from(v).ok());
                 Arc::new(ListArray::from_iter_primitive::<Int16Type, _, _>(
                     lists().map(|list| list.map(narrow)),
                 ))
             }
-            Kind::Ints => {
+            Kind::Ints | Kind::OidVector => {
                 let narrow = |list: Vec<i64>| list.into_iter().map(|v| i32::try_from(v).ok());
                 Arc::new(ListArray::from_iter_primitive::<Int32Type, _, _>(
                     lists().map(|list| list.map(narrow)),

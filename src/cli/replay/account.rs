@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fmt::Write;
-use std::io::{BufRead, BufReader};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -12,7 +11,6 @@ use uuid::Uuid;
 
 use super::super::remote::Remote;
 use super::{id_of, patiently};
-use crate::encode::Format;
 use crate::error::{Error, Result};
 use crate::import::trace::{Outcome, Submission};
 use crate::value::parse_time;
@@ -37,16 +35,7 @@ struct Job {
 
 impl Account<'_> {
     fn rows(&self, text: &str) -> Result<Vec<Value>> {
-        patiently(self.patience, || {
-            let answer = BufReader::new(self.remote.query("sql", text, Format::Jsonl)?);
-            let mut rows = Vec::new();
-            for line in answer.lines() {
-                let cut_off = |e| Error::data("the answer was cut off").caused_by(e);
-                let row = serde_json::from_str(&line.map_err(cut_off)?);
-                rows.push(row.map_err(|e| Error::data("a row is no JSON").caused_by(e))?);
-            }
-            Ok(rows)
-        })
+        patiently(self.patience, || self.remote.rows("sql", text))
     }
 
     /// Waits until no job is left that could still end by itself.
@@ -69,7 +58,8 @@ impl Account<'_> {
     }
 
     /// How the jobs ended, how fast, and how long they waited, beside the trace.
-    pub fn summary(&self, submitted: &[Submission<'_>], scale: f64) -> Result<String> {
+    /// Its own times count in the trace's time with a `scale`.
+    pub fn summary(&self, submitted: &[Submission<'_>], scale: Option<f64>) -> Result<String> {
         let jobs = self.jobs()?;
         let mut text = String::new();
         let first = jobs.values().filter_map(|job| job.created).min();
@@ -101,14 +91,15 @@ impl Account<'_> {
             let row = jobs.get(&id_of(self.replay, index));
             let waited = row.and_then(|row| Some(row.started? - row.created?));
             if let (Some(waited), Some(then)) = (waited, job.waited) {
-                here.push(waited.max(0) as f64 / 1e6 * scale);
+                here.push(waited.max(0) as f64 / 1e6 * scale.unwrap_or(1.0));
                 once.push(then.max(0) as f64 / 1e6);
             }
         }
         let _ = writeln!(
             text,
-            "\nwaits of the {} jobs that started in the trace, in seconds of its time",
-            here.len()
+            "\nwaits of the {} jobs that started in the trace, in seconds{}",
+            here.len(),
+            if scale.is_some() { " of its time" } else { "" }
         );
         let _ = writeln!(text, "             median        p95        p99    longest");
         for (word, waits) in [("service", &mut here), ("trace", &mut once)] {

@@ -96,6 +96,11 @@ fn is_parameter(expr: &Expr) -> bool {
     }
 }
 
+/// The engine's word for a type of PostgreSQL's, where it has one.
+pub(super) fn engine_type(data_type: &DataType) -> Option<DataType> {
+    parameter_type(target(data_type, true).ok()?)
+}
+
 /// The engine's word for a type that a parameter can be declared with.
 fn parameter_type(to: SqlType) -> Option<DataType> {
     Some(match to {
@@ -149,7 +154,7 @@ fn target(data_type: &DataType, postgres: bool) -> Result<SqlType> {
             Some(CharacterLength::IntegerLength { length, .. }) => SqlType::Char(size(*length)?),
             Some(CharacterLength::Max) => return Err(unsupported("the type 'char(max)'")),
         },
-        Type::Text | Type::String(_) => SqlType::PgText,
+        Type::Text | Type::String(_) | Type::JSON | Type::JSONB => SqlType::PgText,
         Type::Datetime(_) => SqlType::DateTime,
         Type::Timestamp(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => {
             SqlType::Timestamp

@@ -12,7 +12,7 @@ use super::script::Step;
 use super::session::variable_type;
 use super::syntax::Reader;
 use super::tokens::{self, Batch};
-use super::{Query, Statement, convert, report, settings, statements};
+use super::{Query, Statement, compound, convert, report, settings, statements};
 use crate::error::{Error, ErrorKind, Result, codes};
 
 /// How deep blocks may nest.
@@ -212,7 +212,7 @@ impl<'a> Compiler<'a> {
         let variable = self.variable()?;
         self.check_variables(from)?;
         let token = self.reader.parser.peek_token();
-        let part = if tokens::is_arithmetic(&token.token) {
+        let part = if compound::is_arithmetic(&token.token) {
             self.reader.skip();
             let name = Ident::with_span(token.span, variable.clone());
             Part::Compound { variable: name, op: operator(&token.token) }

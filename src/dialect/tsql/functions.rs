@@ -24,6 +24,8 @@ pub(super) enum Rule {
     Part(&'static str),
     /// `STRING_AGG … WITHIN GROUP (ORDER BY …)`.
     StringAgg,
+    /// `CHECKSUM_AGG(x)`: of an `int`, whatever it is given.
+    ChecksumAgg,
     /// `PERCENTILE_CONT`: an aggregate here, a window function in T-SQL.
     Percentile,
     /// An expression of the arguments.
@@ -57,6 +59,8 @@ pub(super) enum Scalar {
     Mod,
     /// PostgreSQL's `div(a, b)`: without what is left over.
     Div,
+    /// PostgreSQL's `regexp_split_to_array(text, pattern)`.
+    RegexpSplit,
 }
 
 /// A function of T-SQL.
@@ -89,7 +93,7 @@ static KNOWN: &[Known] = &[
     known("ceiling", 1, 1, Rule::Call("sql_ceiling")),
     known("char", 1, 1, Rule::Call("sql_char")),
     known("charindex", 2, 3, Rule::Call("charindex")),
-    known("checksum_agg", 1, 1, Rule::Call("bit_xor")),
+    known("checksum_agg", 1, 1, Rule::ChecksumAgg),
     known("choose", 2, MANY, Rule::Scalar(Scalar::Choose)),
     known("clock_timestamp", 0, 0, Rule::Call("getdate")),
     known("concat", 2, MANY, Rule::Call("sql_concat")),
@@ -128,7 +132,11 @@ static KNOWN: &[Known] = &[
     known("iif", 3, 3, Rule::Scalar(Scalar::Iif)),
     known("isdate", 1, 1, Rule::Call("isdate")),
     known("isnull", 2, 2, Rule::Call("isnull")),
+    known("isjson", 1, 1, Rule::Call("isjson")),
     known("isnumeric", 1, 1, Rule::Call("isnumeric")),
+    known("json_path_exists", 2, 2, Rule::Call("json_path_exists")),
+    known("json_query", 1, 2, Rule::Call("json_query")),
+    known("json_value", 2, 2, Rule::Call("json_value")),
     known("left", 2, 2, Rule::Call("sql_left")),
     known("left_shift", 2, 2, Rule::Call("left_shift")),
     known("len", 1, 1, Rule::Call("len")),
@@ -160,6 +168,8 @@ static KNOWN: &[Known] = &[
     known("replace", 3, 3, Rule::Call("sql_replace")),
     known("replicate", 2, 2, Rule::Scalar(Scalar::Replicate)),
     known("reverse", 1, 1, Rule::Call("sql_reverse")),
+    known("regexp_matches", 2, 3, Rule::Call("regexp_match")),
+    known("regexp_split_to_array", 2, 2, Rule::Scalar(Scalar::RegexpSplit)),
     known("right", 2, 2, Rule::Call("sql_right")),
     known("right_shift", 2, 2, Rule::Call("right_shift")),
     known("round", 1, 3, Rule::Call("sql_round")),
@@ -202,8 +212,8 @@ static KNOWN: &[Known] = &[
 pub(super) const POSTGRESQL_FORMAT: Known = known("format", 1, MANY, Rule::Call("pg_format"));
 
 /// Functions of T-SQL that are not offered, so that they are not called unknown:
-/// what depends on a server's objects or keys, on a call stack or on JSON, and
-/// checksums whose algorithm is not documented.
+/// what depends on a server's objects or keys or on a call stack, what makes JSON,
+/// and checksums whose algorithm is not documented.
 const MISSING: &[&str] = &[
     "BINARY_CHECKSUM",
     "CERTENCODED",
@@ -222,13 +232,9 @@ const MISSING: &[&str] = &[
     "FREETEXT",
     "HASHBYTES",
     "HOST_NAME",
-    "ISJSON",
     "JSON_ARRAY",
     "JSON_MODIFY",
     "JSON_OBJECT",
-    "JSON_PATH_EXISTS",
-    "JSON_QUERY",
-    "JSON_VALUE",
     "MD5",
     "NEWSEQUENTIALID",
     "OBJECT_ID",
@@ -307,6 +313,14 @@ pub(super) fn call(name: &str, args: Vec<Expr>) -> Expr {
         over: None,
         within_group: Vec::new(),
     })
+}
+
+/// The parts of a text between matches of a pattern: each match becomes a
+/// character that texts do not have.
+pub(super) fn regexp_split(mut args: Vec<Expr>) -> Expr {
+    const SEPARATOR: &str = "\u{1f}";
+    args.extend([text(SEPARATOR), text("g")]);
+    call("string_to_array", vec![call("regexp_replace", args), text(SEPARATOR)])
 }
 
 /// A text literal.
@@ -457,35 +471,5 @@ pub(super) fn first(function: &Function) -> Option<&Expr> {
     match list.args.first() {
         Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(first))) => Some(first),
         _ => None,
-    }
-}
-
-/// Whether a resolved call is known to give text.
-pub(super) fn returns_text(function: &Function) -> bool {
-    /// Functions of DataFusion that give text.
-    const TEXT: &[&str] = &[
-        "btrim",
-        "chr",
-        "concat",
-        "concat_ws",
-        "initcap",
-        "lower",
-        "lpad",
-        "overlay",
-        "regexp_replace",
-        "repeat",
-        "rpad",
-        "split_part",
-        "sql_table_name",
-        "sql_text",
-        "string_agg",
-        "substr",
-        "upper",
-    ];
-    match function.name.0.as_slice() {
-        [part] => part.as_ident().is_some_and(|name| {
-            TEXT.contains(&name.value.as_str()) || engine::gives_text(&name.value)
-        }),
-        _ => false,
     }
 }

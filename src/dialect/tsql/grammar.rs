@@ -4,10 +4,11 @@
 
 use std::any::TypeId;
 
-use datafusion::sql::sqlparser::ast::{GranteesType, Statement};
+use datafusion::sql::sqlparser::ast::{Expr, GranteesType, Statement};
 use datafusion::sql::sqlparser::dialect::{Dialect, MsSqlDialect};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+use datafusion::sql::sqlparser::tokenizer::Token;
 
 /// The grammar that texts are read with first.
 #[derive(Debug)]
@@ -117,7 +118,7 @@ impl Dialect for TSql {
     }
 
     fn is_select_item_alias(&self, explicit: bool, kw: &Keyword, parser: &mut Parser) -> bool {
-        BASE.is_select_item_alias(explicit, kw, parser)
+        !is_nothing(parser) && BASE.is_select_item_alias(explicit, kw, parser)
     }
 
     fn is_table_factor_alias(&self, explicit: bool, kw: &Keyword, parser: &mut Parser) -> bool {
@@ -131,4 +132,25 @@ impl Dialect for TSql {
     fn get_next_precedence(&self, parser: &Parser) -> Option<Result<u8, ParserError>> {
         BASE.get_next_precedence(parser)
     }
+
+    /// `ARRAY[…]` and `E'…'` are PostgreSQL's; here they would be a name with an alias.
+    fn parse_prefix(&self, parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
+        let mut tokens = (0..2).map(|n| parser.peek_nth_token_no_skip(n).token);
+        let (Some(Token::Word(word)), Some(next)) = (tokens.next(), tokens.next()) else {
+            return None;
+        };
+        let is = |name: &str| word.quote_style.is_none() && word.value.eq_ignore_ascii_case(name);
+        let postgres = match next {
+            Token::Word(next) => next.quote_style == Some('[') && is("array"),
+            Token::SingleQuotedString(_) => is("e"),
+            _ => false,
+        };
+        postgres.then(|| Err(ParserError::ParserError("an expression is expected".to_owned())))
+    }
+}
+
+/// Whether `[]` was read, which is no name: a type of PostgreSQL's arrays ends so.
+fn is_nothing(parser: &Parser) -> bool {
+    matches!(&parser.get_current_token().token, Token::Word(word)
+        if word.quote_style == Some('[') && word.value.is_empty())
 }

@@ -11,15 +11,19 @@
 //! What `=`, `LIKE`, `GROUP BY` or a sort mean is not decided here but on the
 //! logical plan, for all dialects at once. Nothing that writes gets through.
 
+pub mod arrays;
+mod compound;
 mod convert;
 mod fetch;
 mod flow;
 mod functions;
 mod grammar;
+mod hints;
 mod parse_call;
 mod query;
 mod report;
 mod resolve;
+mod running;
 mod script;
 mod server;
 mod session;
@@ -33,6 +37,7 @@ mod tokens;
 mod web_api;
 
 pub use self::query::Query;
+pub use self::running::Running;
 pub use self::script::{Script, Step};
 pub use self::session::{Client, Options, Session};
 pub use self::system::is_system_query;

@@ -71,8 +71,12 @@ impl Script {
                         other = read(Grammar::Postgres).ok();
                     }
                     let batch = other.as_ref().and_then(|batches| batches.get(number - 1));
-                    let again = batch.map(|batch| steps(batch, Grammar::Postgres, known));
-                    again.and_then(Result::ok).ok_or(error)
+                    match batch.map(|batch| steps(batch, Grammar::Postgres, known)) {
+                        Some(Ok(read)) => Ok(read),
+                        // Its options are PostgreSQL's only.
+                        Some(Err(other)) if explains(batch) => Err(other),
+                        _ => Err(error),
+                    }
                 }
                 read => read,
             }
@@ -141,6 +145,11 @@ impl Script {
             _ => Ok(()),
         })
     }
+}
+
+/// Whether a batch starts with `EXPLAIN`.
+fn explains(batch: Option<&Batch>) -> bool {
+    batch.is_some_and(|batch| tokens::is_word(batch.tokens.first(), "explain"))
 }
 
 /// A batch's variables, and its steps with jumps from its own start.

@@ -115,13 +115,19 @@ fn explain_options(
         match option.name.value.to_lowercase().as_str() {
             "analyze" => analyze = on,
             "verbose" => verbose = on,
-            "costs" | "timing" | "summary" | "buffers" => {}
+            "costs" | "timing" | "summary" | "buffers" | "wal" | "settings" | "memory"
+            | "generic_plan" => {}
+            "format" if format_is_text(&option) => {}
             _ => {
                 return Err(report::unsupported(format!("EXPLAIN ({option})"), location));
             }
         }
     }
     Ok((analyze, verbose))
+}
+
+fn format_is_text(option: &UtilityOption) -> bool {
+    option.arg.as_ref().is_some_and(|arg| arg.to_string().eq_ignore_ascii_case("text"))
 }
 
 fn use_database(name: &ObjectName, location: Location) -> Result<Statement> {

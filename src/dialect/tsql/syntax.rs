@@ -220,13 +220,30 @@ fn refused(token: &Token) -> Option<&'static str> {
     REFUSED.iter().find(|(first, _)| word.value.eq_ignore_ascii_case(first)).map(|(_, what)| *what)
 }
 
+/// The procedure that an `EXEC` names, without its schema: `EXEC @r = dbo.x`.
+fn procedure(tokens: &[TokenWithSpan]) -> Option<&str> {
+    let skipped = match tokens.get(2).map(|t| &t.token) {
+        Some(Token::Eq) => 3,
+        _ => 1,
+    };
+    let parts = tokens.get(skipped..)?.iter().step_by(2);
+    let dots = tokens.get(skipped + 1..)?.iter().step_by(2);
+    let dots = dots.take_while(|t| t.token == Token::Period).count();
+    match &parts.into_iter().nth(dots)?.token {
+        Token::Word(word) if !word.value.starts_with('@') => Some(&word.value),
+        _ => None,
+    }
+}
+
 /// Refuses what must not run before its grammar matters.
 fn check_first_word(word: &str, tokens: &[TokenWithSpan], location: Location) -> Result<()> {
     if WRITES.contains(&word) {
         return Err(report::read_only(word, location));
     }
     if let Some(what) = tokens.first().and_then(|first| refused(&first.token)) {
-        return Err(report::unsupported(what, location));
+        let procedure = procedure(tokens).filter(|_| what.starts_with("EXEC"));
+        let named = procedure.map_or_else(|| what.to_owned(), |name| format!("{what} {name}"));
+        return Err(report::unsupported(named, location));
     }
     if word == "EXPLAIN" {
         let explained = tokens[1..]

@@ -5,13 +5,13 @@
 //! text into batches, `OPTION (…)` is set aside, and what the parser cannot
 //! spell is put into words it knows. Positions stay those of the text.
 
-use datafusion::sql::sqlparser::ast::{Expr, Ident, Setting, Value};
 use datafusion::sql::sqlparser::dialect::Dialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{
     Location, Token, TokenWithSpan, Tokenizer, TokenizerError, Word,
 };
 
+use super::hints::{self, QueryOption};
 use super::report;
 use crate::error::{Error, ErrorKind, Result, codes};
 
@@ -36,14 +36,6 @@ pub(super) struct Batch {
     pub runs: usize,
 }
 
-/// What an `OPTION (…)` says that means something here, and where it stood.
-pub(super) struct QueryOption {
-    /// The token before which it stood.
-    pub before: usize,
-    /// `MAXRECURSION n`.
-    pub setting: Setting,
-}
-
 /// The batches of a text.
 pub(super) fn batches(text: &str, dialect: &dyn Dialect) -> Result<Vec<Batch>> {
     let tokenized = Tokenizer::new(dialect, text).tokenize_with_location();
@@ -54,11 +46,12 @@ pub(super) fn batches(text: &str, dialect: &dyn Dialect) -> Result<Vec<Batch>> {
     let mut batches = Vec::new();
     for (tokens, runs) in at_go_lines(tokens)? {
         let mut tokens = tokens;
-        compound_assignments(&mut tokens);
+        super::compound::apart(&mut tokens);
         end_statements(&mut tokens);
         super::parse_call::rewrite(&mut tokens)?;
         super::fetch::as_limits(&mut tokens);
-        let (tokens, options) = without_hints(tokens);
+        super::fetch::in_parentheses(&mut tokens);
+        let (tokens, options) = hints::without(tokens);
         check_size(&tokens)?;
         batches.push(Batch { tokens, options, runs });
     }
@@ -102,7 +95,7 @@ fn is_space(token: &Token) -> bool {
 }
 
 /// Whether one token stands directly behind another.
-fn adjacent(before: &TokenWithSpan, after: &TokenWithSpan) -> bool {
+pub(super) fn adjacent(before: &TokenWithSpan, after: &TokenWithSpan) -> bool {
     before.span.end == after.span.start
 }
 
@@ -233,104 +226,6 @@ fn run_count(count: &str, location: Location) -> Result<usize> {
     }
 }
 
-/// Takes out what tells SQL Server how to run a query, not what it means:
-/// `OPTION (…)`, `FOR BROWSE`, and the algorithm in `INNER HASH JOIN`.
-fn without_hints(tokens: Vec<TokenWithSpan>) -> (Vec<TokenWithSpan>, Vec<QueryOption>) {
-    let mut kept: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
-    let mut options = Vec::new();
-    let mut i = 0;
-    while i < tokens.len() {
-        if is_word(tokens.get(i), "option")
-            && let Some(end) = closing(&tokens, i + 1)
-        {
-            let setting = max_recursion(&tokens[i + 2..end]);
-            options.extend(setting.map(|setting| QueryOption { before: kept.len(), setting }));
-            i = end + 1;
-            continue;
-        }
-        if is_word(tokens.get(i), "for") && is_word(tokens.get(i + 1), "browse") {
-            i += 2;
-            continue;
-        }
-        let algorithm = ["hash", "loop", "merge", "remote"];
-        let join_hint = algorithm.iter().any(|a| is_word(tokens.get(i), a))
-            && is_word(tokens.get(i + 1), "join")
-            && ["inner", "left", "right", "full", "outer"]
-                .iter()
-                .any(|kind| is_word(kept.last(), kind));
-        if !join_hint {
-            kept.push(tokens[i].clone());
-        }
-        i += 1;
-    }
-    (kept, options)
-}
-
-/// `MAXRECURSION n` among the options of a query.
-fn max_recursion(option: &[TokenWithSpan]) -> Option<Setting> {
-    let at = option.iter().position(|t| is_word(Some(t), "maxrecursion"))?;
-    let Token::Number(number, _) = &option.get(at + 1)?.token else { return None };
-    let key = Ident::with_span(option[at].span, "maxrecursion");
-    Some(Setting { key, value: Expr::value(Value::Number(number.clone(), false)) })
-}
-
-/// `SELECT @a += x` as `SELECT @a = @a + (x)`. In `SET` it is read with the
-/// assignment.
-fn compound_assignments(tokens: &mut Vec<TokenWithSpan>) {
-    let mut at = 2;
-    while at < tokens.len() {
-        let found = tokens[at].token == Token::Eq
-            && is_arithmetic(&tokens[at - 1].token)
-            && adjacent(&tokens[at - 1], &tokens[at])
-            && is_variable(&tokens[at - 2].token)
-            && at >= 3
-            && (is_word(tokens.get(at - 3), "select") || tokens[at - 3].token == Token::Comma);
-        if found {
-            let end = item_end(tokens, at + 1);
-            let like =
-                |token: Token, place: &TokenWithSpan| TokenWithSpan { token, span: place.span };
-            let close = like(Token::RParen, &tokens[end - 1]);
-            let (variable, operator) = (tokens[at - 2].clone(), tokens[at - 1].clone());
-            let open = like(Token::LParen, &tokens[at]);
-            let equals = tokens[at].clone();
-            tokens.insert(end, close);
-            tokens.splice(at - 1..=at, [equals, variable, operator, open]);
-        }
-        at += 1;
-    }
-}
-
-/// Where an item of a select list that begins at `from` ends.
-fn item_end(tokens: &[TokenWithSpan], from: usize) -> usize {
-    let mut depth = 0;
-    for (at, token) in tokens.iter().enumerate().skip(from) {
-        match &token.token {
-            Token::LParen => depth += 1,
-            Token::RParen if depth == 0 => return at,
-            Token::RParen => depth -= 1,
-            Token::Comma | Token::SemiColon if depth == 0 => return at,
-            other if depth == 0 => match word(other).map(|w| w.keyword) {
-                Some(
-                    Keyword::FROM
-                    | Keyword::WHERE
-                    | Keyword::GROUP
-                    | Keyword::ORDER
-                    | Keyword::UNION
-                    | Keyword::SELECT
-                    | Keyword::SET
-                    | Keyword::DECLARE
-                    | Keyword::PRINT
-                    | Keyword::IF
-                    | Keyword::WHILE,
-                ) if at > from => return at,
-                _ => {}
-            },
-            _ => {}
-        }
-    }
-    tokens.len()
-}
-
 /// Words that T-SQL reserves for the start of a statement, or the end of a block.
 /// The parser might take them for an alias of what stands before.
 const STARTS: &[&str] = &[
@@ -403,28 +298,13 @@ fn end_statements(tokens: &mut Vec<TokenWithSpan>) {
     *tokens = kept;
 }
 
-/// The operators that may stand before `=` in an assignment.
-pub(super) fn is_arithmetic(token: &Token) -> bool {
-    matches!(
-        token,
-        Token::Plus
-            | Token::Minus
-            | Token::Mul
-            | Token::Div
-            | Token::Mod
-            | Token::Ampersand
-            | Token::Pipe
-            | Token::Caret
-    )
-}
-
 /// `@name`, but not `@@NAME`.
 pub(super) fn is_variable(token: &Token) -> bool {
     word(token).is_some_and(|w| w.value.starts_with('@') && !w.value.starts_with("@@"))
 }
 
 /// The index of the parenthesis that closes the one at `open`.
-fn closing(tokens: &[TokenWithSpan], open: usize) -> Option<usize> {
+pub(super) fn closing(tokens: &[TokenWithSpan], open: usize) -> Option<usize> {
     if tokens.get(open)?.token != Token::LParen {
         return None;
     }

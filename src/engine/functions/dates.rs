@@ -476,7 +476,18 @@ fn is_date(call: &Call) -> Result<ArrayRef> {
         let valid = text
             .get(i)
             .filter(|text| !text.trim().is_empty())
+            .filter(|text| fraction(text) <= 3)
             .is_some_and(|text| super::styles::read(text).is_ok_and(|time| time >= first));
         Ok(Some(valid.into()))
     })
+}
+
+/// The digits after the seconds; a `datetime` has three.
+fn fraction(text: &str) -> usize {
+    match text.rsplit_once('.') {
+        Some((before, after)) if before.contains(':') => {
+            after.bytes().take_while(u8::is_ascii_digit).count()
+        }
+        _ => 0,
+    }
 }

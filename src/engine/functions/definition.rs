@@ -45,13 +45,6 @@ pub(super) struct Definition {
     pub compute: fn(&Call) -> Result<ArrayRef>,
 }
 
-impl Definition {
-    /// Whether it gives text, whatever its arguments are.
-    pub fn gives_text(&self) -> bool {
-        matches!(self.gives, Gives::This(DataType::Utf8View))
-    }
-}
-
 /// As many arguments as the call has.
 pub(super) const MANY: usize = usize::MAX;
 

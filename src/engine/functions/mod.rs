@@ -23,6 +23,7 @@ mod from_parts;
 mod guid_order;
 mod inspecting;
 mod isnull;
+mod json;
 mod lists;
 mod local;
 mod making;
@@ -101,6 +102,7 @@ static TABLES: &[&[Definition]] = &[
     format::FUNCTIONS,
     from_parts::FUNCTIONS,
     inspecting::FUNCTIONS,
+    json::FUNCTIONS,
     making::FUNCTIONS,
     math::FUNCTIONS,
     number_kept::FUNCTIONS,
@@ -112,11 +114,6 @@ static TABLES: &[&[Definition]] = &[
 
 fn tables() -> impl Iterator<Item = &'static [Definition]> {
     TABLES.iter().copied().chain(postgres::tables())
-}
-
-/// Whether a function of ours always gives text.
-pub fn gives_text(name: &str) -> bool {
-    tables().flatten().any(|function| function.name == name && function.gives_text())
 }
 
 /// All functions, for registration in a session.

@@ -105,6 +105,7 @@ impl Known<'_> {
             ColumnKind::Stored => counted(column),
             ColumnKind::ChoiceLabel(of) | ColumnKind::EntityLabel(of) => counted(of),
             ColumnKind::LookupName(of) => counted(of) && counted(column),
+            ColumnKind::WaitReason => false,
         }
     }
 

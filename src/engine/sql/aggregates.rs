@@ -14,7 +14,7 @@ use crate::engine::average::DecimalAverage;
 use crate::engine::collation::collation_key;
 use crate::engine::failure::NUMBERS_ONLY;
 use crate::engine::functions::{SqlType, converted, guid_order};
-use crate::engine::sum::WholeSum;
+use crate::engine::sum::{MoneySum, WholeSum};
 
 /// An aggregate with T-SQL's types.
 pub fn typed(function: AggregateFunction, schema: &DFSchema) -> Result<AggregateFunction> {
@@ -93,8 +93,11 @@ fn numbers(name: &str, args: &mut [Expr], schema: &DFSchema) -> Result<Option<Ar
             None
         }
         ("sum" | "avg", T::Money | T::SmallMoney) => {
-            widen(&mut args[0], T::Decimal(38, 4));
-            (name == "avg").then(|| Arc::new(AggregateUDF::from(DecimalAverage::new(4))))
+            widen(&mut args[0], T::Money);
+            Some(Arc::new(match name {
+                "avg" => AggregateUDF::from(DecimalAverage::of_money()),
+                _ => AggregateUDF::from(MoneySum::default()),
+            }))
         }
         ("avg", T::TinyInt | T::SmallInt) => {
             widen(&mut args[0], T::Int);
@@ -119,7 +122,7 @@ fn text_list(args: &mut [Expr], schema: &DFSchema) -> Result<()> {
         *value = converted(std::mem::take(value), SqlType::Varchar(None));
     }
     match type_of(separator, schema) {
-        _ if !matches!(separator, Expr::Literal(..) | Expr::Placeholder(_)) => plan_err!(
+        _ if separator.any_column_refs() || separator.is_volatile() => plan_err!(
             "Separator parameter for STRING_AGG must be a string literal or variable (Msg 8733)"
         ),
         Some(kind) if !kind.is_text() && !matches!(separator, Expr::Placeholder(_)) => {

@@ -320,12 +320,23 @@ fn case(mut case: Case, schema: &DFSchema) -> Result<Expr> {
     }
     let target = common(&results, schema);
     for (_, then) in &mut case.when_then_expr {
-        **then = united(std::mem::take(&mut **then), target, schema)?;
+        **then = branch(std::mem::take(&mut **then), target, schema)?;
     }
     if let Some(otherwise) = &mut case.else_expr {
-        **otherwise = united(std::mem::take(&mut **otherwise), target, schema)?;
+        **otherwise = branch(std::mem::take(&mut **otherwise), target, schema)?;
     }
     Ok(Expr::Case(case))
+}
+
+/// A result of a `CASE` as the type of all. Text that is none of the type is an
+/// error only if a row has this result.
+fn branch(expr: Expr, target: SqlType, schema: &DFSchema) -> Result<Expr> {
+    let text = type_of(&expr, schema).is_some_and(SqlType::is_text);
+    let literal = matches!(expr, Expr::Literal(..)).then(|| expr.clone());
+    match (united(expr, target, schema), literal) {
+        (Err(_), Some(literal)) if text => Ok(converted(literal, target)),
+        (result, _) => result,
+    }
 }
 
 /// Functions whose arguments have to be of one type.

@@ -238,7 +238,7 @@ mod tests {
         let text = read(&object, |m| m.guid("g")).expect_err("refused");
         assert_eq!(text, "jobs[2].g: a GUID is expected, not \"x\"");
         assert!(read(&object, |m| m.time("t")).is_err());
-        assert!(read(&object, |m| m.required_text("x")).is_err());
+        assert!(read(&object, |m| m.required_text("x").map(str::to_owned)).is_err());
         let text = read(&json!([1]), |m| m.flag("x")).expect_err("refused");
         assert_eq!(text, "jobs[2]: a JSON object is expected, not an array");
     }

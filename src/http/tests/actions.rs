@@ -211,3 +211,122 @@ fn a_workflow_is_executed_on_demand() {
         assert_eq!(execute(entity, json!({"EntityId": entity})).status, 404);
     }
 }
+
+#[test]
+fn rows_are_found_with_fetchxml_too() {
+    let server = server(1);
+    for (name, email) in [("a", "x@example.org"), ("b", "y@example.org"), ("c", "z@example.org")] {
+        server.write("POST", "accounts", &[], &json!({"name": name, "emailaddress1": email}));
+    }
+    let fetch = |name: &str| {
+        format!(
+            "<fetch><entity name='account'><attribute name='name'/><filter>\
+             <condition attribute='name' operator='eq' value='{name}'/></filter></entity></fetch>"
+        )
+    };
+    let expression =
+        json!({"@odata.type": "Microsoft.Dynamics.CRM.FetchExpression", "Query": fetch("a")});
+    for (query, left) in [(expression, "2"), (json!(fetch("b")), "1")] {
+        let job = completed(&server, &run(&server, &bulk(query)));
+        assert_eq!(job["friendlymessage"], "1 rows deleted, 0 failed", "{job}");
+        assert_eq!(server.get("accounts/$count", &[]).text, left);
+    }
+    let count = "<fetch aggregate='true'><entity name='account'>\
+                 <attribute name='name' alias='n' aggregate='count'/></entity></fetch>";
+    for (query, part) in [
+        (json!("<fetch><entity name='accoun'/></fetch>"), "did you mean 'account'?"),
+        (json!("<fetch>"), "FetchXML"),
+        (json!(count), "QuerySet[0]: this fetch cannot be used here: aggregates have no rows"),
+        (json!("<fetch count='5'><entity name='account'/></fetch>"), "all rows are taken"),
+        (json!({"Query": 3}), "'Query' is the text of a fetch"),
+    ] {
+        let answer = run(&server, &bulk(query));
+        assert_eq!(answer.status, 400, "{}", answer.text);
+        assert!(answer.message().contains(part), "{}", answer.text);
+    }
+    assert_eq!(server.get("accounts/$count", &[]).text, "1");
+}
+
+#[test]
+fn an_immediate_deletion_has_a_history_and_is_taken_up_after_a_crash() {
+    let server = jobs(true);
+    let mut query = all("asyncoperation");
+    query["Criteria"] = json!({"Conditions": [
+        {"AttributeName": "operationtype", "Operator": "Equal", "Values": [10]}]});
+    let mut body = bulk(query);
+    body["RunNow"] = json!(true);
+    let job = completed(&server, &run(&server, &body));
+    let id = job["asyncoperationid"].as_str().expect("an id");
+    let filter = format!("jobhistories?$filter=asyncoperationid%20eq%20{id}&$orderby=jobhistoryid");
+    let rows = server.get(&filter, &[]).rows();
+    let statuses: Vec<&Json> = rows.iter().map(|row| &row["tostatuscode"]).collect();
+    // The scheduler does it, so it is one of the jobs that it takes up again.
+    assert_eq!(statuses, [&json!(0), &json!(20), &json!(30)], "{rows:?}");
+}
+
+#[test]
+fn duplicates_are_found_by_a_job_and_recorded() {
+    let server = jobs(true);
+    let contact = |first: &str, last: &str, email: Option<&str>| {
+        let body = json!({"firstname": first, "lastname": last, "emailaddress1": email});
+        let headers = [("Prefer", "return=representation")];
+        let made = server.write("POST", "contacts", &headers, &body);
+        made.json()["contactid"].as_str().expect("an id").to_owned()
+    };
+    let a = contact("Ann", "Lee", Some("ann@example.org"));
+    let b = contact("Anna", "Leigh", Some(" ANN@example.org"));
+    let c = contact("ann", "Lée", None);
+    contact("Bob", "Ray", None);
+    let query = |table: &str| {
+        json!({"@odata.type": "Microsoft.Dynamics.CRM.QueryExpression", "EntityName": table,
+               "ColumnSet": {"AllColumns": false, "Columns": []}, "Criteria": {}})
+    };
+    let detect = |body: &Json| server.write("POST", "BulkDetectDuplicates", &[], body);
+    let mut body = json!({
+        "JobName": "look", "SendEmailNotification": false, "ToRecipients": [],
+        "CCRecipients": [], "RecurrencePattern": "", "Query": query("contact"),
+    });
+    let answer = detect(&body);
+    assert_eq!(
+        answer.json()["@odata.context"],
+        format!("{}$metadata#Microsoft.Dynamics.CRM.BulkDetectDuplicatesResponse", server.base())
+    );
+    let job = completed(&server, &answer);
+    assert_eq!((&job["statuscode"], &job["operationtype"]), (&json!(30), &json!(8)), "{job}");
+    assert_eq!(job["friendlymessage"], "4 rows examined, 4 duplicates found");
+    let rows = server.get("duplicaterecords", &[]).rows();
+    let text = |row: &Json, name: &str| row[name].as_str().expect("an id").to_owned();
+    let mut pairs: Vec<(String, String)> = rows
+        .iter()
+        .map(|row| (text(row, "_baserecordid_value"), text(row, "_duplicaterecordid_value")))
+        .collect();
+    pairs.sort();
+    // One agrees in the address, the other in the name; case and accents do not count.
+    let mut expected = vec![(a.clone(), b.clone()), (b, a.clone()), (a.clone(), c.clone()), (c, a)];
+    expected.sort();
+    assert_eq!(pairs, expected);
+    assert_eq!(rows[0]["_asyncoperationid_value"], job["asyncoperationid"]);
+
+    for (name, value, code_of, part) in [
+        ("JobName", json!(""), "0x80040203", "JobName"),
+        ("Query", json!(null), "0x80040203", "Query"),
+        ("Query", query("contac"), "0x80041102", "contact"),
+        ("RecurrencePattern", json!("FREQ=HOURLY;"), "0x8004d2a0", "DAILY"),
+        ("SendEmailNotification", json!(true), "0x80040315", "e-mail"),
+        ("Queri", json!(1), "0x80060888", "did you mean 'Query'?"),
+    ] {
+        let mut wrong = body.clone();
+        wrong[name] = value;
+        let answer = detect(&wrong);
+        assert_eq!(answer.json()["error"]["code"], code_of, "{name}: {}", answer.text);
+        assert!(answer.message().contains(part), "{name}: {}", answer.text);
+    }
+    body["RecurrencePattern"] = json!("FREQ=DAILY;INTERVAL=7;");
+    body["RecurrenceStartTime"] = json!("2099-01-01T00:00:00Z");
+    let id = detect(&body).json()["JobId"].as_str().expect("an id").to_owned();
+    let row = server.get(&format!("asyncoperations({id})"), &[]).json();
+    assert_eq!(
+        (&row["statuscode"], &row["postponeuntil"], &row["recurrencepattern"]),
+        (&json!(10), &json!("2099-01-01T00:00:00Z"), &json!("FREQ=DAILY;INTERVAL=7;"))
+    );
+}

@@ -1,4 +1,5 @@
-//! Actions that make system jobs: `BulkDelete`, and `ExecuteWorkflow` of a workflow.
+//! Actions that make system jobs: `BulkDelete`, `BulkDetectDuplicates`, and
+//! `ExecuteWorkflow` of a workflow.
 
 use std::sync::Arc;
 
@@ -6,7 +7,6 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde_json::Value as Json;
 
-use crate::bulk_delete;
 use crate::error::{Error, Place, codes};
 use crate::http::answer::json;
 use crate::http::body;
@@ -17,13 +17,16 @@ use crate::http::resource::{Key, Resource};
 use crate::service::Service;
 use crate::value::{Guid, guid_text, parse_guid};
 use crate::write::{Object, Transaction};
+use crate::{bulk_delete, duplicates};
 
 const BULK_DELETE: &str = "BulkDelete";
+const BULK_DETECT_DUPLICATES: &str = "BulkDetectDuplicates";
 const EXECUTE_WORKFLOW: &str = "ExecuteWorkflow";
 
 /// One of the actions, with what it is bound to.
 pub enum Action {
     BulkDelete,
+    BulkDetectDuplicates,
     /// The workflow's key.
     ExecuteWorkflow(Guid),
 }
@@ -34,6 +37,9 @@ impl Action {
         match resource {
             Resource::Operation { name, bound: None, .. } if name == BULK_DELETE => {
                 Some(Self::BulkDelete)
+            }
+            Resource::Operation { name, bound: None, .. } if name == BULK_DETECT_DUPLICATES => {
+                Some(Self::BulkDetectDuplicates)
             }
             Resource::Operation { name, bound: Some((table, Some(Key::Id(id)))), .. }
                 if name == EXECUTE_WORKFLOW && table.logical_name == "workflow" =>
@@ -58,6 +64,11 @@ impl Action {
                 let request = bulk_delete::Request::read(&body, service.store.catalog())?;
                 let job = bulk_delete::start(service, call.caller, request).await?;
                 ("#Microsoft.Dynamics.CRM.BulkDeleteResponse", "JobId", job)
+            }
+            Self::BulkDetectDuplicates => {
+                let request = duplicates::Request::read(&body, service.store.catalog())?;
+                let job = duplicates::start(service, call.caller, request).await?;
+                ("#Microsoft.Dynamics.CRM.BulkDetectDuplicatesResponse", "JobId", job)
             }
             Self::ExecuteWorkflow(workflow) => {
                 let entity = entity_id(&body)?;

@@ -63,6 +63,8 @@ pub const EMPTY: &[(&str, &str)] = &[
         "oid:o extname:n extowner:o extnamespace:o extrelocatable:b extversion:s \
          extconfig:i[] extcondition:s[]",
     ),
+    ("pg_user_mapping", "oid:o umuser:o umserver:o umoptions:s[]"),
+    ("pg_user_mappings", "umid:o srvid:o srvname:n umuser:o usename:n umoptions:s[]"),
     ("pg_seclabel", "objoid:o classoid:o objsubid:i provider:s label:s"),
     ("pg_shseclabel", "objoid:o classoid:o provider:s label:s"),
     (
@@ -96,12 +98,6 @@ pub const EMPTY: &[(&str, &str)] = &[
         "schemaname:n tablename:n attname:n inherited:b null_frac:f avg_width:i n_distinct:f \
          most_common_vals:s most_common_freqs:s histogram_bounds:s correlation:f",
     ),
-    (
-        "pg_prepared_statements",
-        "name:s statement:s prepare_time:t parameter_types:s[] from_sql:b generic_plans:l \
-         custom_plans:l",
-    ),
-    ("pg_cursors", "name:s statement:s is_holdable:b is_binary:b is_scrollable:b creation_time:t"),
     ("pg_prepared_xacts", "transaction:s gid:s prepared:t owner:n database:n"),
     ("pg_available_extensions", "name:n default_version:s installed_version:s comment:s"),
     ("pg_timezone_names", "name:s abbrev:s utc_offset:s is_dst:b"),

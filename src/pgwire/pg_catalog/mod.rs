@@ -32,7 +32,7 @@ use self::relations::{Relations, SystemRelation};
 use self::types::Listed;
 use super::metadata::SCHEMA;
 use crate::catalog::views::primary_key_name;
-use crate::catalog::views::shape::{Row, Shape};
+use crate::catalog::views::shape::{Row, Shape, VECTOR_KEY};
 use crate::catalog::{Catalog, ObjectKind, Table};
 
 /// Relations that other catalogs name by number, with PostgreSQL's numbers.
@@ -206,14 +206,19 @@ fn whole(table: &ArrowTable) -> Result<RecordBatch> {
             continue;
         };
         if let Some(texts) = column.as_string_opt::<i32>() {
-            *column = list(texts, *kind == "i");
+            *column = list(texts, *kind != "s");
             *field = Field::new(field.name(), column.data_type().clone(), true);
+            if *kind == "v" {
+                let vector = HashMap::from([(VECTOR_KEY.to_owned(), "oid".to_owned())]);
+                field.set_metadata(vector);
+            }
         }
     }
     Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
 }
 
-/// Columns that the exports have as text, and what their elements are.
+/// Columns that the exports have as text, and what they are: lists of texts or
+/// integers, or vectors of object numbers.
 const LISTS: &[(&str, &str)] = &[
     ("lanacl", "s"),
     ("nspacl", "s"),
@@ -221,7 +226,7 @@ const LISTS: &[(&str, &str)] = &[
     ("proallargtypes", "i"),
     ("proargmodes", "s"),
     ("proargnames", "s"),
-    ("proargtypes", "i"),
+    ("proargtypes", "v"),
     ("proconfig", "s"),
     ("spcacl", "s"),
     ("spcoptions", "s"),

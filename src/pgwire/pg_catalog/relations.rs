@@ -300,7 +300,7 @@ pub const PG_ATTRIBUTE_COLUMNS: &str = "attrelid:o attname:n atttypid:o attstatt
 pub const PG_INDEX_COLUMNS: &str = "indexrelid:o indrelid:o indnatts:h=1 indnkeyatts:h=1 \
     indisunique:b=1 indnullsnotdistinct:b=0 indisprimary:b=1 indisexclusion:b=0 \
     indimmediate:b=1 indisclustered:b=0 indisvalid:b=1 indcheckxmin:b=0 indisready:b=1 \
-    indislive:b=1 indisreplident:b=0 indkey:h[] indcollation:i[] indclass:i[] indoption:h[] \
+    indislive:b=1 indisreplident:b=0 indkey:hv indcollation:ov indclass:ov indoption:hv \
     indexprs:s indpred:s";
 
 pub const PG_CONSTRAINT_COLUMNS: &str = "oid:o conname:n connamespace:o=2200 contype:s \

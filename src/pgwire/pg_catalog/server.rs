@@ -12,14 +12,13 @@ use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::ExecutionPlan;
 
 use super::relations::{OWNER, namespace};
-use crate::catalog::views::shape::{Row, Shape};
+use crate::catalog::views::shape::{Cell, Row, Shape};
 use crate::pgwire::metadata::{DATABASE, SCHEMA};
-use crate::pgwire::settings::Settings;
+use crate::pgwire::settings::Listed;
+use crate::pgwire::view::{Activity, Cursor, Statement, View};
 
 /// The number of the one database.
 pub const DATABASE_ID: i32 = 5;
-/// The number of this process; nobody looks for another one.
-const PROCESS: i32 = 1;
 
 /// The schemas there are.
 pub const SCHEMAS: [&str; 3] = ["pg_catalog", SCHEMA, "information_schema"];
@@ -33,7 +32,7 @@ pub fn pg_database() -> Vec<Row> {
 }
 
 /// The rows of a table as a session sees them.
-type Rows = fn(&Settings) -> Vec<Row>;
+type Rows = fn(&View) -> Vec<Row>;
 
 /// Tables whose rows depend on the session that asks.
 pub const OF_SESSION: &[(&str, &str, Rows)] = &[
@@ -43,14 +42,16 @@ pub const OF_SESSION: &[(&str, &str, Rows)] = &[
     ("pg_shadow", USERS, |session| role(session, "use")),
     ("pg_settings", SETTINGS, settings),
     ("pg_stat_activity", ACTIVITY, activity),
+    ("pg_cursors", CURSORS, cursors),
+    ("pg_prepared_statements", PREPARED, prepared),
 ];
 
-fn user(session: &Settings) -> &str {
-    session.get("session_authorization").unwrap_or_default()
+fn user(view: &View) -> &str {
+    view.settings.get("session_authorization").unwrap_or_default()
 }
 
 /// The user of the session; others are not shown.
-fn role(session: &Settings, prefix: &str) -> Vec<Row> {
+fn role(session: &View, prefix: &str) -> Vec<Row> {
     let row = Row::new();
     vec![match prefix {
         "rol" => row.with("oid", OWNER).with("rolname", user(session)),
@@ -58,29 +59,66 @@ fn role(session: &Settings, prefix: &str) -> Vec<Row> {
     }]
 }
 
-fn settings(session: &Settings) -> Vec<Row> {
-    let row = |(name, value): (&String, &String)| {
+fn settings(view: &View) -> Vec<Row> {
+    let row = |setting: Listed<'_>| {
         Row::new()
-            .with("name", name)
-            .with("setting", value)
-            .with("boot_val", value)
-            .with("reset_val", value)
-            .with("vartype", if value.parse::<i64>().is_ok() { "integer" } else { "string" })
+            .with("name", setting.name)
+            .with("setting", setting.value)
+            .with("unit", setting.unit)
+            .with("boot_val", setting.default)
+            .with("reset_val", setting.initial)
+            .with("context", if setting.fixed { "internal" } else { "user" })
+            .with("vartype", setting.kind)
     };
-    session.all().iter().map(row).collect()
+    view.settings.listed().into_iter().map(row).collect()
 }
 
-fn activity(session: &Settings) -> Vec<Row> {
-    let name = session.get("application_name").unwrap_or_default();
-    vec![
+fn activity(view: &View) -> Vec<Row> {
+    let row = |session: &Activity| {
         Row::new()
             .with("datid", DATABASE_ID)
             .with("datname", DATABASE)
-            .with("pid", PROCESS)
+            .with("pid", session.process)
             .with("usesysid", OWNER)
-            .with("usename", user(session))
-            .with("application_name", name),
-    ]
+            .with("usename", &session.user)
+            .with("application_name", &session.application)
+            .with("client_addr", session.address.map(|address| address.ip().to_string()))
+            .with("client_port", session.address.map(|address| i32::from(address.port())))
+            .with("backend_start", session.started)
+            .with("xact_start", session.transaction)
+            .with("query_start", session.asked)
+            .with("state_change", session.changed)
+            .with("wait_event_type", (session.state != "active").then_some("Client"))
+            .with("wait_event", (session.state != "active").then_some("ClientRead"))
+            .with("state", session.state)
+            .with("query", session.text.as_ref())
+            .with("backend_type", "client backend")
+    };
+    view.activities.iter().map(row).collect()
+}
+
+fn cursors(view: &View) -> Vec<Row> {
+    let row = |cursor: &Cursor| {
+        Row::new()
+            .with("name", &cursor.name)
+            .with("statement", cursor.text.as_ref())
+            .with("is_holdable", cursor.hold)
+            .with("is_binary", cursor.binary)
+            .with("creation_time", cursor.opened)
+    };
+    view.cursors.iter().map(row).collect()
+}
+
+fn prepared(view: &View) -> Vec<Row> {
+    let row = |statement: &Statement| {
+        Row::new()
+            .with("name", &statement.name)
+            .with("statement", statement.text.as_ref())
+            .with("prepare_time", statement.prepared)
+            .with("parameter_types", Cell::Texts(statement.types.clone()))
+            .with("from_sql", statement.from_sql)
+    };
+    view.statements.iter().map(row).collect()
 }
 
 /// A table of [`OF_SESSION`].
@@ -115,8 +153,8 @@ impl TableProvider for OfSession {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let session = state.config().get_extension::<Settings>();
-        let rows = session.map(|session| (self.rows)(&session)).unwrap_or_default();
+        let view = state.config().get_extension::<View>();
+        let rows = view.map(|view| (self.rows)(&view)).unwrap_or_default();
         let batch = self.shape.batch(&rows, false)?;
         let table = MemTable::try_new(self.schema.clone(), vec![vec![batch]])?;
         table.scan(state, projection, filters, limit).await
@@ -143,5 +181,11 @@ const SETTINGS: &str = "name:s setting:s unit:s category:s=Session short_desc:s=
 
 const ACTIVITY: &str = "datid:o datname:n pid:i leader_pid:i usesysid:o usename:n \
     application_name:s client_addr:s client_hostname:s client_port:i backend_start:t \
-    xact_start:t query_start:t state_change:t wait_event_type:s wait_event:s state:s=active \
-    backend_xid:s backend_xmin:s query_id:l query:s= backend_type:s=client";
+    xact_start:t query_start:t state_change:t wait_event_type:s wait_event:s state:s \
+    backend_xid:s backend_xmin:s query_id:l query:s backend_type:s";
+
+const CURSORS: &str =
+    "name:s statement:s is_holdable:b is_binary:b is_scrollable:b=0 creation_time:t";
+
+const PREPARED: &str = "name:s statement:s prepare_time:t parameter_types:s[] from_sql:b \
+    generic_plans:l=0 custom_plans:l=0";

@@ -216,3 +216,75 @@ async fn arrays_are_compared_element_by_element() {
     let row = client.query_one(named, &[&vec!["account", "contact"]]).await.expect("run");
     assert_eq!(row.get::<_, i64>(0), 3);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parameters_take_the_type_of_what_they_are_cast_to() {
+    let server = Server::start().await;
+    let client = server.connect().await;
+    for (text, expected) in [
+        ("SELECT $1", vec![Type::TEXT]),
+        ("SELECT $1::int + CAST($2 AS bigint)", vec![Type::INT4, Type::INT8]),
+        ("SELECT $1::uuid, $2::time, $3::bytea", vec![Type::UUID, Type::TIME, Type::BYTEA]),
+        ("SELECT $1::timestamptz, $2::interval", vec![Type::TIMESTAMPTZ, Type::INTERVAL]),
+        ("SELECT $1::int[]", vec![Type::INT4_ARRAY]),
+        ("SELECT TOP ($1) name FROM asyncoperation", vec![Type::INT8]),
+        ("SELECT name FROM asyncoperation LIMIT $1 OFFSET $2", vec![Type::INT8, Type::INT8]),
+        ("SELECT COALESCE($1, statuscode) FROM asyncoperation", vec![Type::INT4]),
+        ("SELECT dateadd(day, $1, createdon) FROM asyncoperation", vec![Type::INT4]),
+        ("SELECT name FROM asyncoperation WHERE name = ANY($1)", vec![Type::TEXT_ARRAY]),
+        ("SELECT name FROM asyncoperation WHERE statecode <> ALL($1)", vec![Type::INT4_ARRAY]),
+        ("SELECT typname FROM pg_type WHERE oid = ANY($1::oid[])", vec![Type::OID_ARRAY]),
+    ] {
+        let statement = client.prepare(text).await.unwrap_or_else(|e| panic!("{text}: {e:?}"));
+        assert_eq!(statement.params(), expected, "{text}");
+    }
+    let row = client.query_one("SELECT $1::int + $2::int", &[&1, &2]).await.expect("a row");
+    assert_eq!(row.get::<_, i32>(0), 3);
+    let statement = client.prepare_typed("SELECT $1", &[Type::INT2]).await.expect("typed");
+    let row = client.query_one(&statement, &[&7_i16]).await.expect("a row");
+    assert_eq!(row.get::<_, i16>(0), 7);
+    let row = client.query_one(&statement, &[&None::<i16>]).await.expect("a row");
+    assert_eq!(row.get::<_, Option<i16>>(0), None);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn arrays_go_both_ways() {
+    let server = Server::start().await;
+    let client = server.connect().await;
+    let count = "SELECT count(*) FROM asyncoperation WHERE ";
+    let counted = async |condition: &str, value: &(dyn ToSql + Sync)| {
+        let row = client.query_one(&format!("{count}{condition}"), &[value]).await;
+        row.unwrap_or_else(|e| panic!("{condition}: {e:?}")).get::<_, i64>(0)
+    };
+    assert_eq!(counted("statuscode = ANY($1)", &vec![30, 31]).await, 2);
+    assert_eq!(counted("statuscode = ANY($1::int8[])", &vec![30_i64]).await, 1);
+    assert_eq!(counted("statuscode = ANY($1)", &vec![Some(30), None]).await, 1);
+    assert_eq!(counted("statuscode = ANY($1)", &Vec::<i32>::new()).await, 0);
+    assert_eq!(counted("NOT statuscode = ANY($1)", &None::<Vec<i32>>).await, 0);
+    assert_eq!(counted("name = ANY($1::text[])", &vec!["FIRST", "third"]).await, 2);
+    assert_eq!(counted("asyncoperationid = ANY($1)", &vec![Uuid(id(1)), Uuid(id(9))]).await, 1);
+    assert_eq!(counted("asyncoperationid = ANY($1::uuid[])", &vec![Uuid(id(2))]).await, 1);
+    let text = "SELECT ARRAY[1, 2], ARRAY['a b', NULL], $1::int[], ARRAY[asyncoperationid] \
+                FROM asyncoperation WHERE name = 'first'";
+    let row = client.query_one(text, &[&vec![5]]).await.expect("a row");
+    assert_eq!(row.get::<_, Vec<i32>>(0), [1, 2]);
+    assert_eq!(row.get::<_, Vec<Option<&str>>>(1), [Some("a b"), None]);
+    assert_eq!(row.get::<_, Vec<i32>>(2), [5]);
+    assert_eq!(row.get::<_, Vec<Uuid>>(3), [Uuid(id(1))]);
+    let types = "SELECT typname FROM pg_type WHERE oid = ANY($1::oid[]) ORDER BY oid";
+    let rows = client.query(types, &[&vec![23_u32, 25]]).await.expect("rows");
+    let names: Vec<&str> = rows.iter().map(|row| row.get(0)).collect();
+    assert_eq!(names, ["int4", "text"]);
+    for (text, expected) in [
+        (format!("{count}statuscode = ANY('{{30,31}}')"), "2"),
+        (format!("{count}statuscode = ANY('{{30,31}}'::int[])"), "2"),
+        (format!("{count}name = ANY(ARRAY['first', 'x']::text[])"), "1"),
+        ("SELECT '{1,2}'::int[]".to_owned(), "{1,2}"),
+        ("SELECT ARRAY['a b', NULL, '']".to_owned(), r#"{"a b",NULL,""}"#),
+        ("SELECT indkey FROM pg_index LIMIT 1".to_owned(), "1"),
+    ] {
+        assert_eq!(super::simple::value(&client, &text).await, expected, "{text}");
+    }
+    server.stop().await;
+}

@@ -28,10 +28,20 @@ async fn the_state_of_a_transaction_is_told() {
         ("COMMIT", "C(ROLLBACK) Z(I)"),
         ("COMMIT", "N(25P01) C(COMMIT) Z(I)"),
         ("ROLLBACK AND CHAIN", "E(25P01) Z(I)"),
-        ("START TRANSACTION; SELECT 1 / 0; COMMIT", "C(BEGIN) T E(22012) Z(E)"),
+        ("START TRANSACTION; SELECT 1 / 0; COMMIT", "C(START TRANSACTION) T E(22012) Z(E)"),
         ("ABORT", "C(ROLLBACK) Z(I)"),
         ("BEGIN; END", "C(BEGIN) C(COMMIT) Z(I)"),
         ("DISCARD ALL", "C(DISCARD ALL) Z(I)"),
+        // Statements come to their turn one after the other.
+        ("SELECT 1; SELECT nosuch; SELECT 2", "T D C(SELECT 1) E(42703) Z(I)"),
+        ("SELECT 1; SELECT * FROM nosuch", "T D C(SELECT 1) E(42P01) Z(I)"),
+        ("BEGIN; SELECT nosuch; COMMIT", "C(BEGIN) E(42703) Z(E)"),
+        ("SELECT 1", "E(25P02) Z(E)"),
+        ("ROLLBACK; SELECT 1", "C(ROLLBACK) T D C(SELECT 1) Z(I)"),
+        // A text that cannot be parsed is refused as a whole.
+        ("SELECT 1; SELEC 2", "E(42601) Z(I)"),
+        ("LISTEN jobs; UNLISTEN *", "C(LISTEN) C(UNLISTEN) Z(I)"),
+        ("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", "N(25P01) C(SET) Z(I)"),
     ] {
         assert_eq!(raw.answers(&query(text), 'Z').await, expected, "{text}");
     }
@@ -164,4 +174,78 @@ async fn there_are_only_so_many_connections() {
     let second = async || tokio_postgres::connect(&config, tokio_postgres::NoTls).await;
     fails_with("53300", "one too many", second()).await;
     assert_eq!(value(&first, COUNT).await, "3");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn isolation_is_shown_as_it_was_asked_for() {
+    let server = Server::start().await;
+    let client = server.connect().await;
+    let show = "SHOW transaction_isolation";
+    for (text, expected) in [
+        (show.to_owned(), "repeatable read"),
+        (format!("BEGIN ISOLATION LEVEL SERIALIZABLE; {show}; COMMIT"), "serializable"),
+        (
+            format!(
+                "START TRANSACTION; SET TRANSACTION ISOLATION LEVEL READ COMMITTED; {show}; END"
+            ),
+            "read committed",
+        ),
+        (show.to_owned(), "repeatable read"),
+        (
+            format!(
+                "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ UNCOMMITTED; {show}"
+            ),
+            "read uncommitted",
+        ),
+        (format!("BEGIN; {show}; COMMIT"), "read uncommitted"),
+    ] {
+        assert_eq!(value(&client, &text).await, expected, "{text}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_finds_itself_in_the_catalogs() {
+    let server = Server::start().await;
+    let client = server.connect().await;
+    client.batch_execute("PREPARE p (int) AS SELECT $1 + 1; BEGIN").await.expect("prepared");
+    client.batch_execute("DECLARE c CURSOR FOR SELECT 1").await.expect("declared");
+    for (text, expected) in [
+        ("SELECT name FROM pg_cursors", "c"),
+        ("SELECT name FROM pg_prepared_statements WHERE from_sql", "p"),
+        ("SELECT state FROM pg_stat_activity WHERE pid = pg_backend_pid()", "active"),
+        ("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%count%'", "1"),
+        ("SELECT set_config('application_name', 'me too', false)", "me too"),
+        ("SELECT application_name FROM pg_stat_activity", "me too"),
+        ("SELECT setting FROM pg_settings WHERE name = 'statement_timeout'", "0"),
+    ] {
+        assert_eq!(value(&client, text).await, expected, "{text}");
+    }
+    client.batch_execute("COMMIT; DEALLOCATE p").await.expect("ended");
+    assert_eq!(value(&client, "SELECT count(*) FROM pg_cursors").await, "0");
+    let terminate = "SELECT pg_terminate_backend(pg_backend_pid())";
+    fails_with("0A000", terminate, client.simple_query(terminate)).await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sleep_ends_with_a_cancel_request_or_a_time_limit() {
+    let server = Server::start().await;
+    let client = server.connect().await;
+    let other = server.connect().await;
+    assert_eq!(value(&client, "SELECT pg_sleep(0)").await, "");
+    let process = value(&client, "SELECT pg_backend_pid()").await;
+    let sleep = client.simple_query("SELECT pg_sleep(600)");
+    let cancel = async {
+        let sleeps = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)%' \
+                      AND state = 'active' AND query NOT LIKE '%count%'";
+        while value(&other, sleeps).await != "1" {}
+        let cancel = format!("SELECT pg_cancel_backend({process})");
+        assert_eq!(value(&other, &cancel).await, "t");
+    };
+    let (slept, ()) = tokio::join!(sleep, cancel);
+    assert_eq!(super::failure(&slept.expect_err("canceled")).0, "57014");
+    let limited = "SET statement_timeout = '50ms'; SELECT pg_sleep(600)";
+    fails_with("57014", limited, client.simple_query(limited)).await;
+    server.stop().await;
 }

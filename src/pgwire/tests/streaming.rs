@@ -13,7 +13,8 @@ use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::super::encode::{self, Batches, Rows};
-use super::super::handler::{Prepared, send_rows};
+use super::super::prepared::Prepared;
+use super::super::send::send_rows;
 use super::raw::startup;
 
 /// A megabyte, more or less.

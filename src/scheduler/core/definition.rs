@@ -179,6 +179,11 @@ impl Definitions {
         self.known(id).held.insert(place);
     }
 
+    /// Whether a ready job is held back; it may be let go only when another one ends.
+    pub fn holds(&self, id: &Guid, place: &Place) -> bool {
+        self.known.get(id).is_some_and(|known| known.held.contains(place))
+    }
+
     /// No longer holds a job back.
     pub fn release(&mut self, id: &Guid, place: &Place) {
         if let Some(known) = self.known.get_mut(id) {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::event::{Actor, Cells, Change, Step};
 use super::job::{Cause, Job};
-use super::{Because, Core, deleted, recurs, suspended};
+use super::{Because, Core, deleted, recurs, suspended, times};
 use crate::job::report::{Consequence, WORKFLOW, consequence};
 use crate::job::{Outcome, Report, Status};
 use crate::value::Guid;
@@ -109,7 +109,9 @@ impl Core {
                 Some(WORKFLOW) => suspended_by_error(report),
                 _ => failed(report),
             };
-            end.reason = format!("{} after {} retries", end.reason, job.retrycount).into();
+            end.reason =
+                format!("{} after {}", end.reason, times(job.retrycount, "retry", "retries"))
+                    .into();
             return end;
         }
         let until = now + policy.wait(&job.id, retrycount);
@@ -123,20 +125,30 @@ impl Core {
         End { to: Status::Waiting, set, reason, success: None }
     }
 
-    /// A recurring job waits for its next occurrence instead of ending.
+    /// A recurring job waits for its next occurrence instead of ending, unless somebody
+    /// has asked it to end, or to wait for something else.
     fn recur(&self, job: &Job, end: &mut End, now: i64) {
-        let Some(recurring) = &job.recurring else { return };
+        let Some(recurring) = job.recurring.as_ref().filter(|_| job.status != Status::Canceling)
+        else {
+            return;
+        };
         let Some(next) = recurring.rule.next(recurring.start, now) else { return };
+        end.to = Status::Waiting;
+        end.set.retrycount = Some(0);
+        if job.status == Status::Pausing {
+            let Cells { cause, postponeuntil, .. } = suspended(job.postponeuntil);
+            (end.set.cause, end.set.postponeuntil) = (cause, postponeuntil);
+            end.reason = format!("{}; its next occurrence waits as asked", end.reason).into();
+            return;
+        }
         let started = job.startedon.unwrap_or(now);
         let missed = recurring.rule.between(recurring.start, started, now);
         end.reason = match missed {
             0 => format!("{}; waits for its next occurrence", end.reason).into(),
             _ => format!("{}; {}", end.reason, recurs(missed)).into(),
         };
-        end.to = Status::Waiting;
         end.set.cause = Some(Cause::Recurrence);
         end.set.postponeuntil = Some(Some(next));
-        end.set.retrycount = Some(0);
     }
 }
 

@@ -27,6 +27,7 @@ mod finish;
 pub mod job;
 mod queue;
 mod ranked;
+mod reasons;
 mod recovery;
 pub mod why;
 
@@ -257,8 +258,12 @@ impl Core {
         if let Some(token) = &after.token {
             self.settle(token);
         }
-        let stopped = before.running && !after.running;
-        if stopped && let Some(definition) = after.definition {
+        // One that was let go and does not start leaves its turn to another.
+        let stopped = before.running || (before.ready && !after.ready);
+        if stopped
+            && !after.running
+            && let Some(definition) = after.definition
+        {
             self.next_canary(&definition);
         }
     }
@@ -475,6 +480,12 @@ fn ready() -> Cells {
 fn suspended(until: Option<i64>) -> Cells {
     let cause = if until.is_some() { Cause::Postponed } else { Cause::Paused };
     Cells { cause: Some(cause), postponeuntil: Some(until), ..Cells::default() }
+}
+
+/// "1 retry", "2 retries".
+fn times(number: impl Into<i64>, one: &str, many: &str) -> String {
+    let number = number.into();
+    format!("{number} {}", if number == 1 { one } else { many })
 }
 
 /// Because a recurring job becomes ready.

@@ -3,10 +3,11 @@
 
 use std::collections::HashMap;
 
-use super::Core;
 use super::definition::Gate;
 use super::job::{Cause, Job};
+use super::{Core, times};
 use crate::job::Status;
+use crate::scheduler::policy::Policies;
 use crate::value::{Guid, guid_text, time_text};
 
 /// The answer.
@@ -51,6 +52,25 @@ impl Link {
         let text = text.into();
         Self { cause, job: None, pool: None, definition: None, until: None, text }
     }
+}
+
+impl Why {
+    /// As far as the row of a job can tell, where nobody runs jobs.
+    pub fn of_row(job: &Job, now: i64) -> Self {
+        let link = match job.status {
+            Status::WaitingForResources => match job.postponeuntil.filter(|until| *until > now) {
+                Some(until) => postponed(until),
+                None => Link::new("capacity", "waits to be picked, and nobody runs jobs here"),
+            },
+            _ => return Core::new(Policies::default()).why(job, now),
+        };
+        Self { verdict: link.cause, text: link.text.clone(), chain: vec![link] }
+    }
+}
+
+fn postponed(until: i64) -> Link {
+    let text = format!("is postponed until {}", time_text(until));
+    Link { until: Some(until), ..Link::new("postponed", text) }
 }
 
 impl Core {
@@ -124,8 +144,7 @@ impl Core {
 
     fn ready(&self, job: &Job, now: i64, position: &dyn Fn(&Job) -> usize) -> Vec<Link> {
         if let Some(until) = job.postponeuntil.filter(|until| *until > now) {
-            let text = format!("is postponed until {}", time_text(until));
-            return vec![Link { until: Some(until), ..Link::new("postponed", text) }];
+            return vec![postponed(until)];
         }
         if job.handler.is_none() {
             let text = "has no handler, so it is shown and never run here";
@@ -139,9 +158,13 @@ impl Core {
             chain.extend(self.causes(head, now, position));
             return chain;
         }
-        let gate = job
-            .definition
-            .map(|id| (id, self.definitions.gate(&id, now, &self.policies.rate_guard)));
+        let gate = job.definition.map(|id| {
+            let held = self.definitions.holds(&id, &job.place());
+            match self.definitions.gate(&id, now, &self.policies.rate_guard) {
+                Gate::Open if held => (id, Gate::Held),
+                gate => (id, gate),
+            }
+        });
         if let Some((id, gate)) = gate
             && gate != Gate::Open
         {
@@ -179,8 +202,8 @@ impl Core {
         let workflow = self.definitions.row(&id).is_some_and(|row| row.workflow);
         let what =
             if workflow || job.operationtype == Some(10) { "workflow" } else { "definition" };
-        let times = self.definitions.state(&id).map_or(0, |state| state.failures);
-        format!("its {what} failed {times} times")
+        let failures = self.definitions.state(&id).map_or(0, |state| state.failures);
+        format!("its {what} failed {}", times(failures, "time", "times"))
     }
 
     fn position(&self, job: &Job) -> usize {

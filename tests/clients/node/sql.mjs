@@ -40,6 +40,9 @@ const PARAMETERS = [
   ["uuid", "asyncoperationid = $1", FIRST, 1],
   ["timestamp", "createdon = $1", new Date("2026-05-01T10:00:00Z"), 1],
   ["null", "name = $1", null, 0],
+  ["int4[]", "statuscode = ANY($1)", [30, 31], 66600],
+  ["text[]", "name = ANY($1)", ["job 1", 'job "2"'], 1],
+  ["uuid[]", "asyncoperationid = ANY($1::uuid[])", [FIRST], 1],
 ];
 
 await part("pg", async () => {

@@ -69,6 +69,20 @@ PARAMETERS = [
 ]
 
 
+ARRAYS = [
+    ("int4[]", "statuscode = ANY(%s::int4[])", [30, 31], 66_600),
+    ("uuid[]", "asyncoperationid = ANY(%s::uuid[])", [FIRST], 1),
+    ("text[]", "name = ANY(%s::text[])", ["job 1", "job 2"], 2),
+    ("untyped int4[]", "statuscode = ANY(%s)", [30, 31], 66_600),
+    ("untyped uuid[]", "asyncoperationid = ANY(%s)", [FIRST], 1),
+    ("untyped text[]", "name = ANY(%s)", ["job 1", 'job "2"'], 1),
+    ("timestamp[]", "createdon = ANY(%s::timestamp[])", [CREATED], 1),
+    ("all of int4[]", "statuscode <> ALL(%s)", [30, 31], 33_400),
+    ("null in int4[]", "statuscode = ANY(%s::int4[])", [30, None], 33_300),
+    ("empty int4[]", "statuscode = ANY(%s::int4[])", [], 0),
+]
+
+
 def psycopg3():
     with psycopg.connect(URL, autocommit=True) as connection:
         check("psycopg: server version", connection.info.server_version >= 150000)
@@ -79,8 +93,11 @@ def psycopg3():
             check(f"psycopg: {name}", seen == expected, seen)
         seen = connection.execute(count + "CAST(%s AS bit) = 1", (True,)).fetchone()[0]
         check("psycopg: bool", seen == JOBS, seen)
-        seen = connection.execute(count + "statuscode = ANY(%s)", ([30, 31],)).fetchone()[0]
-        check("psycopg: array", 0 < seen < JOBS, seen)
+        for name, condition, value, expected in ARRAYS:
+            seen = connection.execute(count + condition, (value,)).fetchone()[0]
+            check(f"psycopg: {name}", seen == expected, seen)
+        row = connection.execute("SELECT %s, %s, %s, %s::uuid[]", (1, "x", [1, 2], [FIRST])).fetchone()
+        check("psycopg: what is sent comes back", row == (1, "x", [1, 2], [FIRST]), row)
         with connection.cursor(binary=True) as cursor:
             cursor.execute(MANY + " WHERE asyncoperationid = %s", (FIRST,))
             row = cursor.fetchone()
@@ -217,7 +234,16 @@ async def asyncpg_():
         check(f"asyncpg: {name}", seen == expected, seen)
     row = await connection.fetchrow(MANY + " WHERE asyncoperationid = $1", FIRST)
     check("asyncpg: row", tuple(row) == (FIRST, "job 0", 1, CREATED), row)
-    async with connection.transaction():
+    for name, condition, value, expected in ARRAYS:
+        seen = await connection.fetchval(count + condition.replace("%s", "$1"), value)
+        check(f"asyncpg: {name}", seen == expected, seen)
+    rows = await connection.fetch("SELECT $1::int[] AS n, ARRAY['a', NULL] AS t, $2::uuid[] AS u", [1, 2], [FIRST])
+    check("asyncpg: arrays in rows", tuple(rows[0]) == ([1, 2], ["a", None], [FIRST]), rows)
+    seen = await connection.fetch("SELECT name FROM asyncoperation ORDER BY createdon LIMIT $1 OFFSET $2", 2, 1)
+    check("asyncpg: limit", [r[0] for r in seen] == ["job 1", "job 2"], seen)
+    seen = await connection.fetchval("SELECT $1::int + $2::int", 1, 2)
+    check("asyncpg: casts", seen == 3, seen)
+    async with connection.transaction(isolation="serializable", readonly=True):
         rows = 0
         async for _ in connection.cursor(MANY, prefetch=20_000):
             rows += 1

@@ -47,6 +47,7 @@ impl Resolver<'_> {
         if let Some(Known { rule: Rule::Part(_), .. }) = known {
             date_part(function, &written, location)?;
         }
+        all_nulls(function, &name, location)?;
         let width = functions::first(function).map_or(Width::Nvarchar, functions::width);
         let aggregate = self.check_call(function, &name, location)?;
         if let Some(scope) = self.scopes.last_mut() {
@@ -171,6 +172,29 @@ fn check_count(
     Err(report::invalid("42883", message, location))
 }
 
+/// `COALESCE` and `NULLIF` take their type from arguments that are not `NULL`.
+fn all_nulls(function: &Function, name: &str, location: Location) -> Result<()> {
+    let FunctionArguments::List(list) = &function.args else { return Ok(()) };
+    let null = |arg: &FunctionArg| match arg {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(value))) => {
+            value.value == Value::Null
+        }
+        _ => false,
+    };
+    let message = match name {
+        "coalesce" if !list.args.is_empty() && list.args.iter().all(null) => {
+            "At least one of the arguments to COALESCE must be an expression that is not the NULL \
+             constant (Msg 4127)"
+        }
+        "nullif" if list.args.first().is_some_and(null) => {
+            "The type of the first argument to NULLIF cannot be the NULL constant because the \
+             type of the first argument has to be known (Msg 4151)"
+        }
+        _ => return Ok(()),
+    };
+    Err(report::invalid("42804", message.to_owned(), location))
+}
+
 /// The bare word `day` becomes the literal `'day'`.
 fn date_part(function: &mut Function, written: &str, location: Location) -> Result<()> {
     let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(arg))) =
@@ -216,6 +240,15 @@ fn apply(rule: Rule, width: Width, expr: &mut Expr, name: &str, location: Locati
                 && !order.is_empty()
             {
                 list.clauses.push(FunctionArgumentClause::OrderBy(order));
+            }
+        }
+        Rule::ChecksumAgg => {
+            rename(&mut function.name, "bit_xor");
+            if let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(arg))) =
+                list(function).and_then(|list| list.args.first_mut())
+            {
+                let given = std::mem::replace(arg, Expr::value(Value::Null));
+                *arg = functions::call("sql_convert", vec![functions::text("int"), given]);
             }
         }
         Rule::Percentile => *expr = window::percentile(function, name, location)?,
@@ -292,6 +325,7 @@ fn replace(scalar: Scalar, width: Width, mut args: Vec<Expr>) -> Expr {
         Scalar::Age => functions::call("age", args),
         Scalar::ToTimestamp if args.len() == 1 => functions::call("pg_epoch_timestamp", args),
         Scalar::ToTimestamp => functions::call("pg_to_timestamp", args),
+        Scalar::RegexpSplit => functions::regexp_split(args),
         Scalar::Mod => binary(args, BinaryOperator::Modulo),
         Scalar::Div => {
             let quotient = binary(args, BinaryOperator::Divide);

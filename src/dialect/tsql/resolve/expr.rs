@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::tokenizer::Location;
 
 use super::Resolver;
 use super::scope::{self, Found, Holds, Scope, Source};
-use crate::dialect::tsql::{convert, functions, report, server};
+use crate::dialect::tsql::{arrays, convert, functions, report, server};
 use crate::engine::functions::{SqlType, is_collation};
 use crate::error::Result;
 
@@ -128,12 +128,27 @@ impl Resolver<'_> {
                 convert::typed_literal(expr).map_err(|e| report::at(e, start))
             }
             Expr::Interval(interval) => self.expr(&mut interval.value),
-            // `$1::int4[]`: a list as parameter takes its type from what it is compared with.
-            Expr::Cast { expr: inner, data_type: DataType::Array(_), .. }
-                if is_parameter(inner) =>
+            // `$1::int4[]`; what has no type here takes it from what it is compared with.
+            Expr::Cast { expr: inner, data_type, .. }
+                if matches!(data_type, DataType::Array(_)) && is_parameter(inner) =>
             {
-                *expr = std::mem::replace(inner.as_mut(), nothing());
+                match arrays::engine_type(data_type) {
+                    Some(known) => *data_type = known,
+                    None => *expr = std::mem::replace(inner.as_mut(), nothing()),
+                }
                 Ok(())
+            }
+            // `ARRAY[…]::int[]` and `'{…}'::int[]` are arrays of what is cast.
+            Expr::Cast { expr: inner, data_type: DataType::Array(element), kind, .. } => {
+                if let Some(array) = arrays::cast(inner, element, kind) {
+                    *expr = array;
+                    return self.expr(expr);
+                }
+                convert::cast(expr).map_err(|e| report::at(e, self.place_of(expr)))
+            }
+            // PostgreSQL's intervals are the engine's.
+            Expr::Cast { expr: inner, data_type: DataType::Interval { .. }, .. } => {
+                self.expr(inner)
             }
             Expr::Cast { expr: inner, .. } => {
                 self.text_of(inner)?;
@@ -159,6 +174,9 @@ impl Resolver<'_> {
             Expr::Exists { subquery, .. } => self.subquery(subquery, false),
             Expr::Subquery(subquery) => self.subquery(subquery, true),
             Expr::AnyOp { left, right, .. } | Expr::AllOp { left, right, .. } => {
+                if let Some(array) = arrays::written(right) {
+                    **right = array;
+                }
                 self.boxed(&mut [left, right])
             }
             Expr::Extract { expr: inner, .. }
@@ -434,13 +452,8 @@ fn is_name(expr: &Expr) -> bool {
 
 /// What a resolved expression is known to hold.
 pub(super) fn holds(expr: &Expr, scopes: &[Scope]) -> Holds {
-    let text = |text| if text { Holds::Text } else { Holds::Other };
     match expr {
         Expr::Nested(inner) => holds(inner, scopes),
-        Expr::Value(value) => text(matches!(value.value, Value::SingleQuotedString(_))),
-        Expr::BinaryOp { op, .. } => text(*op == BinaryOperator::StringConcat),
-        Expr::Cast { data_type, .. } => text(convert::is_text_type(data_type)),
-        Expr::Function(function) => text(functions::returns_text(function)),
         Expr::Case { conditions, .. } => {
             conditions.first().map_or(Holds::Other, |when| holds(&when.result, scopes))
         }

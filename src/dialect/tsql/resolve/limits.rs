@@ -1,9 +1,11 @@
 //! `TOP`, `OFFSET … FETCH` and `LIMIT`: how many rows a query keeps. Plain
 //! numbers of rows become one `LIMIT` clause, all else is [`ranked`].
 
+use std::ops::ControlFlow;
+
 use datafusion::sql::sqlparser::ast::{
     Distinct, Expr, Fetch, LimitClause, Offset, OffsetRows, Query, Select, SetExpr, Top,
-    TopQuantity, UnaryOperator, Value,
+    TopQuantity, UnaryOperator, Value, visit_expressions,
 };
 
 use super::ranked::{self, Kept};
@@ -47,7 +49,9 @@ impl Resolver<'_> {
             return Err(ranked::unordered(location));
         }
         if query.limit_clause.is_some() {
-            return Err(report::unsupported("OFFSET … FETCH … WITH TIES", location));
+            let message = "Incorrect syntax near the keyword 'WITH' (Msg 156): FETCH has no WITH \
+                           TIES behind OFFSET; write TOP (n) WITH TIES";
+            return Err(report::syntax(message, location));
         }
         let Some(Fetch { percent, quantity, .. }) = query.fetch.take() else {
             return Ok(Limit::Plain);
@@ -212,6 +216,9 @@ impl Resolver<'_> {
         self.scopes.push(Scope::default());
         let resolved = self.expr(bound);
         self.scopes = enclosing;
+        if holds_query(bound) {
+            return Err(report::unsupported("a query as a number of rows", self.location));
+        }
         resolved.map_err(|mut error| {
             if error.sqlstate == Some("42703") {
                 error.message = format!(
@@ -222,6 +229,14 @@ impl Resolver<'_> {
             error
         })
     }
+}
+
+fn holds_query(expr: &Expr) -> bool {
+    visit_expressions(expr, |expr| match expr {
+        Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    })
+    .is_break()
 }
 
 const NOT_WHOLE: &str = "The number of rows provided for a TOP or FETCH clauses row count \

@@ -26,6 +26,8 @@ use datafusion::sql::sqlparser::ast::{
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 
+pub(super) use self::window::is_aggregate;
+
 use self::scope::{Columns, Output, Scope, Source};
 use super::{Session, report};
 use crate::catalog::Catalog;

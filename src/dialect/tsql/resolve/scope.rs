@@ -33,8 +33,6 @@ impl Output {
 /// What a column or an expression holds, as far as operators depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Holds {
-    /// `+` between such joins them.
-    Text,
     /// The code of a table; text is wanted of it in most expressions.
     TableName,
     Other,
@@ -155,7 +153,7 @@ impl Source {
             Columns::Table(table) => table
                 .columns
                 .iter()
-                .filter(|c| c.read)
+                .filter(|c| c.is_listed())
                 .map(|c| Output::named(c.logical_name.clone(), holds(c)))
                 .collect(),
         }
@@ -193,9 +191,8 @@ impl Source {
 }
 
 fn holds(column: &catalog::Column) -> Holds {
-    use catalog::ColumnType::{EntityName, Memo, String, Virtual};
+    use catalog::ColumnType::EntityName;
     match column.column_type {
-        String | Memo | Virtual => Holds::Text,
         EntityName if !catalog::is_code_in_sql(&column.logical_name) => Holds::TableName,
         _ => Holds::Other,
     }

@@ -31,9 +31,7 @@ impl Resolver<'_> {
                 if output.holds != column.holds {
                     name_codes(&mut rest, i, output.holds);
                     name_codes(&mut right, i, column.holds);
-                    output.holds = match (output.holds, column.holds) {
-                        (Holds::TableName, other) | (other, _) => other,
-                    };
+                    output.holds = Holds::Other;
                 }
             }
             let counted = quantifier == SetQuantifier::All && op != SetOperator::Union;
@@ -99,13 +97,8 @@ impl Resolver<'_> {
             values.rows.iter_mut().flat_map(|row| row.iter_mut()).try_for_each(|v| self.text_of(v));
         self.scopes.pop();
         resolved?;
-        let held = |i: usize| {
-            let cells = values.rows.iter().filter_map(|row| row.get(i));
-            let mut kinds = cells.map(|cell| super::expr::holds(cell, &self.scopes));
-            kinds.find(|kind| *kind != Holds::Other).unwrap_or(Holds::Other)
-        };
         let outputs = (0..width)
-            .map(|i| Output::named(format!("column{}", i + 1), held(i)))
+            .map(|i| Output::named(format!("column{}", i + 1), Holds::Other))
             .collect::<Vec<_>>();
         if values.rows.iter().flat_map(|row| row.iter()).any(super::tables::depends) {
             let rows = std::mem::take(&mut values.rows).into_iter().map(|row| {

@@ -110,7 +110,7 @@ impl Resolver<'_> {
         let resolved = values.iter_mut().try_for_each(|value| self.text_of(value));
         self.scopes.pop();
         resolved?;
-        let (list, holds) = list_of(function, &mut values, location)?;
+        let list = list_of(function, &mut values);
         let (heading, also) = match (*function, alias) {
             ("string_split" | "generate_series", _) => ("value", vec![*function]),
             (other, _) => (other, Vec::new()),
@@ -118,7 +118,7 @@ impl Resolver<'_> {
         let mut also: Vec<String> = also.into_iter().map(str::to_owned).collect();
         // PostgreSQL names the column as the table.
         also.extend(alias.map(|alias| alias.name.value.clone()));
-        let mut outputs = vec![Output { also, ..Output::named(heading.to_owned(), holds) }];
+        let mut outputs = vec![Output { also, ..Output::named(heading.to_owned(), Holds::Other) }];
         let mut items = vec![item(functions::call("unnest", vec![list.clone()]), heading)];
         let with_ordinal = *function == "string_split" && wants_ordinal(values.get(2), location)?;
         if with_ordinal || ordinality {
@@ -164,27 +164,23 @@ fn item(expr: Expr, name: &str) -> SelectItem {
 }
 
 /// The list whose items are the rows of a table function.
-fn list_of(function: &str, values: &mut Vec<Expr>, location: Location) -> Result<(Expr, Holds)> {
-    Ok(match function {
+fn list_of(function: &str, values: &mut Vec<Expr>) -> Expr {
+    match function {
         "string_split" => {
             let args = values.iter().take(2).cloned().collect();
-            (functions::call("sql_string_split", args), Holds::Text)
+            functions::call("sql_string_split", args)
         }
-        "string_to_table" => {
-            (functions::call("string_to_array", std::mem::take(values)), Holds::Text)
-        }
-        "regexp_split_to_table" => {
-            return Err(report::unsupported("regexp_split_to_table", location));
-        }
+        "string_to_table" => functions::call("string_to_array", std::mem::take(values)),
+        "regexp_split_to_table" => functions::regexp_split(std::mem::take(values)),
         "generate_series" => {
             let name = match values.get(2) {
                 Some(step) if is_interval(step) => "generate_series",
                 _ => "sql_generate_series",
             };
-            (functions::call(name, std::mem::take(values)), Holds::Other)
+            functions::call(name, std::mem::take(values))
         }
-        _ => (values.remove(0), Holds::Other),
-    })
+        _ => values.remove(0),
+    }
 }
 
 fn is_interval(expr: &Expr) -> bool {

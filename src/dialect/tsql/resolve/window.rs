@@ -58,7 +58,7 @@ static AGGREGATES: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
 });
 
 /// Whether a call, by its name in lower case, is an aggregate of groups.
-pub(super) fn is_aggregate(function: &Function) -> bool {
+pub(in crate::dialect::tsql) fn is_aggregate(function: &Function) -> bool {
     let [part] = function.name.0.as_slice() else { return false };
     let name = part.as_ident().map(|i| i.value.to_lowercase()).unwrap_or_default();
     function.over.is_none() && AGGREGATES.contains(&name) && !RANKING.contains(&name.as_str())

@@ -4,110 +4,18 @@
 //! connecting. A value that would change what the client gets, and that is not
 //! offered, is refused by name.
 
+mod known;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use pgwire::error::PgWireError;
 
+use self::known::{Accepts, KNOWN, Known, checked, milliseconds};
 use super::error::{plain, state};
 
 /// What `server_version` says: the PostgreSQL whose catalogs clients will ask for.
 pub const SERVER_VERSION: &str = concat!("15.8 (sysjob ", env!("CARGO_PKG_VERSION"), ")");
-
-/// What values a setting takes.
-#[derive(Clone, Copy, PartialEq)]
-enum Accepts {
-    /// Nothing depends on it.
-    Anything,
-    /// Cannot be changed.
-    Fixed,
-    /// Only what it is: other values are not offered.
-    Only(&'static str),
-    Encoding,
-    DateStyle,
-    TimeZone,
-    Timeout,
-}
-
-struct Known {
-    name: &'static str,
-    default: &'static str,
-    accepts: Accepts,
-    /// The client is told when it changes.
-    reported: bool,
-}
-
-const fn known(name: &'static str, default: &'static str, accepts: Accepts) -> Known {
-    Known { name, default, accepts, reported: false }
-}
-
-const fn reported(name: &'static str, default: &'static str, accepts: Accepts) -> Known {
-    Known { name, default, accepts, reported: true }
-}
-
-const KNOWN: &[Known] = &[
-    reported("application_name", "", Accepts::Anything),
-    known("backslash_quote", "safe_encoding", Accepts::Anything),
-    known("bytea_output", "hex", Accepts::Only("hex")),
-    known("check_function_bodies", "on", Accepts::Anything),
-    reported("client_encoding", "UTF8", Accepts::Encoding),
-    known("client_min_messages", "notice", Accepts::Anything),
-    known("constraint_exclusion", "partition", Accepts::Anything),
-    known("cursor_tuple_fraction", "0.1", Accepts::Anything),
-    reported("DateStyle", "ISO, MDY", Accepts::DateStyle),
-    known("default_table_access_method", "heap", Accepts::Fixed),
-    known("default_tablespace", "", Accepts::Anything),
-    known("default_text_search_config", "pg_catalog.simple", Accepts::Anything),
-    known("default_transaction_deferrable", "off", Accepts::Anything),
-    known("default_transaction_isolation", "repeatable read", Accepts::Anything),
-    reported("default_transaction_read_only", "on", Accepts::Anything),
-    known("enable_hashjoin", "on", Accepts::Anything),
-    known("enable_mergejoin", "on", Accepts::Anything),
-    known("enable_nestloop", "on", Accepts::Anything),
-    known("enable_seqscan", "on", Accepts::Anything),
-    known("escape_string_warning", "on", Accepts::Anything),
-    known("extra_float_digits", "1", Accepts::Anything),
-    known("geqo", "on", Accepts::Anything),
-    known("idle_in_transaction_session_timeout", "0", Accepts::Timeout),
-    known("idle_session_timeout", "0", Accepts::Timeout),
-    reported("in_hot_standby", "off", Accepts::Fixed),
-    reported("integer_datetimes", "on", Accepts::Fixed),
-    reported("IntervalStyle", "postgres", Accepts::Only("postgres")),
-    reported("is_superuser", "off", Accepts::Fixed),
-    known("jit", "off", Accepts::Anything),
-    known("lc_collate", "C", Accepts::Fixed),
-    known("lc_ctype", "C", Accepts::Fixed),
-    known("lc_messages", "C", Accepts::Anything),
-    known("lc_monetary", "C", Accepts::Anything),
-    known("lc_numeric", "C", Accepts::Anything),
-    known("lc_time", "C", Accepts::Anything),
-    known("lock_timeout", "0", Accepts::Timeout),
-    known("log_min_duration_statement", "-1", Accepts::Anything),
-    known("log_statement", "none", Accepts::Anything),
-    known("max_connections", "100", Accepts::Fixed),
-    known("max_identifier_length", "63", Accepts::Fixed),
-    known("max_index_keys", "32", Accepts::Fixed),
-    known("max_parallel_workers_per_gather", "2", Accepts::Anything),
-    known("plan_cache_mode", "auto", Accepts::Anything),
-    known("quote_all_identifiers", "off", Accepts::Anything),
-    known("row_security", "on", Accepts::Anything),
-    reported("search_path", "public, dbo", Accepts::Anything),
-    reported("server_encoding", "UTF8", Accepts::Fixed),
-    reported("server_version", SERVER_VERSION, Accepts::Fixed),
-    known("server_version_num", "150008", Accepts::Fixed),
-    reported("session_authorization", "", Accepts::Fixed),
-    known("ssl", "off", Accepts::Fixed),
-    reported("standard_conforming_strings", "on", Accepts::Only("on")),
-    known("statement_timeout", "0", Accepts::Timeout),
-    known("synchronize_seqscans", "on", Accepts::Anything),
-    known("synchronous_commit", "on", Accepts::Anything),
-    reported("TimeZone", "UTC", Accepts::TimeZone),
-    known("transaction_deferrable", "off", Accepts::Anything),
-    known("transaction_isolation", "repeatable read", Accepts::Anything),
-    known("transaction_read_only", "on", Accepts::Anything),
-    known("work_mem", "4MB", Accepts::Anything),
-    known("xmloption", "content", Accepts::Anything),
-];
 
 /// How a setting's name is written, by its name in lower case.
 pub fn canonical(name: &str) -> &str {
@@ -118,12 +26,25 @@ pub fn canonical(name: &str) -> &str {
 type Values = BTreeMap<String, String>;
 
 /// The settings of one session.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// As of the start of the session; what `RESET` goes back to.
     initial: Values,
     values: Values,
     transaction: Option<Transaction>,
+    /// What functions have changed and the client has to be told.
+    noted: Vec<(String, String)>,
+}
+
+/// A setting as `pg_settings` has it: times are numbers of milliseconds.
+pub struct Listed<'a> {
+    pub name: &'a str,
+    pub value: String,
+    pub initial: String,
+    pub default: String,
+    pub unit: Option<&'static str>,
+    pub fixed: bool,
+    pub kind: &'static str,
 }
 
 /// What becomes of the settings at the end of a transaction.
@@ -140,7 +61,8 @@ impl Settings {
     pub fn new<'a>(user: &str, asked: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
         let defaults = KNOWN.iter().map(|k| (k.name.to_lowercase(), k.default.to_owned()));
         let values = defaults.collect();
-        let mut settings = Self { initial: BTreeMap::new(), values, transaction: None };
+        let mut settings =
+            Self { initial: BTreeMap::new(), values, transaction: None, noted: Vec::new() };
         settings.values.insert("session_authorization".into(), user.to_owned());
         for (name, value) in asked {
             // An unsupported value leaves the default, which the client is told.
@@ -175,6 +97,33 @@ impl Settings {
         self.values.get(&name.to_lowercase()).map(String::as_str).ok_or_else(|| unknown(name))
     }
 
+    /// All settings as `pg_settings` lists them.
+    pub fn listed(&self) -> Vec<Listed<'_>> {
+        self.values.iter().map(|(name, value)| self.one_listed(name, value)).collect()
+    }
+
+    fn one_listed<'a>(&self, name: &'a str, value: &str) -> Listed<'a> {
+        let known = KNOWN.iter().find(|k| k.name.eq_ignore_ascii_case(name));
+        let accepts = known.map_or(Accepts::Anything, |k| k.accepts);
+        let shown = |value: &str| match (accepts, milliseconds(value)) {
+            (Accepts::Timeout, Some(limit)) => limit.to_string(),
+            _ => value.to_owned(),
+        };
+        Listed {
+            name: known.map_or(name, |k| k.name),
+            value: shown(value),
+            initial: shown(self.initial.get(name).map_or("", String::as_str)),
+            default: shown(known.map_or("", |k| k.default)),
+            unit: (accepts == Accepts::Timeout).then_some("ms"),
+            fixed: accepts == Accepts::Fixed,
+            kind: match value {
+                "on" | "off" => "bool",
+                _ if accepts == Accepts::Timeout || value.parse::<i64>().is_ok() => "integer",
+                _ => "string",
+            },
+        }
+    }
+
     /// All values by name.
     pub fn all(&self) -> &BTreeMap<String, String> {
         &self.values
@@ -188,8 +137,14 @@ impl Settings {
         value: Option<&str>,
     ) -> Result<Option<(String, String)>, PgWireError> {
         let (key, value, told) = self.checked(name, value)?;
-        if let Some(transaction) = &mut self.transaction {
-            transaction.kept.insert(key.clone(), value.clone());
+        match &mut self.transaction {
+            Some(transaction) => {
+                transaction.kept.insert(key.clone(), value.clone());
+            }
+            None if key == "default_transaction_isolation" => {
+                self.values.insert("transaction_isolation".into(), value.clone());
+            }
+            None => {}
         }
         self.values.insert(key, value);
         Ok(told)
@@ -228,8 +183,21 @@ impl Settings {
         Ok((key, value, told))
     }
 
+    /// Keeps a change until the client can be told.
+    pub fn note(&mut self, change: Option<(String, String)>) {
+        self.noted.extend(change);
+    }
+
+    /// The changes that the client was not told of yet.
+    pub fn take_noted(&mut self) -> Vec<(String, String)> {
+        std::mem::take(&mut self.noted)
+    }
+
     /// A transaction begins.
     pub fn begin(&mut self) {
+        if let Some(level) = self.values.get("default_transaction_isolation").cloned() {
+            self.values.insert("transaction_isolation".into(), level);
+        }
         let (before, kept) = (self.values.clone(), self.values.clone());
         self.transaction = Some(Transaction { before, kept });
     }
@@ -309,91 +277,6 @@ fn unknown(name: &str) -> PgWireError {
     plain(state::UNKNOWN_OBJECT, format!("unrecognized configuration parameter \"{name}\""))
 }
 
-fn checked(known: &Known, value: &str) -> Result<String, PgWireError> {
-    let lower = value.to_lowercase();
-    let refused = |state: &str, reason: &str| {
-        Err(plain(state, format!("{} cannot be '{value}': {reason}", known.name)))
-    };
-    match known.accepts {
-        Accepts::Anything => Ok(value.to_owned()),
-        Accepts::Fixed => {
-            Err(plain("55P02", format!("parameter \"{}\" cannot be changed", known.name)))
-        }
-        Accepts::Only(only) if lower == only || (only == "on" && lower == "true") => {
-            Ok(only.to_owned())
-        }
-        Accepts::Only(only) => refused(state::NOT_SUPPORTED, &format!("only '{only}' is offered")),
-        Accepts::Encoding => {
-            let name: String = lower.chars().filter(char::is_ascii_alphanumeric).collect();
-            match name.as_str() {
-                "utf8" | "unicode" => Ok("UTF8".to_owned()),
-                _ => refused(state::INVALID_PARAMETER, "only UTF8 is offered"),
-            }
-        }
-        Accepts::DateStyle => {
-            let mut order = "MDY";
-            for part in lower.split(',').map(str::trim) {
-                match part {
-                    "iso" => {}
-                    "mdy" | "us" => order = "MDY",
-                    "dmy" | "european" => order = "DMY",
-                    "ymd" => order = "YMD",
-                    _ => return refused(state::NOT_SUPPORTED, "only ISO dates are offered"),
-                }
-            }
-            Ok(format!("ISO, {order}"))
-        }
-        Accepts::TimeZone => match time_zone(value) {
-            Some(zone) => Ok(zone),
-            None => refused(state::INVALID_PARAMETER, "there is no such time zone"),
-        },
-        Accepts::Timeout => match milliseconds(value) {
-            Some(limit) if limit <= i32::MAX.unsigned_abs().into() => Ok(time_text(limit)),
-            _ => refused(state::INVALID_PARAMETER, "not a time such as '5s'"),
-        },
-    }
-}
-
-/// A time zone by its name in the tz database, or an offset in hours.
-fn time_zone(value: &str) -> Option<String> {
-    let hours = value.strip_prefix(['+', '-']).unwrap_or(value);
-    if value.parse::<f64>().is_ok_and(|h| h.abs() < 24.0) {
-        let sign = if value.starts_with('-') { '+' } else { '-' };
-        return Some(if value == "0" { "UTC".into() } else { format!("Etc/GMT{sign}{hours}") });
-    }
-    if ["default", "local"].contains(&value.to_lowercase().as_str()) {
-        return Some("UTC".to_owned());
-    }
-    let zone = chrono_tz::TZ_VARIANTS.iter().find(|z| z.name().eq_ignore_ascii_case(value));
-    // `GMT+02:00` and its like, as Java calls zones without a name.
-    let posix = || (value.len() > 3 && value[..3].eq_ignore_ascii_case("gmt")).then_some(value);
-    zone.map(|zone| zone.name()).or_else(posix).map(str::to_owned)
-}
-
-/// Units of time, the largest first, and how many milliseconds they have.
-const UNITS: &[(&str, u64)] =
-    &[("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1_000), ("ms", 1)];
-
-/// A time as PostgreSQL writes it: `250`, `250ms`, `5s`, `1min`.
-fn milliseconds(value: &str) -> Option<u64> {
-    let value = value.trim();
-    let digits = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
-    let unit = match value[digits..].trim() {
-        "" => 1,
-        unit => UNITS.iter().find(|(name, _)| *name == unit)?.1,
-    };
-    value[..digits].parse::<u64>().ok()?.checked_mul(unit)
-}
-
-/// A time in the largest unit that shows it whole.
-fn time_text(milliseconds: u64) -> String {
-    let fits = |(_, unit): &&(&str, u64)| milliseconds.is_multiple_of(*unit);
-    match UNITS.iter().find(fits) {
-        Some((name, unit)) if milliseconds > 0 => format!("{}{name}", milliseconds / unit),
-        _ => "0".to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -427,6 +310,30 @@ mod tests {
         assert_eq!(settings.statement_timeout(), Some(Duration::from_secs(2)));
     }
     #[test]
+    fn isolation_levels_are_kept_as_they_are_asked_for() {
+        let mut settings = Settings::new("me", std::iter::empty());
+        let level = |settings: &Settings| settings.get("transaction_isolation").map(str::to_owned);
+        settings.set("default_transaction_isolation", Some("Read Committed")).expect("offered");
+        assert_eq!(level(&settings).ok().as_deref(), Some("read committed"));
+        settings.begin();
+        settings.set_local("transaction_isolation", Some("serializable")).expect("offered");
+        assert_eq!(level(&settings).ok().as_deref(), Some("serializable"));
+        settings.end(true);
+        assert_eq!(level(&settings).ok().as_deref(), Some("read committed"));
+        assert!(settings.set("transaction_isolation", Some("chaos")).is_err());
+    }
+
+    #[test]
+    fn times_are_listed_in_milliseconds() {
+        let mut settings = Settings::new("me", std::iter::empty());
+        settings.set("statement_timeout", Some("5s")).expect("offered");
+        let listed = settings.listed();
+        let timeout = listed.iter().find(|s| s.name == "statement_timeout").expect("listed");
+        assert_eq!((timeout.value.as_str(), timeout.unit), ("5000", Some("ms")));
+        assert!(listed.iter().any(|s| s.name == "DateStyle" && s.kind == "string"));
+    }
+
+    #[test]
     fn a_transaction_takes_its_settings_with_it() {
         let mut settings = Settings::new("me", std::iter::empty());
         let value = |settings: &Settings, name| settings.get(name).expect("known").to_owned();
@@ -453,19 +360,6 @@ mod tests {
         assert_eq!(settings.get("jit").ok(), Some("on"));
         for options in ["-c", "-c jit", "-x", "-c statement_timeout=soon", "-c nosuch=1"] {
             assert!(settings.set_options(options).is_err(), "{options}");
-        }
-    }
-
-    #[test]
-    fn time_zones_have_names() {
-        for (given, expected) in [
-            ("europe/berlin", Some("Europe/Berlin")),
-            ("utc", Some("UTC")),
-            ("GMT+02:00", Some("GMT+02:00")),
-            ("2", Some("Etc/GMT-2")),
-            ("Nowhere/Else", None),
-        ] {
-            assert_eq!(time_zone(given).as_deref(), expected, "{given}");
         }
     }
 }
