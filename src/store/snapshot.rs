@@ -2,6 +2,7 @@
 //! holds never changes.
 
 use std::any::Any;
+use std::cell::OnceCell;
 use std::sync::{Arc, OnceLock};
 
 use datafusion::arrow::array::types::Int64Type;
@@ -10,9 +11,9 @@ use datafusion::arrow::compute;
 use datafusion::common::{HashMap, HashSet};
 
 use super::chunk::Chunk;
-use super::column;
+use super::column::{self, Column};
 use super::counts::CountsSnapshot;
-use super::ids::Ids;
+use super::ids::{self, Ids};
 use super::statistics::ColumnStatistics;
 use crate::catalog::{Catalog, Table};
 use crate::error::Result;
@@ -134,37 +135,19 @@ impl TableSnapshot {
 
     /// Where the row with a primary key is.
     pub fn find(&self, id: &Guid) -> Result<Option<Place>> {
-        if let Some(place) = self.ids.get(id).and_then(|number| self.locate(number))
-            && self.is_at(place, id)?
-        {
+        let key = self.table.primary_id_index();
+        if let Some(place) = self.ids.find(&self.chunks, key, id)? {
             return Ok(Some(place));
         }
         // The row may have moved or gone since this commit.
         for chunk in (0..self.chunks.len()).rev() {
-            let Some(ids) = self.chunks[chunk].column(self.table.primary_id_index())? else {
-                continue;
-            };
-            for row in column::rows_with(&ids, id) {
-                let place = Place { chunk, row };
-                if self.is_at(place, id)? {
-                    return Ok(Some(place));
-                }
+            if self.chunks[chunk].file().is_none()
+                && let Some(place) = ids::find_in(&self.chunks, chunk, key, id)?
+            {
+                return Ok(Some(place));
             }
         }
         Ok(None)
-    }
-
-    fn locate(&self, number: u64) -> Option<Place> {
-        let chunk = self.chunks.partition_point(|c| c.first_number() <= number).checked_sub(1)?;
-        Some(Place { chunk, row: self.chunks[chunk].row(number)? })
-    }
-
-    /// Whether a row is there and has a primary key.
-    fn is_at(&self, Place { chunk, row }: Place, id: &Guid) -> Result<bool> {
-        let chunk = &self.chunks[chunk];
-        let alive = chunk.alive().is_none_or(|alive| alive.value(row));
-        let ids = chunk.column(self.table.primary_id_index())?;
-        Ok(alive && ids.is_some_and(|ids| column::guid_at(&ids, row) == Some(*id)))
     }
 
     /// The primary key of a row that has a value in a column.
@@ -206,8 +189,14 @@ impl TableSnapshot {
         let schema = self.table.schema();
         for chunk in &self.chunks {
             let alive = |row: &usize| chunk.alive().is_none_or(|alive| alive.value(*row));
+            // Columns of sealed chunks are decoded once, not for each cell.
+            let columns: Vec<OnceCell<Column>> =
+                (0..schema.fields().len()).map(|_| OnceCell::new()).collect();
             for number in (0..chunk.rows()).filter(alive) {
-                row(&|column| chunk.value(number, column, schema));
+                row(&|index| {
+                    let column = columns[index].get_or_init(|| chunk.loaded(index));
+                    column::read(column, schema.field(index).data_type(), number)
+                });
             }
         }
     }
