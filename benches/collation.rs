@@ -31,7 +31,7 @@ fn bytewise(snapshot: &Snapshot) -> SessionContext {
     let name = table.table().column_index("name").expect("a column");
     let schema = Arc::new(Schema::new(vec![Field::new("name", DataType::Utf8View, true)]));
     let batches = table.chunks().iter().map(|chunk| {
-        let names = chunk.array(name, table.table().schema());
+        let names = chunk.array(name, table.table().schema()).expect("in memory");
         let names = names.as_any().downcast_ref::<StringViewArray>().expect("text").clone();
         RecordBatch::try_new(schema.clone(), vec![Arc::new(names)]).expect("one column")
     });

@@ -1,6 +1,7 @@
 //! sysjob: the Dataverse asynchronous service as a fast, durable job table.
 
 pub mod ask;
+pub mod bulk_action;
 pub mod bulk_delete;
 pub mod catalog;
 pub mod cli;

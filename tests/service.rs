@@ -165,7 +165,23 @@ fn the_command_line_asks_a_folder_and_a_service_alike() {
         .collect();
     assert_eq!(local[0], local[1]);
     let (code, plan, _) = sysjob(&["explain", "--data-dir", data_dir, "-e", sql]);
+    assert!(code == Some(0) && plan.contains("TableScan: counts of asyncoperation"), "{plan}");
+    let (code, plan, _) =
+        sysjob(&["explain", "--data-dir", data_dir, "--no-pre-aggregates", "-e", sql]);
     assert!(code == Some(0) && plan.contains("TableScan: asyncoperation"), "{plan}");
+
+    let file = folder.path().join("answer.parquet");
+    let export = |text: &str| {
+        let file = file.to_str().expect("a path");
+        sysjob(&["query", "--data-dir", data_dir, "--format", "parquet", "-o", file, "-e", text])
+    };
+    let failing = "SELECT statuscode, 1 / (statuscode - 30) AS x FROM asyncoperation";
+    let (code, _, err) = export(failing);
+    assert!(code == Some(1) && !err.is_empty() && !file.exists(), "{err}");
+    let (code, _, err) = export("SELECT 1 AS a; SELECT 2 AS a");
+    assert!(code == Some(1) && err.contains("one query") && !file.exists(), "{err}");
+    assert_eq!(export(sql).0, Some(0));
+    assert!(std::fs::read(&file).expect("the answer").starts_with(b"PAR1"));
 
     let service = Service::start(folder.path(), &["--no-scheduler"]);
     let (code, _, err) = sysjob(&["query", "--data-dir", data_dir, "-e", sql]);

@@ -25,7 +25,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("relations", &["identity", "query", "store", "value"]),
     ("messages", &["catalog", "error", "identity", "store", "value"]),
     ("events", &["catalog", "identity", "job", "store", "value"]),
-    ("engine", &["catalog", "error", "query", "store", "value"]),
+    ("engine", &["catalog", "error", "job", "query", "store", "value"]),
     ("dialect", &["catalog", "engine::functions", "error", "query", "value"]),
     ("encode", &["catalog", "error", "query", "value"]),
     ("import", &["catalog", "error", "store", "value"]),
@@ -37,6 +37,25 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "service",
         &["clock", "credentials", "engine", "identity", "query", "relations", "scheduler", "store"],
+    ),
+    (
+        "bulk_action",
+        &[
+            "ask",
+            "catalog",
+            "dialect",
+            "engine",
+            "error",
+            "events",
+            "identity",
+            "job",
+            "query",
+            "scheduler",
+            "service",
+            "store",
+            "value",
+            "write",
+        ],
     ),
     (
         "bulk_delete",
@@ -75,6 +94,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "handlers",
         &[
+            "bulk_action",
             "bulk_delete",
             "catalog",
             "duplicates",
@@ -95,6 +115,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "http",
         &[
             "ask",
+            "bulk_action",
             "bulk_delete",
             "catalog",
             "credentials",
@@ -120,6 +141,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "pgwire",
         &[
             "catalog",
+            "clock",
             "credentials",
             "dialect",
             "engine",

@@ -81,6 +81,9 @@ pub enum ColumnKind {
     /// The primary name of the row that the lookup column with this index
     /// points to; an imported text stands in when that row is not stored.
     LookupName(usize),
+    /// Why the job of the row has not ended; answered where it is named, and by
+    /// nobody's row.
+    WaitReason,
 }
 
 /// A column as Dataverse metadata describes it.
@@ -154,6 +157,12 @@ impl Column {
     /// The label of a choice value, where the option set has one.
     pub fn label(&self, value: i32) -> Option<&str> {
         self.options.iter().find(|o| o.value == value).map(|o| o.label.as_str())
+    }
+
+    /// Whether it is among all columns of a query that names none. What has to be
+    /// found out for each row is not.
+    pub fn is_listed(&self) -> bool {
+        self.read && self.kind != ColumnKind::WaitReason
     }
 
     /// The property name in Web API answers: `_ownerid_value` for lookups.
@@ -360,6 +369,9 @@ impl Table {
 
     fn kind_of(&self, index: usize) -> ColumnKind {
         let column = &self.columns[index];
+        if column.format.as_deref() == Some(WAIT_REASON) {
+            return ColumnKind::WaitReason;
+        }
         let Some(of) = column.attribute_of.as_deref().and_then(|of| self.column_index(of)) else {
             return ColumnKind::Stored;
         };
@@ -374,6 +386,9 @@ impl Table {
         }
     }
 }
+
+/// The format of the column that says why a job has not ended.
+const WAIT_REASON: &str = "WaitReason";
 
 /// The column with a number that rises with every change of the row.
 pub const VERSION_COLUMN: &str = "versionnumber";

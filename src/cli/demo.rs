@@ -11,6 +11,7 @@ use clap::Args;
 use super::config::ConfigOptions;
 use super::diagnose::{Local, text};
 use super::import::StoreSink;
+use super::replay::speed;
 use super::serve::{Listen, Running, Sockets, stop_signal};
 use super::{CatalogFiles, Timezone, runtime};
 use crate::clock::{Clock, SystemClock};
@@ -39,8 +40,8 @@ pub struct Demo {
     timezone: Timezone,
     #[command(flatten)]
     config: ConfigOptions,
-    /// How many times faster than once the live part runs
-    #[arg(long, env = "SYSJOB_SPEED", default_value_t = 60.0)]
+    /// How many times faster than once the live part runs, such as 60x
+    #[arg(long, env = "SYSJOB_SPEED", default_value = "60x", value_parser = speed)]
     speed: f64,
 }
 
@@ -72,7 +73,7 @@ impl Demo {
             let store = Arc::new(Store::open(&folder, self.catalog.load()?)?);
             messages::register(&store)?;
             sockets.secure(&self.listen, &folder)?;
-            let (loading, speed) = (store.clone(), self.speed.max(0.001));
+            let (loading, speed) = (store.clone(), self.speed);
             let trace = tokio::task::spawn_blocking(move || load(&loading, speed))
                 .await
                 .map_err(|e| Error::internal("loading the trace failed").caused_by(e))??;

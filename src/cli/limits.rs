@@ -33,6 +33,9 @@ pub struct LimitOptions {
     /// Bytes for what the sorts, groups and joins of all queries keep; 0 is no limit
     #[arg(long, env = "SYSJOB_QUERY_MEMORY", value_name = "BYTES", default_value_t = 4 << 30)]
     query_memory: usize,
+    /// Answer from the rows, even where counts are kept
+    #[arg(long, env = "SYSJOB_NO_PRE_AGGREGATES")]
+    no_pre_aggregates: bool,
     /// Keep the limits of Dataverse: 50,000 rows to aggregate, 6,000 requests of
     /// a user in five minutes, and so on
     #[arg(long, env = "SYSJOB_DATAVERSE_LIMITS")]
@@ -76,6 +79,7 @@ impl LimitOptions {
         QueryLimits {
             time: Some(self.query_timeout).filter(|time| !time.is_zero()),
             memory: Some(self.query_memory).filter(|bytes| *bytes > 0),
+            scanning: self.no_pre_aggregates,
         }
     }
 }

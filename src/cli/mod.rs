@@ -6,6 +6,7 @@ mod config;
 mod demo;
 mod diagnose;
 mod import;
+mod jobs;
 mod limits;
 mod memory;
 mod query;
@@ -52,6 +53,8 @@ enum Command {
     Explain(query::Explain),
     /// Ask the canned questions and say what is wrong
     Diagnose(diagnose::Diagnose),
+    /// Look at the jobs of a running service, and act on them
+    Jobs(jobs::Jobs),
     /// List the workflows of a running service, switch them on and off
     Workflows(workflows::Workflows),
     /// Let a running service delete what a fetch finds, once or again and again
@@ -95,10 +98,10 @@ struct Target {
 struct Connection {
     /// The certificate of the authority that vouches for an https service, PEM;
     /// those that the system trusts if not given
-    #[arg(long, env = "SYSJOB_CACERT", value_name = "FILE")]
+    #[arg(long, env = "SYSJOB_CACERT", value_name = "FILE", global = true)]
     cacert: Option<PathBuf>,
     /// A bearer token of the service
-    #[arg(long, env = "SYSJOB_TOKEN", hide_env_values = true)]
+    #[arg(long, env = "SYSJOB_TOKEN", hide_env_values = true, global = true)]
     token: Option<String>,
 }
 
@@ -162,8 +165,9 @@ pub fn run() -> ExitCode {
         Command::Workflows(command) => command.run(),
         Command::BulkDelete(command) => command.run(),
         Command::Replay(command) => command.run(),
-        // Its exit codes are its own.
+        // Their exit codes are their own.
         Command::Diagnose(command) => return command.run(),
+        Command::Jobs(command) => return command.run(),
     };
     match outcome {
         Ok(code) => code,

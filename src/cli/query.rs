@@ -1,21 +1,23 @@
 //! `sysjob query` and `sysjob explain`.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Read, Write};
-use std::path::PathBuf;
+use std::fs::{File, Permissions};
+use std::io::{self, BufWriter, IsTerminal, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use chrono_tz::Tz;
 use clap::Args;
 use futures::StreamExt;
+use tempfile::NamedTempFile;
 
 use super::remote::Remote;
 use super::{DialectArgument, Target, Timezone, runtime};
 use crate::ask::Questions;
 use crate::clock::{Clock, SystemClock};
 use crate::encode::{Format, RowWriter};
-use crate::engine::{Engine, failure};
+use crate::engine::{Engine, QueryLimits, failure};
 use crate::error::{Error, Result, codes};
 use crate::identity::Caller;
 use crate::query::Context;
@@ -35,6 +37,21 @@ pub struct Text {
     file: Option<PathBuf>,
 }
 
+/// What answers are made of; a running service decides for itself.
+#[derive(Args)]
+pub struct FromRows {
+    /// Answer from the rows, even where counts are kept
+    #[arg(long, conflicts_with = "url")]
+    no_pre_aggregates: bool,
+}
+
+impl FromRows {
+    fn engine(&self) -> Result<Engine> {
+        let scanning = self.no_pre_aggregates;
+        Engine::limited(QueryLimits { scanning, ..QueryLimits::default() })
+    }
+}
+
 #[derive(Args)]
 pub struct Query {
     #[command(flatten)]
@@ -43,6 +60,8 @@ pub struct Query {
     text: Text,
     #[command(flatten)]
     timezone: Timezone,
+    #[command(flatten)]
+    rows: FromRows,
     /// The form of the answer
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
@@ -59,6 +78,8 @@ pub struct Explain {
     text: Text,
     #[command(flatten)]
     timezone: Timezone,
+    #[command(flatten)]
+    rows: FromRows,
     /// Show how the plan is executed
     #[arg(long)]
     physical: bool,
@@ -112,27 +133,71 @@ fn write_failed(e: io::Error) -> Error {
     Error::data(format!("the answer cannot be written: {e}")).caused_by(e)
 }
 
+/// Where an answer goes. A file gets its name when it is complete, so that a
+/// question that fails leaves none.
+struct Output {
+    part: Option<(NamedTempFile, PathBuf)>,
+    out: Box<dyn Write + Send>,
+}
+
+impl Output {
+    fn open(file: Option<&Path>, format: Format) -> Result<Self> {
+        let Some(file) = file else {
+            if is_binary(format) && io::stdout().is_terminal() {
+                return Err(Error::invalid(
+                    codes::INVALID_ARGUMENT,
+                    format!("{} is not for a terminal; name a file with -o", format.name()),
+                ));
+            }
+            return Ok(Self { part: None, out: Box::new(BufWriter::new(io::stdout())) });
+        };
+        // A device or a pipe takes what comes.
+        if file.exists() && !file.is_file() {
+            let out = File::options().write(true).open(file).map_err(write_failed)?;
+            return Ok(Self { part: None, out: Box::new(BufWriter::new(out)) });
+        }
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let part = tempfile::Builder::new()
+            .prefix(".sysjob-")
+            .permissions(Permissions::from_mode(0o666))
+            .tempfile_in(folder.unwrap_or(Path::new(".")))
+            .map_err(write_failed)?;
+        let out = BufWriter::new(part.reopen().map_err(write_failed)?);
+        Ok(Self { part: Some((part, file.to_owned())), out: Box::new(out) })
+    }
+
+    /// Everything has been written.
+    fn finish(mut self) -> Result<()> {
+        self.out.flush().map_err(write_failed)?;
+        if let Some((part, file)) = self.part {
+            part.persist(file).map_err(|e| write_failed(e.error))?;
+        }
+        Ok(())
+    }
+}
+
+fn is_binary(format: Format) -> bool {
+    matches!(format, Format::Parquet | Format::Arrow)
+}
+
 impl Query {
     pub fn run(self) -> Result<ExitCode> {
         let text = self.text.read()?;
-        let mut out: Box<dyn Write + Send> = match &self.output {
-            Some(file) => Box::new(BufWriter::new(File::create(file).map_err(write_failed)?)),
-            None => Box::new(BufWriter::new(io::stdout())),
-        };
+        let mut output = Output::open(self.output.as_deref(), self.format)?;
         match &self.target.url {
             Some(url) => {
                 let dialect = self.text.dialect.word();
                 let mut answer = Remote::new(url, &self.target.connection)?
                     .timezone(self.timezone.timezone)
                     .query(dialect, &text, self.format)?;
-                io::copy(&mut answer, &mut out).map_err(write_failed)?;
-                out.flush().map_err(write_failed)?;
+                io::copy(&mut answer, &mut output.out).map_err(write_failed)?;
             }
             None => {
                 let store = open(&self.target)?;
-                runtime()?.block_on(answer(&store, &self, &text, out))?;
+                output.out = runtime()?.block_on(answer(&store, &self, &text, output.out))?;
             }
         }
+        output.finish()?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -142,13 +207,22 @@ async fn answer(
     query: &Query,
     text: &str,
     mut out: Box<dyn Write + Send>,
-) -> Result<()> {
-    let engine = Engine::new();
+) -> Result<Box<dyn Write + Send>> {
+    let engine = query.rows.engine()?;
     let snapshot = store.snapshot();
     let context = context(&snapshot, query.timezone);
     let dialect = query.text.dialect.dialect();
     let mut questions = Questions::new(&engine, &snapshot, dialect, text, context)?;
+    let mut answers = 0;
     while let Some(plan) = questions.next().await? {
+        answers += 1;
+        if answers > 1 && is_binary(query.format) {
+            let format = query.format.name();
+            return Err(Error::invalid(
+                codes::INVALID_ARGUMENT,
+                format!("{format} has the rows of one query, and the text holds several"),
+            ));
+        }
         let mut rows = engine.run(plan).await?;
         let mut writer = RowWriter::new(query.format, &rows.schema(), out)?;
         let mut count = 0;
@@ -160,7 +234,7 @@ async fn answer(
         questions.answered(count);
         out = writer.finish()?;
     }
-    out.flush().map_err(write_failed)
+    Ok(out)
 }
 
 impl Explain {
@@ -176,7 +250,7 @@ impl Explain {
         }
         let store = open(&self.target)?;
         runtime()?.block_on(async {
-            let engine = Engine::new();
+            let engine = self.rows.engine()?;
             let dialect = self.text.dialect.dialect();
             let snapshot = store.snapshot();
             let context = context(&snapshot, self.timezone);

@@ -23,6 +23,9 @@ const SYSTEM_AUTHORITIES: &[&str] = &[
     "/etc/ssl/cert.pem",
 ];
 
+/// What people read in place of codes.
+const FORMATTED: &str = "OData.Community.Display.V1.FormattedValue";
+
 /// A running service.
 pub struct Remote {
     url: String,
@@ -117,9 +120,9 @@ impl Remote {
         if let Some(token) = &self.token {
             request = request.header("authorization", format!("Bearer {token}"));
         }
-        if let Some(zone) = self.timezone {
-            request = request.header("prefer", format!("odata.timezone=\"{}\"", zone.name()));
-        }
+        let mut prefer = vec![format!("odata.include-annotations=\"{FORMATTED}\"")];
+        prefer.extend(self.timezone.map(|zone| format!("odata.timezone=\"{}\"", zone.name())));
+        request = request.header("prefer", prefer.join(","));
         let wrong = |e: ureq::http::Error| {
             Error::invalid(codes::INVALID_ARGUMENT, format!("'{url}' is no address: {e}"))
         };

@@ -111,6 +111,11 @@ impl DecimalAverage {
     pub fn of_money() -> Self {
         Self { precision: 19, ..Self::new(4) }
     }
+
+    /// The digits after the point.
+    pub fn scale(&self) -> i8 {
+        self.scale
+    }
 }
 
 impl AggregateUDFImpl for DecimalAverage {
@@ -175,7 +180,7 @@ impl DecimalMean {
     }
 }
 
-fn decimal_overflow() -> datafusion::common::DataFusionError {
+pub(super) fn decimal_overflow() -> datafusion::common::DataFusionError {
     datafusion::common::exec_datafusion_err!(
         "Arithmetic overflow error converting expression to data type decimal (Msg 8115)"
     )

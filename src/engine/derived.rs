@@ -6,28 +6,60 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::types::Int32Type;
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, StringViewArray, make_view, new_null_array,
+    Array, ArrayRef, AsArray, BooleanArray, StringViewArray, UInt32Array, make_view, new_null_array,
 };
 use datafusion::arrow::buffer::{Buffer, NullBuffer, ScalarBuffer};
-use datafusion::arrow::compute::FilterPredicate;
+use datafusion::arrow::compute::{FilterBuilder, FilterPredicate, take};
 use datafusion::common::{DataFusionError, HashMap, Result};
 
+use super::waits;
 use crate::catalog::{Column, ColumnKind, entity_name};
 use crate::store::{Chunk, NameIndex, Snapshot, TableSnapshot};
 use crate::value::Guid;
 
-/// Rows of a chunk: all, or those that a filter leaves.
+/// Rows of a chunk.
+pub enum Selected {
+    All,
+    Filtered(FilterPredicate),
+    /// These, in this order.
+    Numbered(UInt32Array),
+}
+
+impl Selected {
+    /// Those of which a mask is true.
+    pub fn masked(mask: &BooleanArray) -> Self {
+        match mask.true_count() == mask.len() {
+            true => Self::All,
+            false => Self::Filtered(FilterBuilder::new(mask).optimize().build()),
+        }
+    }
+
+    /// The cells of these rows in a column of the chunk.
+    fn of(&self, array: &ArrayRef) -> Result<ArrayRef> {
+        Ok(match self {
+            Self::All => array.clone(),
+            Self::Filtered(filter) => filter.filter(array)?,
+            Self::Numbered(rows) => take(array, rows, None)?,
+        })
+    }
+}
+
+/// Some rows of a chunk, with whatever their columns are computed from.
 pub struct Rows<'a> {
     pub snapshot: &'a Snapshot,
     pub table: &'a TableSnapshot,
     pub chunk: &'a Chunk,
-    pub filter: Option<&'a FilterPredicate>,
+    pub selected: &'a Selected,
 }
 
 impl Rows<'_> {
     /// How many rows there are.
     pub fn len(&self) -> usize {
-        self.filter.map_or(self.chunk.rows(), FilterPredicate::count)
+        match self.selected {
+            Selected::All => self.chunk.rows(),
+            Selected::Filtered(filter) => filter.count(),
+            Selected::Numbered(rows) => rows.len(),
+        }
     }
 
     /// A column, stored or derived.
@@ -40,6 +72,7 @@ impl Rows<'_> {
             }),
             ColumnKind::ChoiceLabel(of) => Ok(self.labels(self.stored(of)?, &facts.columns[of])),
             ColumnKind::EntityLabel(of) => Ok(self.table_names(self.stored(of)?)),
+            ColumnKind::WaitReason => waits::reasons(self),
             ColumnKind::LookupName(of) => {
                 Ok(self.lookup_names(self.stored(index)?, self.stored(of)?, &facts.columns[of]))
             }
@@ -47,13 +80,10 @@ impl Rows<'_> {
     }
 
     /// A stored column; nothing if all its cells are null.
-    fn stored(&self, index: usize) -> Result<Option<ArrayRef>> {
+    pub fn stored(&self, index: usize) -> Result<Option<ArrayRef>> {
         let column = self.chunk.column(index);
         let column = column.map_err(|e| DataFusionError::External(Box::new(e)))?;
-        Ok(match (column, self.filter) {
-            (Some(array), Some(filter)) => Some(filter.filter(&array)?),
-            (array, _) => array,
-        })
+        column.map(|array| self.selected.of(&array)).transpose()
     }
 
     fn labels(&self, values: Option<ArrayRef>, facts: &Column) -> ArrayRef {
@@ -117,7 +147,7 @@ impl Rows<'_> {
 }
 
 /// A text column in the making, whose texts follow from keys that repeat.
-struct Texts<K> {
+pub struct Texts<K> {
     views: Vec<u128>,
     valid: Vec<bool>,
     data: Vec<u8>,
@@ -127,7 +157,7 @@ struct Texts<K> {
 }
 
 impl<K: Copy + Eq + std::hash::Hash> Texts<K> {
-    fn new(rows: usize) -> Self {
+    pub fn new(rows: usize) -> Self {
         Self {
             views: Vec::with_capacity(rows),
             valid: Vec::with_capacity(rows),
@@ -142,7 +172,7 @@ impl<K: Copy + Eq + std::hash::Hash> Texts<K> {
     }
 
     /// Adds the text of a key; whether there is one.
-    fn push(&mut self, key: Option<K>, text: impl FnOnce(&K) -> Option<String>) -> bool {
+    pub fn push(&mut self, key: Option<K>, text: impl FnOnce(&K) -> Option<String>) -> bool {
         let view = match (key, self.last) {
             (None, _) => None,
             (Some(key), Some((last, view))) if key == last => view,
@@ -180,7 +210,7 @@ impl<K: Copy + Eq + std::hash::Hash> Texts<K> {
         make_view(text.as_bytes(), 0, offset)
     }
 
-    fn finish(self) -> ArrayRef {
+    pub fn finish(self) -> ArrayRef {
         let nulls = NullBuffer::from(self.valid);
         let nulls = (nulls.null_count() > 0).then_some(nulls);
         let buffers = vec![Buffer::from_vec(self.data)];

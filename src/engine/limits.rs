@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::execution::memory_pool::GreedyMemoryPool;
+use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{StreamExt, stream};
@@ -19,14 +19,17 @@ pub struct QueryLimits {
     pub time: Option<Duration>,
     /// For what sorts, groups and joins of all queries keep, in bytes.
     pub memory: Option<usize>,
+    /// Read rows even where pre-aggregates have the answer.
+    pub scanning: bool,
 }
 
 impl QueryLimits {
-    /// Where queries take their memory from.
+    /// Where queries take their memory from. What can be put aside on disk has a
+    /// fair share of it, and is put into the folder for temporary files beyond.
     pub fn runtime(&self) -> Result<Arc<RuntimeEnv>, DataFusionError> {
         let builder = RuntimeEnvBuilder::new();
         match self.memory {
-            Some(bytes) => builder.with_memory_pool(Arc::new(GreedyMemoryPool::new(bytes))),
+            Some(bytes) => builder.with_memory_pool(Arc::new(FairSpillPool::new(bytes))),
             None => builder,
         }
         .build_arc()
@@ -88,7 +91,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_query_ends_when_its_time_is_over() {
-        let limits = QueryLimits { time: Some(Duration::from_millis(1)), memory: None };
+        let limits = QueryLimits { time: Some(Duration::from_millis(1)), ..QueryLimits::default() };
         let mut items: Vec<_> = limits.timed(endless()).collect().await;
         let error = failure(items.pop().expect("an end").expect_err("too long"));
         assert_eq!((error.code, error.sqlstate), (0x8004_4151, Some("57014")));

@@ -7,6 +7,7 @@
 pub mod functions;
 
 mod average;
+mod cached;
 mod canonical;
 pub mod collation;
 mod decorrelate;
@@ -18,15 +19,20 @@ mod percentile;
 mod plan;
 mod preaggregate;
 mod provider;
+mod pruning;
+mod reading;
 mod row_limits;
 mod scan;
 mod semantics;
 mod sql;
 mod stepping;
 mod sum;
+mod top;
 mod total;
 mod views;
+mod waits;
 mod windowed;
+mod zones;
 
 use std::sync::Arc;
 
@@ -38,6 +44,7 @@ use datafusion::execution::{
 };
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::optimizer::OptimizerRule;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::sqlparser::ast;
@@ -57,6 +64,7 @@ use crate::store::{ROWS_MAX, Snapshot};
 pub struct Engine {
     session: SessionState,
     limits: QueryLimits,
+    plans: cached::PlanCache,
 }
 
 impl Default for Engine {
@@ -73,12 +81,16 @@ impl Engine {
 
     /// An engine whose queries are limited.
     pub fn limited(limits: QueryLimits) -> Result<Self> {
-        Self::build(limits, vec![Arc::new(preaggregate::FromCounts)])
+        let rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> = match limits.scanning {
+            true => Vec::new(),
+            false => vec![Arc::new(preaggregate::FromCounts)],
+        };
+        Self::build(limits, rules)
     }
 
     /// The same, but every query reads the rows it is about and no pre-aggregates.
     pub fn scanning(limits: QueryLimits) -> Result<Self> {
-        Self::build(limits, Vec::new())
+        Self::limited(QueryLimits { scanning: true, ..limits })
     }
 
     fn build(
@@ -89,7 +101,13 @@ impl Engine {
         let mut config = SessionConfig::new().with_batch_size(ROWS_MAX);
         // Lookups are mostly null; such rows need not reach an inner join.
         config.options_mut().optimizer.filter_null_join_keys = true;
+        // More keys than by default are looked up one by one.
+        config.options_mut().optimizer.hash_join_inlist_pushdown_max_distinct_values = 1000;
+        let mut physical = PhysicalOptimizer::new().rules;
+        let last = physical.iter().position(|rule| rule.name() == "EnsureCooperative");
+        physical.insert(last.unwrap_or(physical.len()), Arc::new(top::TopRows));
         let builder = SessionStateBuilder::new()
+            .with_physical_optimizer_rules(physical)
             .with_config(config)
             .with_runtime_env(limits.runtime().map_err(failure)?)
             .with_default_features()
@@ -104,7 +122,7 @@ impl Engine {
         for function in percentile::all() {
             session.register_udaf(function).expect("a session takes any function");
         }
-        Ok(Self { session, limits })
+        Ok(Self { session, limits, plans: cached::PlanCache::default() })
     }
 
     /// The plan of a bound FetchXML or OData query, as asked. Its columns are
@@ -137,13 +155,17 @@ impl Engine {
 
     /// A plan with its full meaning, optimized: what is run and explained.
     pub fn optimized(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
-        let plan = semantics::apply(plan).map_err(failure)?;
-        let plan = row_limits::compute(plan, &self.session).map_err(failure)?;
-        let plan = decorrelate::decorrelate(plan).map_err(failure)?;
+        self.plans.optimized(plan, |plan| self.optimize(plan)).map_err(failure)
+    }
+
+    fn optimize(&self, plan: LogicalPlan) -> datafusion::common::Result<LogicalPlan> {
+        let plan = semantics::apply(plan)?;
+        let plan = row_limits::compute(plan, &self.session)?;
+        let plan = decorrelate::decorrelate(plan)?;
         // The current time is that of the statement's start, once for all of it.
         let mut session = self.session.clone();
         session.mark_start_execution();
-        session.optimize(&plan).map_err(failure)
+        session.optimize(&plan)
     }
 
     /// How a plan is executed.

@@ -6,11 +6,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::Result;
+use datafusion::common::{DFSchema, Result};
+use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 
+use super::reading::{Reading, project};
 use super::scan::ScanExec;
+use super::waits;
 use crate::store::Snapshot;
 
 /// One table of a snapshot. The snapshot as a whole stays alive with it, since
@@ -74,7 +77,26 @@ impl TableProvider for SnapshotTable {
             Some(columns) => columns.clone(),
             None => (0..self.schema().fields().len()).collect(),
         };
-        let scan = ScanExec::new(self.snapshot.clone(), self.index, projection, partitions, limit);
-        Ok(Arc::new(scan.with_filters(filters, state)?))
+        let facts = self.snapshot.table(self.index).table();
+        if let Some(column) = waits::column(facts)
+            && (projection.contains(&column) || waits::is_in(filters, &facts.columns[column]))
+        {
+            self.snapshot.ask_waits().await;
+        }
+        let schema = self.schema();
+        let mut columns = filters
+            .iter()
+            .flat_map(Expr::column_refs)
+            .map(|column| schema.index_of(&column.name))
+            .collect::<Result<Vec<_>, _>>()?;
+        columns.sort_unstable();
+        columns.dedup();
+        let schema = DFSchema::try_from(project(&schema, &columns))?;
+        let conditions = filters.iter().flat_map(split_conjunction);
+        let conditions = conditions
+            .map(|condition| state.create_physical_expr(condition.clone(), &schema))
+            .collect::<Result<_>>()?;
+        let reading = Reading::new(self.snapshot.clone(), self.index, projection);
+        Ok(Arc::new(ScanExec::new(reading.filtered(conditions, &columns)?, partitions, limit)))
     }
 }

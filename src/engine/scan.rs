@@ -1,22 +1,21 @@
-//! Reads the chunks of a snapshot: filters first, on the columns they need, then
-//! the other columns of the rows that remain.
+//! The scan of one table of a snapshot, chunk by chunk; [`reading`](super::reading)
+//! says which rows of a chunk come out.
 
 use std::fmt;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
-use datafusion::arrow::compute::{FilterBuilder, FilterPredicate, and, prep_null_mask_filter};
-use datafusion::arrow::datatypes::{Schema, SchemaRef};
-use datafusion::catalog::Session;
+use datafusion::common::config::ConfigOptions;
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{DFSchema, Result, Statistics};
+use datafusion::common::{Result, Statistics};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::Expr;
-use datafusion::logical_expr::utils::conjunction;
+use datafusion::physical_expr::expressions::DynamicFilterTracking;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{
     Boundedness, EmissionType, ReplaceChildrenOptions, SchedulingType, apply_expression_roots,
+};
+use datafusion::physical_plan::filter_pushdown::{
+    ChildPushdownResult, FilterPushdownPhase, FilterPushdownPropagation, PushedDown,
 };
 use datafusion::physical_plan::statistics::StatisticsArgs;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -24,137 +23,76 @@ use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties,
 };
 
-use super::derived::Rows;
-use crate::store::{Chunk, Snapshot, TableSnapshot};
+use super::reading::{Dynamic, Reading, within};
 
 /// The scan of one table.
+#[derive(Clone)]
 pub struct ScanExec {
-    work: Arc<Work>,
+    reading: Arc<Reading>,
+    /// The chunks that may have rows, by their numbers.
+    chunks: Arc<[usize]>,
+    /// At most so many rows.
+    rows: usize,
     limit: Option<usize>,
     properties: Arc<PlanProperties>,
 }
 
-/// What every partition needs.
-struct Work {
-    snapshot: Arc<Snapshot>,
-    table: usize,
-    projection: Vec<usize>,
-    schema: SchemaRef,
-    filter: Option<ScanFilter>,
-}
-
-/// A condition on some columns of the table.
-struct ScanFilter {
-    columns: Vec<usize>,
-    schema: SchemaRef,
-    condition: Arc<dyn PhysicalExpr>,
-}
-
 impl ScanExec {
-    pub fn new(
-        snapshot: Arc<Snapshot>,
-        table: usize,
-        projection: Vec<usize>,
-        partitions: usize,
-        limit: Option<usize>,
-    ) -> Self {
-        let schema = project(snapshot.table(table).table().schema(), &projection);
-        let chunks = snapshot.table(table).chunks().len();
+    pub fn new(reading: Reading, partitions: usize, limit: Option<usize>) -> Self {
+        let (chunks, rows) = reading.chunks();
         // One partition suffices when the rows asked for are few.
-        let partitions = if limit.is_some() { 1 } else { partitions.min(chunks).max(1) };
+        let partitions = if limit.is_some() { 1 } else { partitions.min(chunks.len()).max(1) };
         let properties = PlanProperties::new(
-            EquivalenceProperties::new(schema.clone()),
+            EquivalenceProperties::new(reading.schema.clone()),
             Partitioning::UnknownPartitioning(partitions),
             EmissionType::Incremental,
             Boundedness::Bounded,
         )
         .with_scheduling_type(SchedulingType::NonCooperative);
-        let work = Work { snapshot, table, projection, schema, filter: None };
-        Self { work: Arc::new(work), limit, properties: Arc::new(properties) }
+        Self {
+            reading: Arc::new(reading),
+            chunks: chunks.into(),
+            rows,
+            limit,
+            properties: Arc::new(properties),
+        }
     }
 
-    /// The scan of the rows for which all filters are true.
-    pub fn with_filters(mut self, filters: &[Expr], state: &dyn Session) -> Result<Self> {
-        let Some(condition) = conjunction(filters.to_vec()) else { return Ok(self) };
-        let facts = self.work.snapshot.table(self.work.table).table().clone();
-        let mut columns: Vec<usize> = condition
-            .column_refs()
-            .iter()
-            .map(|column| facts.schema().index_of(&column.name).map_err(Into::into))
-            .collect::<Result<_>>()?;
-        columns.sort_unstable();
-        let schema = project(facts.schema(), &columns);
-        let df_schema = DFSchema::try_from(schema.clone())?;
-        let condition = state.create_physical_expr(condition, &df_schema)?;
-        let work = &self.work;
-        self.work = Arc::new(Work {
-            snapshot: work.snapshot.clone(),
-            table: work.table,
-            projection: work.projection.clone(),
-            schema: work.schema.clone(),
-            filter: Some(ScanFilter { columns, schema, condition }),
-        });
-        Ok(self)
+    /// What is read, and of which chunks.
+    pub fn parts(&self) -> (&Arc<Reading>, &Arc<[usize]>) {
+        (&self.reading, &self.chunks)
+    }
+
+    /// Whether it stops after some rows.
+    pub fn limited(&self) -> bool {
+        self.limit.is_some()
+    }
+
+    fn with_dynamic(&self, dynamic: Vec<Arc<Dynamic>>) -> Self {
+        let mut reading = (*self.reading).clone();
+        reading.dynamic = dynamic;
+        Self { reading: Arc::new(reading), ..self.clone() }
     }
 
     fn partitions(&self) -> usize {
         self.properties.partitioning.partition_count()
     }
-}
 
-fn project(schema: &SchemaRef, columns: &[usize]) -> SchemaRef {
-    Arc::new(Schema::new(columns.iter().map(|i| schema.field(*i).clone()).collect::<Vec<_>>()))
-}
-
-impl Work {
-    fn table(&self) -> &TableSnapshot {
-        self.snapshot.table(self.table)
-    }
-
-    /// Columns of rows of a chunk.
-    fn batch(
-        &self,
-        chunk: &Chunk,
-        filter: Option<&FilterPredicate>,
-        columns: &[usize],
-        schema: &SchemaRef,
-    ) -> Result<RecordBatch> {
-        let rows = Rows { snapshot: &self.snapshot, table: self.table(), chunk, filter };
-        let arrays = columns.iter().map(|column| rows.array(*column)).collect::<Result<_>>()?;
-        let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
-        Ok(RecordBatch::try_new_with_options(schema.clone(), arrays, &options)?)
-    }
-
-    /// The rows of a chunk that are there and pass the filter; `None`: all.
-    fn selection(&self, chunk: &Chunk) -> Result<Option<BooleanArray>> {
-        let alive = chunk.alive().map(|alive| BooleanArray::new(alive.clone(), None));
-        let Some(filter) = &self.filter else { return Ok(alive) };
-        let batch = self.batch(chunk, None, &filter.columns, &filter.schema)?;
-        let mask = filter.condition.evaluate(&batch)?.into_array(chunk.rows())?;
-        let mask = mask.as_boolean();
-        let mask = if mask.null_count() > 0 { prep_null_mask_filter(mask) } else { mask.clone() };
-        Ok(Some(match alive {
-            Some(alive) => and(&alive, &mask)?,
-            None => mask,
-        }))
-    }
-
-    /// The rows that a chunk adds to the answer, at most `limit`.
-    fn read(&self, chunk: &Chunk, limit: Option<usize>) -> Result<Option<RecordBatch>> {
-        let selection = self.selection(chunk)?;
-        let selected = selection.as_ref().map_or(chunk.rows(), BooleanArray::true_count);
-        if selected == 0 {
-            return Ok(None);
+    fn overall(&self) -> Statistics {
+        let reading = &self.reading;
+        let mut statistics = Statistics::new_unknown(&reading.schema);
+        if reading.conditions().next().is_some() {
+            statistics.num_rows = Precision::Inexact(self.rows);
+            return statistics;
         }
-        let filter = selection
-            .filter(|_| selected < chunk.rows())
-            .map(|mask| FilterBuilder::new(&mask).optimize().build());
-        let batch = self.batch(chunk, filter.as_ref(), &self.projection, &self.schema)?;
-        Ok(Some(match limit {
-            Some(limit) if limit < batch.num_rows() => batch.slice(0, limit),
-            _ => batch,
-        }))
+        let rows = reading.table().rows();
+        statistics.num_rows = Precision::Exact(self.limit.map_or(rows, |limit| limit.min(rows)));
+        statistics
     }
+}
+
+fn is_dynamic(filter: &Arc<dyn PhysicalExpr>) -> bool {
+    DynamicFilterTracking::classify(filter).contains_dynamic_filter()
 }
 
 impl ExecutionPlan for ScanExec {
@@ -174,7 +112,8 @@ impl ExecutionPlan for ScanExec {
         &self,
         f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
     ) -> Result<TreeNodeRecursion> {
-        apply_expression_roots(self.work.filter.as_ref().map(|filter| &filter.condition), f)
+        let dynamic = self.reading.dynamic.iter().map(|dynamic| dynamic.expr());
+        apply_expression_roots(self.reading.conditions().chain(dynamic), f)
     }
 
     fn replace_children(
@@ -192,21 +131,49 @@ impl ExecutionPlan for ScanExec {
         Ok(self)
     }
 
+    /// The filters of a run before say nothing about the next one.
+    fn reset_state(self: Arc<Self>) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(Arc::new(self.with_dynamic(Vec::new())))
+    }
+
+    /// Takes the filters that sorts and joins make while they run. Those make sure
+    /// of them anyway; the scan only reads less.
+    fn handle_child_pushdown_result(
+        &self,
+        phase: FilterPushdownPhase,
+        result: ChildPushdownResult,
+        _: &ConfigOptions,
+    ) -> Result<FilterPushdownPropagation<Arc<dyn ExecutionPlan>>> {
+        let (filters, reading) = (&result.parent_filters, &self.reading);
+        let answers = vec![PushedDown::No; filters.len()];
+        let answer = FilterPushdownPropagation::with_parent_pushdown_result(answers);
+        if phase == FilterPushdownPhase::Pre || self.limit.is_some() {
+            return Ok(answer);
+        }
+        let mut dynamic = reading.dynamic.clone();
+        for filter in filters.iter().map(|filter| &filter.filter) {
+            if is_dynamic(filter) && within(filter, reading.projection.len()) {
+                let new = Dynamic::new(filter.clone(), &reading.projection, reading.facts())?;
+                dynamic.push(Arc::new(new));
+            }
+        }
+        if dynamic.len() == reading.dynamic.len() {
+            return Ok(answer);
+        }
+        Ok(answer.with_updated_node(Arc::new(self.with_dynamic(dynamic))))
+    }
+
     fn execute(
         &self,
         partition: usize,
         _context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
-        let partitions = self.partitions();
-        let chunks = self.work.table().chunks();
-        let (from, to) =
-            (chunks.len() * partition / partitions, chunks.len() * (partition + 1) / partitions);
-        let (work, mut left) = (self.work.clone(), self.limit);
-        let mut chunk = from;
+        let (partitions, count) = (self.partitions(), self.chunks.len());
+        let mut numbers = count * partition / partitions..count * (partition + 1) / partitions;
+        let (reading, chunks, mut left) = (self.reading.clone(), self.chunks.clone(), self.limit);
         let batches = std::iter::from_fn(move || {
-            while chunk < to && left != Some(0) {
-                chunk += 1;
-                match work.read(&work.table().chunks()[chunk - 1], left) {
+            while left != Some(0) {
+                match reading.read(chunks[numbers.next()?], left) {
                     Ok(Some(batch)) => {
                         left = left.map(|n| n - batch.num_rows());
                         return Some(Ok(batch));
@@ -218,7 +185,7 @@ impl ExecutionPlan for ScanExec {
             None
         });
         let stream = futures::stream::iter(batches);
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.work.schema.clone(), stream)))
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.reading.schema.clone(), stream)))
     }
 
     fn statistics_from_inputs(
@@ -226,14 +193,12 @@ impl ExecutionPlan for ScanExec {
         _: &[Arc<Statistics>],
         args: &StatisticsArgs,
     ) -> Result<Arc<Statistics>> {
-        let mut statistics = Statistics::new_unknown(&self.work.schema);
-        let rows = self.work.table().rows();
-        statistics.num_rows = match (args.partition(), &self.work.filter) {
-            (None, None) => Precision::Exact(self.limit.map_or(rows, |limit| limit.min(rows))),
-            (None, Some(_)) => Precision::Inexact(rows),
-            (Some(_), _) => Precision::Inexact(rows / self.partitions()),
-        };
-        Ok(Arc::new(statistics))
+        if args.partition().is_some() {
+            let mut statistics = Statistics::new_unknown(&self.reading.schema);
+            statistics.num_rows = Precision::Inexact(self.rows / self.partitions());
+            return Ok(Arc::new(statistics));
+        }
+        Ok(Arc::new(self.overall()))
     }
 
     fn supports_limit_pushdown(&self) -> bool {
@@ -243,15 +208,21 @@ impl ExecutionPlan for ScanExec {
 
 impl DisplayAs for ScanExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let table = self.work.table();
-        write!(
-            f,
-            "ScanExec: table={}, chunks={}",
-            table.table().logical_name,
-            table.chunks().len()
-        )?;
-        if let Some(filter) = &self.work.filter {
-            write!(f, ", filter={}", filter.condition)?;
+        let reading = &self.reading;
+        let (name, all) = (&reading.facts().logical_name, reading.table().chunks().len());
+        write!(f, "ScanExec: table={name}, chunks={}", self.chunks.len())?;
+        if self.chunks.len() < all {
+            write!(f, " of {all}")?;
+        }
+        let mut conditions = reading.conditions().map(ToString::to_string);
+        if let Some(first) = conditions.next() {
+            write!(f, ", filter={}", conditions.fold(first, |all, next| all + " AND " + &next))?;
+        }
+        if reading.by_key() {
+            write!(f, ", by primary key, rows={}", self.rows)?;
+        }
+        for dynamic in &reading.dynamic {
+            write!(f, ", while running={}", dynamic.expr())?;
         }
         if let Some(limit) = self.limit {
             write!(f, ", limit={limit}")?;

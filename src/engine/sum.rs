@@ -27,6 +27,11 @@ impl WholeSum {
     pub fn of_int() -> Self {
         Self { int: true, ..Self::default() }
     }
+
+    /// Whether the sum is an `int`.
+    pub fn is_int(&self) -> bool {
+        self.int
+    }
 }
 
 impl Default for WholeSum {
@@ -78,7 +83,7 @@ struct Total {
 }
 
 /// The error of a sum that its type cannot hold.
-fn overflow(int: bool) -> DataFusionError {
+pub(super) fn overflow(int: bool) -> DataFusionError {
     let name = if int { "int" } else { "bigint" };
     exec_datafusion_err!(
         "Arithmetic overflow error converting expression to data type {name} (Msg 8115)"

@@ -71,15 +71,19 @@ impl Handlers {
         Ok(Self { shared: Arc::new(shared), running: Arc::default() })
     }
 
-    /// Makes the recurring jobs of the platform that are not there yet.
+    /// Makes the recurring jobs of the platform that are not there yet. One that has
+    /// ended, or waits for longer than is set now, is made anew.
     pub async fn register(&self) -> Result<()> {
-        match (&self.shared.retention, &self.shared.service.scheduler) {
-            (Some(_), Some(scheduler)) => {
-                let job = retention::job(self.shared.service.store.catalog());
-                scheduler.submit(vec![job]).await.map(|_| ())
-            }
-            _ => Ok(()),
+        let service = &self.shared.service;
+        let (Some(retention), Some(scheduler)) = (&self.shared.retention, &service.scheduler)
+        else {
+            return Ok(());
+        };
+        let (store, now) = (&service.store, service.clock.now());
+        if let Some(old) = retention::outdated(store, retention, now) {
+            scheduler.act(vec![old]).await?;
         }
+        scheduler.submit(vec![retention::job(store.catalog())]).await.map(|_| ())
     }
 }
 

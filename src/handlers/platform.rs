@@ -4,7 +4,7 @@ use super::job::JobRow;
 use super::{Asked, Shared, failed, interruptible, retention, statistics};
 use crate::error::Error;
 use crate::job::{Outcome, Report};
-use crate::{bulk_delete, duplicates};
+use crate::{bulk_action, bulk_delete, duplicates};
 
 pub async fn run(shared: &Shared, job: &JobRow, asked: &mut Asked) -> Report {
     let operationtype = job.int("operationtype");
@@ -16,6 +16,13 @@ pub async fn run(shared: &Shared, job: &JobRow, asked: &mut Asked) -> Report {
         let body = job.data.as_deref().unwrap_or_default();
         let begins = job.time("startedon").unwrap_or_else(|| service.clock.now());
         let work = bulk_delete::perform(service, job.caller(), job.id, body, begins);
+        return work.await.unwrap_or_else(|error| failed(&error));
+    }
+    if operationtype == Some(bulk_action::OPERATION_TYPE) {
+        let data = job.data.as_deref().unwrap_or_default();
+        let told = || *asked.borrow();
+        let state = job.text("workflowstate");
+        let work = bulk_action::perform(&shared.service, job.caller(), job.id, data, state, told);
         return work.await.unwrap_or_else(|error| failed(&error));
     }
     if operationtype == Some(duplicates::OPERATION_TYPE) {

@@ -12,7 +12,7 @@ use crate::catalog::{Catalog, entity_code};
 use crate::identity::{BUSINESS_UNIT, SYSTEM_USER};
 use crate::job::{Action, ActionRequest, Handler, JobColumns, Outcome, Report, Status};
 use crate::scheduler::NewJob;
-use crate::store::Snapshot;
+use crate::store::{Snapshot, Store};
 use crate::value::{Guid, Value};
 
 /// `operationtype` of the job.
@@ -50,6 +50,10 @@ impl Default for Retention {
 }
 
 impl Retention {
+    fn every_micros(&self) -> i64 {
+        i64::try_from(self.every.as_micros()).unwrap_or(i64::MAX / 4).max(1000)
+    }
+
     fn days(&self, operationtype: Option<i32>, status: Status) -> f64 {
         let by_type = operationtype.and_then(|code| self.days_by_type.get(&code));
         let by_status = || self.days_by_status.get(&status.statuscode());
@@ -90,6 +94,20 @@ pub fn job(catalog: &Catalog) -> NewJob {
     cells.into_iter().filter_map(|(name, v)| Some((facts.column_index(name)?, v))).collect()
 }
 
+/// The deletion of an earlier run's job that would not run as is set now.
+pub fn outdated(store: &Store, retention: &Retention, now: i64) -> Option<ActionRequest> {
+    let columns = JobColumns::of(store.catalog());
+    let id = JOB.into_bytes();
+    let row = store.row(columns.table, &id)?;
+    let ended = row[columns.statecode] == Value::Int32(Status::Succeeded.statecode());
+    let late = match row[columns.postponeuntil] {
+        Value::Time(until) => until > now.saturating_add(retention.every_micros()),
+        _ => false,
+    };
+    let reason = Some("its time between two runs was changed".to_owned());
+    (ended || late).then_some(ActionRequest { id, action: Action::Delete, by: SYSTEM_USER, reason })
+}
+
 /// Deletes what may go, and waits for the next time.
 pub async fn run(shared: &Shared, job: &JobRow, asked: &mut Asked) -> Report {
     let (Some(retention), Some(scheduler)) = (shared.retention.clone(), &shared.service.scheduler)
@@ -121,8 +139,7 @@ pub async fn run(shared: &Shared, job: &JobRow, asked: &mut Asked) -> Report {
             Err(error) => return failed(&error),
         }
     }
-    let every = i64::try_from(retention.every.as_micros()).unwrap_or(i64::MAX / 4);
-    let until = Some(now.saturating_add(every.max(1000)));
+    let until = Some(now.saturating_add(retention.every_micros()));
     let message = Some(format!("{deleted} jobs deleted"));
     Report { message, ..Report::of(Outcome::Waits { until }) }
 }

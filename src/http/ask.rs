@@ -55,7 +55,7 @@ fn jsonl() -> String {
     "jsonl".into()
 }
 
-fn dialect(word: &str) -> Result<Option<Dialect>, Error> {
+pub fn dialect(word: &str) -> Result<Option<Dialect>, Error> {
     match word {
         "auto" => Ok(None),
         "sql" => Ok(Some(Dialect::Sql)),

@@ -63,6 +63,7 @@ use self::rows::Related;
 use self::throttle::Throttle;
 use crate::dialect::odata::decode_options;
 use crate::error::{Error, ErrorKind, codes};
+use crate::job::TABLE;
 use crate::service::{Limits, Service};
 use crate::tls::Endpoint;
 
@@ -86,6 +87,7 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/sysjob/explain", post(ask::explain))
         .route("/sysjob/events", post(events::raise))
         .route("/sysjob/jobs", post(jobs::submit))
+        .route("/sysjob/actions", post(jobs::actions))
         .route("/sysjob/claim", post(jobs::claim))
         .route("/sysjob/heartbeat", post(jobs::heartbeat))
         .route("/sysjob/complete", post(jobs::complete))
@@ -277,6 +279,11 @@ async fn handle(service: &Arc<Service>, request: Request) -> Result<Response> {
         ref action if write::is_action(action) => {
             Err(Failure::method(format!("'{}' takes POST", call.path), "POST"))
         }
+        Resource::Operation { ref name, bound: Some((ref table, Some(ref key))), .. }
+            if name == jobs::why::NAME && table.logical_name == TABLE =>
+        {
+            jobs::why::why(service, &call, key).await
+        }
         Resource::Operation { name, .. } => {
             Err(Failure::not_implemented(format!("'{name}' is not offered")))
         }
@@ -308,5 +315,6 @@ async fn unknown_path(uri: Uri) -> Failure {
 }
 
 async fn method_not_allowed(method: Method, uri: Uri) -> Failure {
-    Failure::method(format!("'{}' does not take {method}", uri.path()), "GET")
+    let allow = if uri.path().starts_with("/sysjob/") { "POST" } else { "GET" };
+    Failure::method(format!("'{}' does not take {method}", uri.path()), allow)
 }

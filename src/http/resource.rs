@@ -93,6 +93,9 @@ const OPERATIONS: &[&str] = &[
 /// What bound functions and actions are qualified with.
 const NAMESPACE: &str = "Microsoft.Dynamics.CRM.";
 
+/// What sysjob's own are qualified with.
+const OWN_NAMESPACE: &str = "sysjob.";
+
 impl Resource {
     /// Reads a decoded path without its leading slash.
     pub fn parse(path: &str, catalog: &Catalog) -> Result<Self> {
@@ -136,7 +139,7 @@ impl Resource {
     fn of_row(table: Arc<Table>, key: Key, rest: &[Segment], catalog: &Catalog) -> Result<Self> {
         let [segment, after @ ..] = rest else { return Ok(Self::Row(table, key)) };
         let name = segment.name.as_str();
-        if name.starts_with(NAMESPACE) && after.is_empty() {
+        if (name.starts_with(NAMESPACE) || name.starts_with(OWN_NAMESPACE)) && after.is_empty() {
             return Ok(Self::bound(segment, (table, Some(key))));
         }
         let tail: Vec<&str> = after.iter().map(|s| s.name.as_str()).collect();

@@ -50,7 +50,9 @@ pub fn resolve(table: &Table, heading: &str) -> Option<Target> {
     let Some(annotation) = annotation else {
         return Some(match table.columns[column].kind {
             ColumnKind::Stored | ColumnKind::LookupName(_) => Target::Column(column),
-            ColumnKind::ChoiceLabel(_) | ColumnKind::EntityLabel(_) => Target::Nowhere,
+            ColumnKind::ChoiceLabel(_) | ColumnKind::EntityLabel(_) | ColumnKind::WaitReason => {
+                Target::Nowhere
+            }
         });
     };
     let annotated = match annotation {

@@ -59,6 +59,32 @@ pub struct ActionRequest {
 pub const PLATFORM_TYPES: [i32; 10] = [9, 16, 18, 19, 20, 22, 24, 25, 27, 31];
 
 impl Action {
+    /// What clients call the actions.
+    pub const NAMES: [&str; 5] = ["cancel", "pause", "resume", "postpone", "delete"];
+
+    /// The action of a name; `until` is the time of a postponement.
+    pub fn named(name: &str, until: Option<i64>) -> Option<Self> {
+        match name {
+            "cancel" => Some(Self::Cancel),
+            "pause" => Some(Self::Pause),
+            "resume" => Some(Self::Resume),
+            "postpone" => until.map(Self::Postpone),
+            "delete" => Some(Self::Delete),
+            _ => None,
+        }
+    }
+
+    /// What clients call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cancel => "cancel",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Postpone(_) => "postpone",
+            Self::Delete => "delete",
+        }
+    }
+
     /// What the action makes of a job.
     pub fn transition(
         self,

@@ -2,6 +2,7 @@
 //! same for everyone who deals with `asyncoperation` rows.
 
 pub mod action;
+pub mod cause;
 pub mod columns;
 pub mod dimensions;
 pub mod handler;
@@ -9,6 +10,7 @@ pub mod recurrence;
 pub mod report;
 
 pub use self::action::{Action, ActionRequest, Refusal, Transition};
+pub use self::cause::{Cause, wait_reason};
 pub use self::columns::{JobColumns, LIFECYCLE_COLUMNS, TABLE};
 pub use self::dimensions::{COUNTED_BY, Dimension};
 pub use self::handler::Handler;

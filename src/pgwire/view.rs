@@ -111,8 +111,10 @@ pub struct View {
 
 impl View {
     pub fn new(session: &Session, sessions: &Arc<Sessions>) -> Self {
+        // The lock must be free again when the session is asked what it does.
+        let settings = session.settings.lock().clone();
         Self {
-            settings: session.settings.lock().clone(),
+            settings,
             kept: session.settings.clone(),
             process: session.process(),
             cursors: session.cursors(),

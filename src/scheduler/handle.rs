@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::core::{Beat, Claimed, Why};
 use crate::error::{Error, ErrorKind, Result, codes};
 use crate::job::{ActionRequest, Report};
-use crate::store::Change;
+use crate::store::{AskWaits, Change, Waits};
 use crate::value::{Guid, Value};
 
 /// A new job: cells of an `asyncoperation` row. The scheduler fills in what
@@ -103,6 +103,7 @@ pub(super) enum Message {
     Signal(Guid, Reply<()>),
     Why(Guid, Reply<Why>),
     Waits(Reply<HashMap<Guid, String>>),
+    WaitReasons(Reply<Waits>),
     WaitsOf(Vec<Guid>, Reply<HashMap<Guid, String>>),
     Drain(Duration, Reply<()>),
 }
@@ -202,6 +203,21 @@ impl Handle {
     /// Why each job waits that has not ended, in words.
     pub async fn waits(&self) -> Result<HashMap<Guid, String>> {
         self.ask(Message::Waits).await
+    }
+
+    /// What ready jobs wait for beside a place to run, in a word.
+    pub async fn wait_reasons(&self) -> Result<Waits> {
+        self.ask(Message::WaitReasons).await
+    }
+
+    /// How snapshots learn why jobs wait. It keeps no scheduler going: nothing is
+    /// known once that has ended.
+    pub(super) fn explanation(&self) -> AskWaits {
+        let (inbox, failure) = (self.inbox.downgrade(), self.failure.clone());
+        Arc::new(move || {
+            let handle = inbox.upgrade().map(|inbox| Handle { inbox, failure: failure.clone() });
+            Box::pin(async move { handle?.wait_reasons().await.ok() })
+        })
     }
 
     /// Picks no more jobs; returns when the attempts under way inside the service have

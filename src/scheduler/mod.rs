@@ -38,7 +38,7 @@ pub use self::policy::Policies;
 pub use self::runner::{Attempt, Runner};
 
 use self::commits::Commits;
-use self::core::{Core, Effect, Event, Job};
+use self::core::{Core, Effect, Event, Job, Why};
 use self::definitions::Definitions;
 use self::drain::Drain;
 use self::handle::Message;
@@ -47,7 +47,7 @@ use self::rows::Rows;
 use self::simulate::Simulations;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result, codes};
-use crate::job::{Action, ActionRequest, Handler};
+use crate::job::{Action, ActionRequest, Handler, JobColumns};
 use crate::store::{Change, Store};
 use crate::value::{Guid, guid_text};
 
@@ -72,6 +72,18 @@ pub async fn submit(
         return scheduler.submit(vec![job]).await.map(|_| ());
     }
     store.commit(rows(store, vec![job], now)?).await.map(|_| ())
+}
+
+/// Why a job is where it is: by the scheduler, or as far as its row can tell where
+/// none runs.
+pub async fn why(scheduler: Option<&Handle>, store: &Store, id: Guid, now: i64) -> Result<Why> {
+    if let Some(scheduler) = scheduler {
+        return scheduler.why(id).await;
+    }
+    let columns = JobColumns::of(store.catalog());
+    let cells = store.row(columns.table, &id).ok_or_else(|| missing(&id))?;
+    let job = rows::job(|column| cells[column].clone(), &columns);
+    Ok(Why::of_row(&job, now))
 }
 
 /// The rows of new jobs where no scheduler runs.
@@ -119,6 +131,7 @@ impl Scheduler {
         let (sender, inbox) = mpsc::channel(QUEUE_MAX);
         let failure = Arc::default();
         let handle = Handle { inbox: sender, failure: Arc::clone(&failure) };
+        store.explain_waits(handle.explanation());
         let scheduler = Self {
             history_kept: policies.history_kept,
             history_every: policies.history_every,
@@ -267,6 +280,10 @@ impl Scheduler {
             Message::Waits(reply) => {
                 let waits = self.core.waits(self.clock.now());
                 round.answer(reply, Ok(waits));
+            }
+            Message::WaitReasons(reply) => {
+                let reasons = self.core.wait_reasons(self.clock.now());
+                round.answer(reply, Ok(reasons));
             }
             Message::WaitsOf(ids, reply) => {
                 let waits = self.core.waits_of(&ids, self.clock.now());

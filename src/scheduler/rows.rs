@@ -169,22 +169,16 @@ pub fn job(cell: impl Fn(usize) -> Value, c: &JobColumns) -> Job {
     };
     let status = int(c.statuscode).and_then(Status::from_statuscode);
     let lease = time(c.leaseuntil);
-    // Rows that were not written by this scheduler do not say why they wait.
-    let inferred = || match (time(c.postponeuntil), int(c.errorcode)) {
-        (Some(_), _) => Cause::Postponed,
-        _ if cell(c.iswaitingforevent) == Value::Boolean(true) => Cause::Event,
-        (_, Some(_)) => Cause::Error,
-        _ => Cause::Paused,
-    };
     let status = status.unwrap_or(Status::WaitingForResources);
-    let cause = int(c.waitcause).and_then(Cause::from_code).filter(|cause| *cause != Cause::None);
+    let event = cell(c.iswaitingforevent) == Value::Boolean(true);
+    let (until, error) = (time(c.postponeuntil).is_some(), int(c.errorcode).is_some());
     Job {
         operationtype: int(c.operationtype),
         status,
         since: time(c.completedon).or(time(c.modifiedon)).unwrap_or(createdon),
         postponeuntil: time(c.postponeuntil),
         cause: match status {
-            Status::Waiting => cause.unwrap_or_else(inferred),
+            Status::Waiting => Cause::of_row(int(c.waitcause), until, event, error),
             _ => Cause::None,
         },
         retrycount: int(c.retrycount).unwrap_or(0),

@@ -80,6 +80,11 @@ fn checksum(bytes: &[u8]) -> u32 {
     crc.sum()
 }
 
+/// Whether chunks with so many rows have a filter of their keys.
+pub fn has_filter(rows: usize) -> bool {
+    rows >= FILTERED_ROWS_MIN
+}
+
 /// The summary's file.
 pub fn summary_name(file: &str) -> String {
     format!("{}.summary", file.trim_end_matches(".parquet"))
@@ -323,7 +328,7 @@ fn summary(
     let parts = parts.collect();
     let key = columns[table.primary_id_index()].as_ref();
     let filter = key
-        .filter(|_| rows >= FILTERED_ROWS_MIN)
+        .filter(|_| has_filter(rows))
         .map(|ids| filter::filter(column::guids(ids).flatten()));
     let chunk = Chunk::from_columns(rows, columns.to_vec());
     let counts = Counts::groups_of(table, &chunk)?;

@@ -5,6 +5,7 @@
 //! large sealed chunks are not kept: filters say which chunks to ask.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use datafusion::common::HashMap;
 use parking_lot::RwLock;
@@ -21,12 +22,27 @@ use crate::value::Guid;
 pub struct Ids {
     rows: RwLock<HashMap<Guid, u64>>,
     filters: Filters,
+    /// How often a key has been forgotten or given to another row. It changes
+    /// under the lock of the rows.
+    moved: AtomicU64,
 }
 
 impl Ids {
     /// Takes in the row of a key that is not in a filter; the row that had it before.
     pub fn insert(&self, id: Guid, number: u64) -> Option<u64> {
-        self.rows.write().insert(id, number)
+        let mut rows = self.rows.write();
+        let before = rows.insert(id, number);
+        if before.is_some() {
+            self.moved.fetch_add(1, Ordering::Release);
+        }
+        before
+    }
+
+    /// A number that stays the same as long as every key that had a row has it
+    /// still. So what is not found now was not there either when the number was
+    /// the same.
+    pub fn moved(&self) -> u64 {
+        self.moved.load(Ordering::Acquire)
     }
 
     /// Forgets keys, where these rows have them.
@@ -35,6 +51,7 @@ impl Ids {
         for (id, number) in ids {
             if rows.get(&id) == Some(&number) {
                 rows.remove(&id);
+                self.moved.fetch_add(1, Ordering::Release);
             }
         }
     }
@@ -68,12 +85,7 @@ impl Ids {
 }
 
 /// The row of a key in one chunk.
-pub fn find_in(
-    chunks: &[Arc<Chunk>],
-    chunk: usize,
-    key: usize,
-    id: &Guid,
-) -> Result<Option<Place>> {
+fn find_in(chunks: &[Arc<Chunk>], chunk: usize, key: usize, id: &Guid) -> Result<Option<Place>> {
     let Some(ids) = chunks[chunk].column(key)? else { return Ok(None) };
     let mut places = column::rows_with(&ids, id).map(|row| Place { chunk, row });
     Ok(places.find(|place| ids.is_valid(place.row) && is_alive(chunks, *place)))

@@ -26,6 +26,7 @@ mod summary;
 mod tables;
 mod versions;
 mod wait;
+mod waits;
 mod writer;
 
 use std::path::Path;
@@ -43,6 +44,7 @@ pub use self::counts::{CountedBy, CountsSnapshot};
 pub use self::memory::machine_memory;
 pub use self::snapshot::{NameIndex, Place, Snapshot, TableSnapshot};
 pub use self::statistics::ColumnStatistics;
+pub use self::waits::{AskWaits, Waits};
 
 use self::chunk_file::ChunkFiles;
 use self::folder::FolderLock;
@@ -101,6 +103,8 @@ pub struct Store {
     memory: Arc<Memory>,
     versions: Arc<Versions>,
     turns: Arc<tokio::sync::Mutex<()>>,
+    /// Who knows why jobs wait, while there is somebody.
+    waits: RwLock<Option<AskWaits>>,
     requests: Option<mpsc::Sender<Request>>,
     writer: Option<JoinHandle<()>>,
     sealing: Option<Sealing>,
@@ -154,6 +158,7 @@ impl Store {
             memory,
             versions,
             turns: Arc::default(),
+            waits: RwLock::default(),
             requests: Some(requests),
             writer: Some(thread),
             sealing: Some(sealing),
@@ -168,7 +173,13 @@ impl Store {
     /// All tables as of the last durable commit.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         let tables = self.tables.read().iter().map(TableState::snapshot).collect();
-        Arc::new(Snapshot::new(self.catalog.clone(), tables))
+        let snapshot = Snapshot::new(self.catalog.clone(), tables);
+        Arc::new(snapshot.explained(self.waits.read().clone()))
+    }
+
+    /// From now on snapshots ask there why jobs wait.
+    pub fn explain_waits(&self, ask: AskWaits) {
+        *self.waits.write() = Some(ask);
     }
 
     /// One table as of the last durable commit.

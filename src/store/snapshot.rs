@@ -11,10 +11,12 @@ use datafusion::arrow::compute;
 use datafusion::common::{HashMap, HashSet};
 
 use super::chunk::Chunk;
+use super::chunk_file::has_filter;
 use super::column::{self, Column};
 use super::counts::CountsSnapshot;
-use super::ids::{self, Ids};
+use super::ids::Ids;
 use super::statistics::ColumnStatistics;
+use super::waits::{AskWaits, Explanation, Waits};
 use crate::catalog::{Catalog, Table};
 use crate::error::Result;
 use crate::value::{Guid, Value};
@@ -29,11 +31,28 @@ pub type Derived = OnceLock<Arc<dyn Any + Send + Sync>>;
 pub struct Snapshot {
     catalog: Arc<Catalog>,
     tables: Vec<TableSnapshot>,
+    waits: Explanation,
 }
 
 impl Snapshot {
     pub fn new(catalog: Arc<Catalog>, tables: Vec<TableSnapshot>) -> Self {
-        Self { catalog, tables }
+        Self { catalog, tables, waits: Explanation::default() }
+    }
+
+    /// With somebody who knows why jobs wait.
+    #[must_use]
+    pub fn explained(self, by: Option<AskWaits>) -> Self {
+        Self { waits: Explanation::of(by), ..self }
+    }
+
+    /// Asks why jobs wait, before [`Snapshot::waits`] is looked at.
+    pub async fn ask_waits(&self) {
+        self.waits.fetch().await;
+    }
+
+    /// What ready jobs wait for; nothing where nobody runs jobs.
+    pub fn waits(&self) -> Option<&Waits> {
+        self.waits.get()
     }
 
     /// A snapshot with no rows, for planning without data.
@@ -46,7 +65,7 @@ impl Snapshot {
                 TableSnapshot::new(t.clone(), Vec::new(), Arc::default(), made, Vec::new())
             })
             .collect();
-        Self { catalog, tables }
+        Self::new(catalog, tables)
     }
 
     pub fn catalog(&self) -> &Arc<Catalog> {
@@ -83,6 +102,8 @@ pub struct TableSnapshot {
     chunks: Vec<Arc<Chunk>>,
     rows: usize,
     ids: Arc<Ids>,
+    /// [`Ids::moved`] at this commit.
+    moved: u64,
     names: Arc<OnceLock<NameIndex>>,
     derived: Arc<Derived>,
     counts: Vec<CountsSnapshot>,
@@ -97,7 +118,8 @@ impl TableSnapshot {
         counts: Vec<CountsSnapshot>,
     ) -> Self {
         let rows = chunks.iter().map(|c| c.live()).sum();
-        Self { table, chunks, rows, ids, names, derived, counts }
+        let moved = ids.moved();
+        Self { table, chunks, rows, ids, moved, names, derived, counts }
     }
 
     pub fn table(&self) -> &Arc<Table> {
@@ -135,19 +157,37 @@ impl TableSnapshot {
 
     /// Where the row with a primary key is.
     pub fn find(&self, id: &Guid) -> Result<Option<Place>> {
+        Ok(self.find_all(std::slice::from_ref(id))?.pop())
+    }
+
+    /// Where the rows with some primary keys are, in no order; keys may be missing.
+    pub fn find_all(&self, ids: &[Guid]) -> Result<Vec<Place>> {
         let key = self.table.primary_id_index();
-        if let Some(place) = self.ids.find(&self.chunks, key, id)? {
-            return Ok(Some(place));
-        }
-        // The row may have moved or gone since this commit.
-        for chunk in (0..self.chunks.len()).rev() {
-            if self.chunks[chunk].file().is_none()
-                && let Some(place) = ids::find_in(&self.chunks, chunk, key, id)?
-            {
-                return Ok(Some(place));
+        let mut places = Vec::with_capacity(ids.len());
+        let mut missing: HashSet<Guid> = HashSet::new();
+        for id in ids {
+            match self.ids.find(&self.chunks, key, id)? {
+                Some(place) => places.push(place),
+                None => _ = missing.insert(*id),
             }
         }
-        Ok(None)
+        // Rows may have moved or gone since this commit; filters forget none.
+        if missing.is_empty() || self.ids.moved() == self.moved {
+            return Ok(places);
+        }
+        for (chunk, rows) in self.chunks.iter().enumerate() {
+            if rows.file().is_some() && has_filter(rows.rows()) {
+                continue;
+            }
+            let Some(ids) = rows.column(key)? else { continue };
+            for (row, id) in column::guids(&ids).enumerate() {
+                let alive = rows.alive().is_none_or(|alive| alive.value(row));
+                if alive && id.is_some_and(|id| missing.contains(&id)) {
+                    places.push(Place { chunk, row });
+                }
+            }
+        }
+        Ok(places)
     }
 
     /// The primary key of a row that has a value in a column.

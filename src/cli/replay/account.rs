@@ -58,7 +58,8 @@ impl Account<'_> {
     }
 
     /// How the jobs ended, how fast, and how long they waited, beside the trace.
-    pub fn summary(&self, submitted: &[Submission<'_>], scale: f64) -> Result<String> {
+    /// Its own times count in the trace's time with a `scale`.
+    pub fn summary(&self, submitted: &[Submission<'_>], scale: Option<f64>) -> Result<String> {
         let jobs = self.jobs()?;
         let mut text = String::new();
         let first = jobs.values().filter_map(|job| job.created).min();
@@ -90,14 +91,15 @@ impl Account<'_> {
             let row = jobs.get(&id_of(self.replay, index));
             let waited = row.and_then(|row| Some(row.started? - row.created?));
             if let (Some(waited), Some(then)) = (waited, job.waited) {
-                here.push(waited.max(0) as f64 / 1e6 * scale);
+                here.push(waited.max(0) as f64 / 1e6 * scale.unwrap_or(1.0));
                 once.push(then.max(0) as f64 / 1e6);
             }
         }
         let _ = writeln!(
             text,
-            "\nwaits of the {} jobs that started in the trace, in seconds of its time",
-            here.len()
+            "\nwaits of the {} jobs that started in the trace, in seconds{}",
+            here.len(),
+            if scale.is_some() { " of its time" } else { "" }
         );
         let _ = writeln!(text, "             median        p95        p99    longest");
         for (word, waits) in [("service", &mut here), ("trace", &mut once)] {

@@ -62,7 +62,8 @@ pub struct Replay {
     webhook: Option<String>,
 }
 
-fn speed(text: &str) -> Result<f64, String> {
+/// A factor such as `60x`.
+pub fn speed(text: &str) -> Result<f64, String> {
     above_zero(text.strip_suffix(['x', 'X']).unwrap_or(text))
 }
 
@@ -100,7 +101,8 @@ impl Replay {
         bar.set_prefix("ended");
         account.wait(&bar)?;
         bar.finish_and_clear();
-        let scale = self.rate.map_or(self.speed, |_| 1.0);
+        // At a rate, the times of the trace have nothing to do with those here.
+        let scale = self.rate.is_none().then_some(self.speed);
         print!("{}", account.summary(&jobs, scale)?);
         Ok(ExitCode::SUCCESS)
     }

@@ -6,6 +6,7 @@
 //! Definitions are open types: their many properties are not listed here.
 
 mod operations;
+mod own;
 
 #[cfg(test)]
 mod tests;
@@ -61,7 +62,9 @@ pub fn csdl(catalog: &Catalog) -> String {
         );
     }
     operations::import(&mut out);
-    out.push_str("</EntityContainer>\n</Schema>\n</edmx:DataServices>\n</edmx:Edmx>\n");
+    out.push_str("</EntityContainer>\n</Schema>\n");
+    out.push_str(own::SCHEMA);
+    out.push_str("</edmx:DataServices>\n</edmx:Edmx>\n");
     out
 }
 
@@ -199,7 +202,7 @@ fn collections<'a>(catalog: &'a Catalog, table: &'a Table) -> impl Iterator<Item
 }
 
 fn is_property(column: &Column) -> bool {
-    column.read && column.kind == ColumnKind::Stored
+    column.read && matches!(column.kind, ColumnKind::Stored | ColumnKind::WaitReason)
 }
 
 fn edm_type(column: &Column) -> &'static str {

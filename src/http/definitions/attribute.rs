@@ -98,7 +98,10 @@ pub const BASE: &[Row] = &[
     ("IsValidForUpdate", |a| a.column.update.into()),
     ("IsValidForForm", |_| false.into()),
     ("IsValidForGrid", |a| a.column.read.into()),
-    ("IsValidODataAttribute", |a| (a.column.read && a.column.kind == ColumnKind::Stored).into()),
+    ("IsValidODataAttribute", |a| {
+        (a.column.read && matches!(a.column.kind, ColumnKind::Stored | ColumnKind::WaitReason))
+            .into()
+    }),
     ("IsLogical", |a| (a.column.kind != ColumnKind::Stored).into()),
     ("IsRetrievable", |a| a.column.read.into()),
     ("IsFilterable", |_| false.into()),

@@ -6,11 +6,14 @@
 //! [`handler`] that each names, [`workers`] the calls of workers, [`actions`] what
 //! is asked of jobs, [`why`] why one is where it is.
 
+mod actions;
 mod handler;
 mod members;
 mod submit;
+pub mod why;
 mod workers;
 
+pub use self::actions::actions;
 pub use self::submit::submit;
 pub use self::workers::{claim, complete, heartbeat};
 

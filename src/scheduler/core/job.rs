@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::event::JobChange;
+pub use crate::job::Cause;
 use crate::job::report::PLUGIN;
 use crate::job::{Handler, Recurrence, Status};
 use crate::value::Guid;
@@ -53,53 +54,6 @@ pub struct Recurring {
     pub rule: Recurrence,
     /// `recurrencestarttime`, else when the job was created.
     pub start: i64,
-}
-
-/// Because a job is suspended. The numbers are those kept in its row.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(i32)]
-pub enum Cause {
-    /// It is not.
-    #[default]
-    None = 0,
-    /// Until a time that somebody has set.
-    Postponed = 1,
-    /// Until somebody resumes it, who has paused it.
-    Paused = 2,
-    /// Until its next attempt.
-    Retry = 3,
-    /// Until a time, because its definition has failed repeatedly.
-    RepeatedFailure = 4,
-    /// Until somebody resumes it, because of an error.
-    Error = 5,
-    /// Until its event has happened.
-    Event = 6,
-    /// Until a time that its own work has set.
-    Timer = 7,
-    /// Until its next occurrence.
-    Recurrence = 8,
-}
-
-impl Cause {
-    const ALL: [Self; 9] = [
-        Self::None,
-        Self::Postponed,
-        Self::Paused,
-        Self::Retry,
-        Self::RepeatedFailure,
-        Self::Error,
-        Self::Event,
-        Self::Timer,
-        Self::Recurrence,
-    ];
-
-    pub fn code(self) -> i32 {
-        self as i32
-    }
-
-    pub fn from_code(code: i32) -> Option<Self> {
-        Self::ALL.into_iter().find(|cause| cause.code() == code)
-    }
 }
 
 impl Job {

@@ -27,6 +27,7 @@ mod finish;
 pub mod job;
 mod queue;
 mod ranked;
+mod reasons;
 mod recovery;
 pub mod why;
 

@@ -7,6 +7,7 @@ use super::definition::Gate;
 use super::job::{Cause, Job};
 use super::{Core, times};
 use crate::job::Status;
+use crate::scheduler::policy::Policies;
 use crate::value::{Guid, guid_text, time_text};
 
 /// The answer.
@@ -51,6 +52,25 @@ impl Link {
         let text = text.into();
         Self { cause, job: None, pool: None, definition: None, until: None, text }
     }
+}
+
+impl Why {
+    /// As far as the row of a job can tell, where nobody runs jobs.
+    pub fn of_row(job: &Job, now: i64) -> Self {
+        let link = match job.status {
+            Status::WaitingForResources => match job.postponeuntil.filter(|until| *until > now) {
+                Some(until) => postponed(until),
+                None => Link::new("capacity", "waits to be picked, and nobody runs jobs here"),
+            },
+            _ => return Core::new(Policies::default()).why(job, now),
+        };
+        Self { verdict: link.cause, text: link.text.clone(), chain: vec![link] }
+    }
+}
+
+fn postponed(until: i64) -> Link {
+    let text = format!("is postponed until {}", time_text(until));
+    Link { until: Some(until), ..Link::new("postponed", text) }
 }
 
 impl Core {
@@ -124,8 +144,7 @@ impl Core {
 
     fn ready(&self, job: &Job, now: i64, position: &dyn Fn(&Job) -> usize) -> Vec<Link> {
         if let Some(until) = job.postponeuntil.filter(|until| *until > now) {
-            let text = format!("is postponed until {}", time_text(until));
-            return vec![Link { until: Some(until), ..Link::new("postponed", text) }];
+            return vec![postponed(until)];
         }
         if job.handler.is_none() {
             let text = "has no handler, so it is shown and never run here";

@@ -60,6 +60,19 @@ struct Disk {
     history: Vec<String>,
 }
 
+impl Disk {
+    /// The history of a job.
+    fn of(&self, id: &Guid) -> String {
+        let number = number(id).to_string();
+        let own = |line: &&String| line.split(' ').nth(1) == Some(number.as_str());
+        self.history.iter().filter(own).cloned().collect::<Vec<_>>().join("\n")
+    }
+}
+
+fn number(id: &Guid) -> u64 {
+    u64::from_be_bytes(id[8..].try_into().expect("eight bytes"))
+}
+
 /// Work that goes on somewhere.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Execution {
@@ -77,8 +90,9 @@ struct Round {
     changes: Vec<Change>,
     new: BTreeMap<Guid, Job>,
     effects: Vec<Effect>,
-    claimed: Vec<(Guid, i32)>,
-    beats: Vec<Guid>,
+    /// With the ends of their leases as the worker counts them, from when it asked.
+    claimed: Vec<(Guid, i32, i64)>,
+    beats: Vec<(Guid, i32, i64)>,
     ended: Vec<Guid>,
     acted: Vec<(Guid, Action)>,
 }
@@ -214,19 +228,17 @@ impl World {
         }
         self.acknowledged.extend(new.into_iter().filter(|id| self.disk.rows.contains_key(id)));
         self.acknowledge(round.ended, round.acted);
-        for id in round.beats {
-            // A worker counts from when it asked.
-            let lease = self.disk.rows.get(&id).and_then(|job| job.lease);
-            if let Some(execution) = self.remote.get_mut(&id) {
-                execution.lease = lease.or(execution.lease);
+        for (id, attempt, lease) in round.beats {
+            if let Some(execution) = self.remote.get_mut(&id).filter(|e| e.attempt == attempt) {
+                execution.lease = Some(lease);
             }
         }
-        for (id, attempt) in round.claimed {
-            self.begin(id, attempt, true);
+        for (id, attempt, lease) in round.claimed {
+            self.begin(id, attempt, Some(lease));
         }
         for effect in round.effects {
             match effect {
-                Effect::Start { id, attempt, .. } => self.begin(id, attempt, false),
+                Effect::Start { id, attempt, .. } => self.begin(id, attempt, None),
                 Effect::Tell { id, attempt, told } => {
                     let execution = self.inside.get_mut(&id).filter(|e| e.attempt == attempt);
                     let ends = self.now + self.chance.below(2 * SECOND as u64) as i64;
@@ -277,20 +289,22 @@ impl World {
     }
 
     /// Work begins: never while other work on the same job may go on.
-    fn begin(&mut self, id: Guid, attempt: i32, remote: bool) {
+    fn begin(&mut self, id: Guid, attempt: i32, lease: Option<i64>) {
         if let Some(other) = self.inside.get(&id) {
             panic!("two attempts at once: {attempt} beside {other:?}");
         }
-        let valid = |e: &&Execution| e.lease.is_some_and(|lease| lease > self.now);
+        // One that has done its work and could not say so yet is no longer at it.
+        let valid = |e: &&Execution| {
+            e.lease.is_some_and(|lease| lease > self.now) && e.ends.is_none_or(|at| at > self.now)
+        };
         if let Some(other) = self.remote.get(&id).filter(valid) {
-            panic!("two attempts at once: {attempt} beside {other:?}");
+            panic!("two attempts at once: {attempt} beside {other:?}:\n{}", self.disk.of(&id));
         }
         let hangs = self.chance.once_in(12);
         let ends = self.now + self.chance.below(8 * SECOND as u64) as i64;
         let ends = (!hangs).then_some(ends);
-        let lease = self.disk.rows.get(&id).and_then(|job| job.lease).filter(|_| remote);
         let execution = Execution { attempt, ends, told: None, lease };
-        let list = if remote { &mut self.remote } else { &mut self.inside };
+        let list = if lease.is_some() { &mut self.remote } else { &mut self.inside };
         list.insert(id, execution);
     }
 
@@ -309,7 +323,7 @@ impl World {
 
     fn write_job(&mut self, change: &JobChange) {
         let JobChange { id, from, to, attempt, at, reason, actor, .. } = change;
-        let number = u64::from_be_bytes(id[8..].try_into().expect("eight bytes"));
+        let number = number(id);
         let line = format!("{at} {number} {from:?} {to:?} {attempt} {actor} {reason}");
         self.disk.history.push(line);
         let row = self.disk.rows.get_mut(id).expect("only rows that are there change");

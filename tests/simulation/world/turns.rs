@@ -135,7 +135,8 @@ impl World {
         let max = 1 + self.chance.below(4) as usize;
         let event = Event::Claim { worker: "w".into(), operationtypes, max, lease: LEASE };
         let step = self.step(event);
-        let claimed = step.claimed.iter().map(|claimed| (claimed.id, claimed.attempt));
+        let lease = self.now + LEASE;
+        let claimed = step.claimed.iter().map(|claimed| (claimed.id, claimed.attempt, lease));
         self.round.claimed.extend(claimed);
         let beating: Vec<(Guid, Execution)> = self.remote.iter().map(|(id, e)| (*id, *e)).collect();
         for (id, execution) in beating {
@@ -146,9 +147,9 @@ impl World {
             let attempt = execution.attempt;
             let step = self.step(Event::Heartbeat { id, attempt, lease: LEASE });
             match step.beat {
-                Some(Beat::Continue) => self.round.beats.push(id),
+                Some(Beat::Continue) => self.round.beats.push((id, attempt, lease)),
                 Some(Beat::Told(told)) => {
-                    self.round.beats.push(id);
+                    self.round.beats.push((id, attempt, lease));
                     let ends = Some(self.now + SECOND);
                     self.remote.insert(id, Execution { told: Some(told), ends, ..execution });
                 }

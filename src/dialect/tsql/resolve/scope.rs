@@ -153,7 +153,7 @@ impl Source {
             Columns::Table(table) => table
                 .columns
                 .iter()
-                .filter(|c| c.read)
+                .filter(|c| c.is_listed())
                 .map(|c| Output::named(c.logical_name.clone(), holds(c)))
                 .collect(),
         }

@@ -100,7 +100,7 @@ fn headings_without_alias() {
 #[test]
 fn wildcards_are_the_readable_columns() {
     let jobs = CATALOG.table("asyncoperation").expect("built in");
-    let readable = jobs.columns.iter().filter(|c| c.read).count();
+    let readable = jobs.columns.iter().filter(|c| c.is_listed()).count();
     assert!(readable < jobs.columns.len());
     let headings = &rows("SELECT * FROM AsyncOperation").expect("rows")[0];
     assert_eq!(headings.split(" | ").count(), readable);
