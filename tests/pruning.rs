@@ -236,7 +236,7 @@ fn pruned_scans_give_the_rows_of_full_ones() {
     fill(&store);
     let (engine, snapshot) = (Engine::new(), store.snapshot());
     let asked = (condition(), order(), 0..1_500_usize, 0..20_usize);
-    let config = ProptestConfig { cases: 150, ..ProptestConfig::default() };
+    let config = ProptestConfig { cases: 60, ..ProptestConfig::default() };
     proptest!(config, |((condition, order, top, skip) in asked)| {
         let expected = all_rows(&engine, &snapshot, &condition, &order);
         let all = format!("SELECT {SHOWN} FROM asyncoperation WHERE {condition} ORDER BY {order}");

@@ -51,13 +51,16 @@ pub async fn run(folder: &Path) {
         100.0 * read / alone
     );
     ours.stop().await;
+    match postgres::Server::start(folder).await {
+        Some(postgres) => against(&postgres, most).await,
+        None => println!("skipped: PostgreSQL's initdb and postgres are not installed"),
+    }
     queue_http::run(&folder.join("http")).await;
-    let Some(postgres) = postgres::Server::start(folder).await else {
-        println!("skipped: PostgreSQL's initdb and postgres are not installed");
-        return;
-    };
-    let client = postgres.wire.connect().await;
-    client.batch_execute(TABLE).await.expect("created");
+}
+
+/// PostgreSQL's rates, and by how much ours is higher.
+async fn against(postgres: &postgres::Server, ours: f64) {
+    postgres.wire.connect().await.batch_execute(TABLE).await.expect("created");
     let mut one_at_a_time = 0.0_f64;
     for (clients, batch) in PEER_LOADS {
         let rate = theirs(&postgres.wire, clients, batch).await;
@@ -66,7 +69,7 @@ pub async fn run(folder: &Path) {
         }
         println!("PostgreSQL, {clients} clients with {batch} jobs at once: {rate:.0} jobs/s");
     }
-    println!("sysjob at most {:.1} times PostgreSQL one at a time", most / one_at_a_time);
+    println!("sysjob at most {:.1} times PostgreSQL one at a time", ours / one_at_a_time);
 }
 
 /// sysjob's scheduler over a folder of its own.

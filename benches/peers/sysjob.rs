@@ -87,13 +87,15 @@ pub fn import(data: &Path, files: &[PathBuf]) -> Duration {
     start.elapsed()
 }
 
-/// The bytes of all files below a folder.
+/// What all files below a folder take on disk: a journal is longer than what was
+/// written to it.
 pub fn bytes_below(folder: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     entries
         .map(|entry| match entry.metadata() {
             Ok(m) if m.is_dir() => bytes_below(&entry.path()),
-            Ok(m) => m.len(),
+            Ok(m) => m.blocks() * 512,
             Err(_) => 0,
         })
         .sum()

@@ -10,6 +10,7 @@ use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::format_state_name;
 use datafusion::logical_expr::{Accumulator, AggregateUDFImpl, Signature, Volatility};
 
+use super::distinct;
 use super::functions::SqlType;
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -39,10 +40,13 @@ impl AggregateUDFImpl for WholeAverage {
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         let data_type = args.return_field.data_type().clone();
-        Ok(Box::new(Mean { sum: 0, count: 0, data_type }))
+        Ok(distinct::accumulator(Box::new(Mean { sum: 0, count: 0, data_type }), &args))
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
+        if let Some(fields) = distinct::state_fields(&args) {
+            return Ok(fields);
+        }
         let field = |name| Field::new(format_state_name(args.name, name), DataType::Int64, false);
         Ok(vec![field("sum").into(), field("count").into()])
     }
@@ -143,10 +147,14 @@ impl AggregateUDFImpl for DecimalAverage {
             _ => 0,
         };
         let (precision, scale) = (self.precision, self.scale);
-        Ok(Box::new(DecimalMean { sum: 0, count: 0, given, precision, scale }))
+        let mean = DecimalMean { sum: 0, count: 0, given, precision, scale };
+        Ok(distinct::accumulator(Box::new(mean), &args))
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
+        if let Some(fields) = distinct::state_fields(&args) {
+            return Ok(fields);
+        }
         let field =
             |name, data_type| Field::new(format_state_name(args.name, name), data_type, false);
         let sum = DataType::Decimal128(38, 0);

@@ -12,6 +12,7 @@ mod canonical;
 pub mod collation;
 mod decorrelate;
 mod derived;
+mod distinct;
 mod failure;
 mod grouping_sets;
 mod limits;

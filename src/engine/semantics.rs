@@ -125,14 +125,19 @@ fn rewrite_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             let mut items = Vec::with_capacity(list.len());
             for item in list {
                 let (left, item) = operands((*expr).clone(), item, schema)?;
-                subject = left;
+                // Beside NULL it stays as it is.
+                if left != *expr {
+                    subject = left;
+                }
                 items.push(item);
             }
             Transformed::yes(Expr::InList(InList::new(Box::new(subject), items, negated)))
         }
         Expr::Between(Between { expr, negated, low, high }) => {
-            let (_, low) = operands((*expr).clone(), *low, schema)?;
-            let (subject, high) = operands(*expr, *high, schema)?;
+            let (above, low) = operands((*expr).clone(), *low, schema)?;
+            let (below, high) = operands((*expr).clone(), *high, schema)?;
+            // Beside NULL it stays as it is.
+            let subject = if below == *expr { above } else { below };
             Transformed::yes(Expr::Between(Between::new(
                 Box::new(subject),
                 negated,

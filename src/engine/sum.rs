@@ -13,6 +13,7 @@ use datafusion::logical_expr::{
     Accumulator, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature, Volatility,
 };
 
+use super::distinct;
 use super::functions::SqlType;
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -54,12 +55,12 @@ impl AggregateUDFImpl for WholeSum {
         Ok(DataType::Int64)
     }
 
-    fn accumulator(&self, _: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        Ok(Box::new(Total { sum: None, int: self.int }))
+    fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        Ok(distinct::accumulator(Box::new(Total { sum: None, int: self.int }), &args))
     }
 
     fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {
-        self.int && sum_udaf().groups_accumulator_supported(args)
+        self.int && !args.is_distinct && sum_udaf().groups_accumulator_supported(args)
     }
 
     fn create_groups_accumulator(
@@ -70,6 +71,9 @@ impl AggregateUDFImpl for WholeSum {
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
+        if let Some(fields) = distinct::state_fields(&args) {
+            return Ok(fields);
+        }
         let name = format_state_name(args.name, "sum");
         Ok(vec![Field::new(name, DataType::Int64, true).into()])
     }
@@ -196,11 +200,14 @@ impl AggregateUDFImpl for MoneySum {
         Ok(SqlType::Money.field(self.name()))
     }
 
-    fn accumulator(&self, _: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        Ok(Box::new(Amount::default()))
+    fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        Ok(distinct::accumulator(Box::new(Amount::default()), &args))
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
+        if let Some(fields) = distinct::state_fields(&args) {
+            return Ok(fields);
+        }
         Ok(vec![Field::new(format_state_name(args.name, "sum"), MONEY, true).into()])
     }
 }

@@ -87,9 +87,10 @@ pub fn elements(plan: &LogicalPlan) -> Result<HashMap<String, FieldRef>> {
         let schema = inputs(node)?;
         node.apply_expressions(|expr| {
             expr.apply(|expr| {
-                if let Some((array, element)) = any(expr)
-                    && let Expr::Placeholder(array) = behind_casts(array)
+                if let Some((written, element)) = any(expr)
+                    && let Expr::Placeholder(array) = behind_casts(written)
                     && let Ok((_, field)) = element.to_field(&schema)
+                    && !cast_otherwise(written, &field)
                 {
                     let list = Field::new_list(
                         "",
@@ -145,6 +146,15 @@ fn behind_casts(expr: &Expr) -> &Expr {
     match expr {
         Expr::Cast(cast) => behind_casts(&cast.expr),
         other => other,
+    }
+}
+
+/// Whether an array is cast to one of another type than what it is compared with.
+fn cast_otherwise(array: &Expr, element: &Field) -> bool {
+    match array {
+        Expr::Cast(cast) => list_element(cast.field.data_type())
+            .is_some_and(|field| field.data_type() != element.data_type()),
+        _ => false,
     }
 }
 

@@ -358,6 +358,23 @@ mod tests {
         let text = "SELECT EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid) AS indexed \
                     FROM pg_class c WHERE c.relname = 'team'";
         assert_eq!(first(text).await, "true");
+        let text = "SELECT EXISTS (SELECT 1 FROM pg_tables WHERE tablename = 'nosuch' LIMIT 1)";
+        assert_eq!(first(text).await, "false");
+    }
+
+    #[tokio::test]
+    async fn rows_columns_and_patterns_are_compared_as_in_postgresql() {
+        for (text, expected) in [
+            ("SELECT count(*) FROM pg_namespace WHERE nspname NOT LIKE 'pg/_%' ESCAPE '/'", "2"),
+            (
+                "SELECT count(*) FROM pg_class a JOIN pg_class b ON (a.oid, a.relname) = (b.oid, b.relname) WHERE b.relname = 'team'",
+                "1",
+            ),
+            ("SELECT c.xmin FROM pg_class c WHERE c.relname = 'team'", "0"),
+            ("SELECT count(*) FROM pg_type WHERE oid = ANY('{23,25}'::oid[])", "2"),
+        ] {
+            assert_eq!(first(text).await, expected, "{text}");
+        }
     }
 
     #[tokio::test]

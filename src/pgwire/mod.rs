@@ -13,6 +13,7 @@ mod copy_out;
 mod cursor;
 mod encode;
 mod error;
+mod explain;
 mod functions;
 mod handler;
 mod information_schema;

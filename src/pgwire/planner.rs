@@ -22,6 +22,7 @@ use super::copy::{self, Copy, Source};
 use super::cursor::{Declaration, Fetch};
 use super::encode::Batches;
 use super::error::{from_datafusion, plain, state, to_wire, without_position};
+use super::explain;
 use super::interrupt::{apart, aside};
 use super::metadata::{Metadata, named_columns, only_reads};
 use super::outer::Outer;
@@ -122,6 +123,13 @@ impl Planner {
 
     /// The statements of a request. A syntax error anywhere refuses the whole.
     pub fn parse(&self, text: &str, session: &Session) -> PgWireResult<Vec<Work>> {
+        if text.contains(char::REPLACEMENT_CHARACTER) {
+            // What was no UTF-8 has come as this.
+            let message = "invalid byte sequence for encoding \"UTF8\"";
+            return Err(plain("22021", message));
+        }
+        let plainer = explain::without_options(text)?;
+        let text = plainer.as_ref();
         let mut known: Vec<String> = session.sql().variables().map(str::to_owned).collect();
         let catalog = self.service.store.catalog();
         let mut work = Vec::new();

@@ -160,6 +160,12 @@ impl ExtendedQueryHandler for Handler {
             );
             return Err(plain(state::PROTOCOL_VIOLATION, message));
         }
+        let formats =
+            message.parameter_format_codes.iter().chain(&message.result_column_format_codes);
+        if let Some(code) = formats.copied().find(|code| !matches!(code, 0 | 1)) {
+            let message = format!("unsupported format code: {code}");
+            return Err(plain(state::INVALID_PARAMETER, message));
+        }
         match statement {
             Entry::Value(statement) => {
                 let portal = Portal::try_new(&message, statement)?;

@@ -118,6 +118,9 @@ impl<F: Fn(&str) -> bool> VisitorMut for Rewrite<F> {
             Expr::CompoundIdentifier(names) => self.relation(names),
             _ => None,
         };
+        if is_system_column(expr) {
+            *expr = number(0);
+        }
         if let Some(relation) = relation {
             let name = Value::SingleQuotedString(relation.to_owned()).with_empty_span();
             *expr = call("regclassin", vec![Expr::Value(name)]);
@@ -139,8 +142,50 @@ impl<F: Fn(&str) -> bool> VisitorMut for Rewrite<F> {
     }
 }
 
+/// The columns in which PostgreSQL keeps what transactions did to a row; here is
+/// one that did everything.
+fn is_system_column(expr: &Expr) -> bool {
+    let name = match expr {
+        Expr::Identifier(name) => Some(name),
+        Expr::CompoundIdentifier(names) => names.last(),
+        _ => None,
+    };
+    let known = ["xmin", "xmax", "cmin", "cmax"];
+    name.is_some_and(|name| known.iter().any(|known| name.value.eq_ignore_ascii_case(known)))
+}
+
+/// `(a, b) = (c, d)`, column by column.
+fn tuples(left: &Expr, right: &Expr) -> Option<Expr> {
+    let (Expr::Tuple(left), Expr::Tuple(right)) = (left, right) else { return None };
+    if left.len() != right.len() {
+        return None;
+    }
+    let both = |op, left: Expr, right: Expr| Expr::BinaryOp {
+        left: Box::new(left),
+        op,
+        right: Box::new(right),
+    };
+    let pairs = left.iter().zip(right);
+    let equal = pairs.map(|(l, r)| both(BinaryOperator::Eq, l.clone(), r.clone()));
+    equal.reduce(|all, next| both(BinaryOperator::And, all, next))
+}
+
 fn rewritten(expr: &mut Expr) -> Option<Expr> {
     match expr {
+        Expr::BinaryOp { left, op: BinaryOperator::Eq, right }
+            if matches!(left.as_ref(), Expr::Tuple(_)) =>
+        {
+            tuples(left, right)
+        }
+        // DataFusion knows the backslash only.
+        Expr::Like { pattern, escape_char, .. } | Expr::ILike { pattern, escape_char, .. } => {
+            if let Some(escape) = escape_char.take() {
+                let backslash = Value::SingleQuotedString("\\".to_owned()).with_empty_span();
+                let arguments = vec![*pattern.clone(), Expr::Value(escape), Expr::Value(backslash)];
+                **pattern = call("replace", arguments);
+            }
+            None
+        }
         Expr::Cast { expr: operand, data_type, kind, .. } => cast(operand, data_type, kind),
         Expr::BinaryOp { left, op, right } => {
             compared(left, right);
@@ -202,6 +247,9 @@ fn cast(operand: &mut Box<Expr>, data_type: &mut DataType, kind: &CastKind) -> O
     }
     if is_text(data_type) && (is_numbered(operand) || names_function(operand)) {
         return Some(as_text(operand.as_ref().clone()));
+    }
+    if name.ends_with("[]") {
+        list_literal(operand);
     }
     let known = match name.as_str() {
         "name" | "char" | "cstring" | "aclitem" | "xid" | "sql_identifier" | "character_data"

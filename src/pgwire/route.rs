@@ -54,6 +54,7 @@ const SERVER_FUNCTIONS: &[&str] = &[
     "obj_description",
     "parse_ident",
     "quote_ident",
+    "set_config",
     "shobj_description",
     "to_regclass",
     "to_regnamespace",

@@ -20,7 +20,7 @@ use pgwire::api::{
     METADATA_USER, PgWireConnectionState, PidSecretKeyGenerator, RandomPidSecretKeyGenerator,
 };
 use pgwire::error::{PgWireError, PgWireResult};
-use pgwire::messages::startup::{Authentication, PasswordMessageFamily};
+use pgwire::messages::startup::{self, Authentication, PasswordMessageFamily};
 use pgwire::messages::{PgWireBackendMessage, PgWireFrontendMessage};
 use tokio::sync::Mutex;
 use uuid::Uuid;
@@ -142,6 +142,24 @@ impl Startup {
     }
 }
 
+/// Options of the protocol itself, which PostgreSQL has none of yet: the client is
+/// told that they are not known.
+async fn refuse_options<C>(client: &mut C, startup: &startup::Startup) -> PgWireResult<()>
+where
+    C: ClientInfo + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+    C::Error: Debug,
+    PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+{
+    let options = startup.parameters.keys().filter(|name| name.starts_with("_pq_."));
+    let options: Vec<String> = options.cloned().collect();
+    if !options.is_empty() {
+        let version = client.protocol_version().into();
+        let refused = startup::NegotiateProtocolVersion::new(version, options);
+        client.send(PgWireBackendMessage::NegotiateProtocolVersion(refused)).await?;
+    }
+    Ok(())
+}
+
 #[async_trait]
 impl StartupHandler for Startup {
     async fn on_startup<C>(
@@ -157,6 +175,7 @@ impl StartupHandler for Startup {
         match message {
             PgWireFrontendMessage::Startup(startup) => {
                 protocol_negotiation(client, &startup).await?;
+                refuse_options(client, &startup).await?;
                 save_startup_parameters_to_metadata(client, &startup);
                 let replication = startup.parameters.get("replication").map(String::as_str);
                 if !matches!(replication, None | Some("false" | "off" | "no" | "0")) {

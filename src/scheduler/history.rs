@@ -51,7 +51,8 @@ impl History {
     pub fn row(&mut self, change: &JobChange) -> Change {
         let number = self.next;
         self.next += 1;
-        let mut values = Vec::with_capacity(12);
+        // One more for the row's version.
+        let mut values = Vec::with_capacity(13);
         values.push((self.key, Value::Guid(key(number))));
         values.push((self.id, Value::Int64(number)));
         values.push((self.job, Value::Guid(change.id)));

@@ -17,14 +17,15 @@ const CODE: i32 = 1;
 pub fn row(store: &Store, columns: &JobColumns, change: &JobChange) -> Option<Change> {
     let locked = |status: Status| status.statecode() == Status::InProgress.statecode();
     let ends = change.from.is_some_and(locked) && change.to.is_some_and(|to| !locked(to));
-    let step = Value::Int32(entity_code("sdkmessageprocessingstep"));
     let catalog: &Catalog = store.catalog();
     let jobs: &Table = &catalog.tables()[columns.table];
     let is = |column: usize, value: &Value| {
         store.value(columns.table, &change.id, column).is_some_and(|cell| cell == *value)
     };
-    let of_step =
-        || jobs.column_index("owningextensiontypecode").is_some_and(|column| is(column, &step));
+    let of_step = || {
+        let step = Value::Int32(entity_code("sdkmessageprocessingstep"));
+        jobs.column_index("owningextensiontypecode").is_some_and(|column| is(column, &step))
+    };
     if !ends || change.operationtype != Some(PLUGIN) || !of_step() {
         return None;
     }

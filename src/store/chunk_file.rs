@@ -327,9 +327,8 @@ fn summary(
     });
     let parts = parts.collect();
     let key = columns[table.primary_id_index()].as_ref();
-    let filter = key
-        .filter(|_| has_filter(rows))
-        .map(|ids| filter::filter(column::guids(ids).flatten()));
+    let filter =
+        key.filter(|_| has_filter(rows)).map(|ids| filter::filter(column::guids(ids).flatten()));
     let chunk = Chunk::from_columns(rows, columns.to_vec());
     let counts = Counts::groups_of(table, &chunk)?;
     Ok(Summary { footer, columns: parts, counts, filter })

@@ -22,6 +22,8 @@ pub type Row = Vec<(usize, Value)>;
 /// One table as the writer sees it.
 pub struct TableState {
     pub table: Arc<Table>,
+    /// The column of the primary key, which is asked for with every change.
+    pub key: usize,
     chunks: Vec<Arc<Chunk>>,
     ids: Arc<Ids>,
     /// The number the next new row gets.
@@ -39,6 +41,7 @@ impl TableState {
     pub fn new(table: Arc<Table>) -> Self {
         let counts = Counts::of(&table);
         Self {
+            key: table.primary_id_index(),
             table,
             chunks: Vec::new(),
             ids: Arc::default(),
@@ -72,7 +75,7 @@ impl TableState {
 
     /// The row number of a primary key.
     pub fn find(&self, id: &Guid) -> Result<Option<u64>> {
-        let place = self.ids.find(&self.chunks, self.table.primary_id_index(), id)?;
+        let place = self.ids.find(&self.chunks, self.key, id)?;
         Ok(place.map(|place| self.chunks[place.chunk].number(place.row)))
     }
 
@@ -94,8 +97,7 @@ impl TableState {
         let Some((chunk, _)) = self.locate(number) else { return Ok(()) };
         let Some(file) = self.chunks[chunk].file() else { return Ok(()) };
         let counted = |column: &usize| self.counts.iter().any(|c| c.depends_on(*column));
-        let key = self.table.primary_id_index();
-        let columns = (0..self.table.columns.len()).filter(|c| *c == key || counted(c));
+        let columns = (0..self.table.columns.len()).filter(|c| *c == self.key || counted(c));
         columns.filter(|c| file.has(*c)).try_for_each(|c| file.load(c).map(drop))
     }
 
@@ -162,7 +164,7 @@ impl TableState {
             let (now, later) = rest.split_at(rest.len().min(OPEN_ROWS_MAX - chunk.rows()));
             let before = chunk.rows();
             chunk.grow(now.len());
-            let mut cells = Cells::new();
+            let mut cells = ByColumn::of(&self.table);
             let mut gone = Vec::new();
             for (offset, row) in now.iter().enumerate() {
                 let Some(row) = row else {
@@ -170,15 +172,13 @@ impl TableState {
                     continue;
                 };
                 for (column, value) in row {
-                    cells.entry(*column).or_default().push((before + offset, value));
-                    if let (true, Value::Guid(id)) =
-                        (*column == self.table.primary_id_index(), value)
-                    {
+                    cells.set(before + offset, *column, value);
+                    if let (true, Value::Guid(id)) = (*column == self.key, value) {
                         self.ids.insert(*id, self.next + offset as u64);
                     }
                 }
             }
-            chunk.set(self.table.schema(), &cells);
+            chunk.set(self.table.schema(), &cells.finish());
             if !gone.is_empty() {
                 chunk.delete(&gone);
             }
@@ -199,19 +199,19 @@ impl TableState {
         if rows.iter().flat_map(|(_, cells)| cells).any(|(column, _)| Some(*column) == name) {
             self.names = Arc::default();
         }
-        let key = self.table.primary_id_index();
-        let mut by_chunk: BTreeMap<usize, (Vec<usize>, Cells<'_>)> = BTreeMap::new();
+        let mut by_chunk: BTreeMap<usize, (Vec<usize>, ByColumn<'_>)> = BTreeMap::new();
         for (number, cells) in rows {
             let (chunk, row) = self.locate(*number).expect("only existing rows are updated");
-            let (rows, columns) = by_chunk.entry(chunk).or_default();
+            let new = || (Vec::new(), ByColumn::of(&self.table));
+            let (rows, columns) = by_chunk.entry(chunk).or_insert_with(new);
             rows.push(row);
             // A row keeps its key.
-            for (column, value) in cells.iter().filter(|(column, _)| *column != key) {
-                columns.entry(*column).or_default().push((row, value));
+            for (column, value) in cells.iter().filter(|(column, _)| *column != self.key) {
+                columns.set(row, *column, value);
             }
         }
         for (chunk, (rows, cells)) in by_chunk {
-            let chunk = &mut self.chunks[chunk];
+            let (chunk, cells) = (&mut self.chunks[chunk], cells.finish());
             let changes = |counts: &Counts| cells.keys().any(|column| counts.depends_on(*column));
             let rows = numbers_of(rows.into_iter());
             for counts in self.counts.iter_mut().filter(|counts| changes(counts)) {
@@ -232,8 +232,7 @@ impl TableState {
         for number in numbers {
             let (chunk, row) = self.locate(*number).expect("only existing rows are deleted");
             by_chunk.entry(chunk).or_default().push(row);
-            let key = self.table.primary_id_index();
-            if let Value::Guid(id) = self.chunks[chunk].value(row, key, self.table.schema()) {
+            if let Value::Guid(id) = self.chunks[chunk].value(row, self.key, self.table.schema()) {
                 self.ids.remove([(id, *number)].into_iter());
             }
         }
@@ -306,13 +305,12 @@ impl TableState {
         touched: &BTreeMap<u64, BTreeSet<usize>>,
     ) -> Result<()> {
         chunks.sort_by_key(Chunk::first_number);
-        let key = self.table.primary_id_index();
         for chunk in &chunks {
             let first = chunk.first_number();
             let summary = summaries.get(&first);
             match summary.and_then(|summary| summary.filter.as_ref()) {
                 Some(filter) => self.ids.add_filter(first, filter),
-                None => self.take_in_keys(chunk, key)?,
+                None => self.take_in_keys(chunk)?,
             }
             let Some((summary, file)) = summary.zip(chunk.file()) else {
                 self.counts.iter_mut().for_each(|counts| counts.add_chunk(chunk));
@@ -335,8 +333,8 @@ impl TableState {
         Ok(())
     }
 
-    fn take_in_keys(&self, chunk: &Chunk, key: usize) -> Result<()> {
-        let array = chunk.array(key, self.table.schema())?;
+    fn take_in_keys(&self, chunk: &Chunk) -> Result<()> {
+        let array = chunk.array(self.key, self.table.schema())?;
         for (row, id) in column::guids(&array).enumerate() {
             if chunk.alive().is_some_and(|alive| !alive.value(row)) {
                 continue;
@@ -366,6 +364,25 @@ fn add_counts(counts: &mut [Counts], chunk: &Chunk, summary: &Summary) -> Result
         }
     }
     Ok(())
+}
+
+/// Cells to set, gathered column by column.
+struct ByColumn<'a> {
+    columns: Vec<Vec<(usize, &'a Value)>>,
+}
+
+impl<'a> ByColumn<'a> {
+    fn of(table: &Table) -> Self {
+        Self { columns: vec![Vec::new(); table.columns.len()] }
+    }
+
+    fn set(&mut self, row: usize, column: usize, value: &'a Value) {
+        self.columns[column].push((row, value));
+    }
+
+    fn finish(self) -> Cells<'a> {
+        self.columns.into_iter().enumerate().filter(|(_, cells)| !cells.is_empty()).collect()
+    }
 }
 
 /// Rows of a chunk, of which there are few enough.

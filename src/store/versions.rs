@@ -34,8 +34,10 @@ impl Versions {
     /// Puts a version into the cells of a row.
     pub fn stamp(&self, table: usize, cells: &mut Row, version: i64) {
         let column = self.columns[table];
-        cells.retain(|(c, _)| *c != column);
-        cells.push((column, Value::Int64(version)));
+        match cells.iter_mut().find(|(c, _)| *c == column) {
+            Some(cell) => cell.1 = Value::Int64(version),
+            None => cells.push((column, Value::Int64(version))),
+        }
     }
 
     /// Gives all rows of a batch one version.

@@ -463,7 +463,7 @@ fn set(row: &mut Row, column: usize, value: Value) {
 }
 
 fn key_of(tables: &[TableState], table: usize, values: &Row) -> Result<Guid> {
-    let key = tables[table].table.primary_id_index();
+    let key = tables[table].key;
     values
         .iter()
         .find_map(|(column, value)| match value {

@@ -72,9 +72,15 @@ impl Known<'_> {
         };
         let filter = params.filter.as_ref().is_none_or(|filter| self.of(filter));
         if function.func.name() == "first_value" {
-            return filter && self.first_text(function).is_some();
+            return filter && (self.ordered(function) || self.first_text(function).is_some());
         }
         filter && params.order_by.is_empty() && params.args.iter().all(argument)
+    }
+
+    /// Whether the values of an aggregate and their order are known.
+    pub fn ordered(&self, function: &AggregateFunction) -> bool {
+        let params = &function.params;
+        params.args.iter().chain(params.order_by.iter().map(|key| &key.expr)).all(|e| self.of(e))
     }
 
     /// The text of which `first_value` is asked, where all rows counted together

@@ -185,17 +185,16 @@ fn weighted(
 /// the order of the texts themselves; the text that a group shows in the order of
 /// the rows, where all texts of the group are the same.
 fn first_text(function: &AggregateFunction, groups: &[Expr], known: &Known<'_>) -> Option<Expr> {
-    let text = known.first_text(function)?;
     let mut function = function.clone();
-    let order = &function.params.order_by;
-    if !order.is_empty() && order.iter().all(|key| known.of(&key.expr)) {
+    if known.ordered(&function) && !function.params.order_by.is_empty() {
         return Some(Expr::AggregateFunction(function));
     }
+    let text = known.first_text(&function)?.clone();
     let key = collation_key(text.clone());
     if !groups.iter().any(|group| group.clone().unalias() == key) {
         return None;
     }
-    function.params.args = vec![text.clone()];
+    function.params.args = vec![text];
     (function.params.order_by, function.params.null_treatment) = (Vec::new(), None);
     function.func = min_udaf();
     Some(Expr::AggregateFunction(function))

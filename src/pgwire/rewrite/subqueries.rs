@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CastKind, DataType, Expr, GroupByExpr, ObjectName, Query, Select, SelectItem,
-    SetExpr, Statement, TableFactor, Value, VisitMut, VisitorMut, visit_expressions,
+    BinaryOperator, CastKind, DataType, Expr, GroupByExpr, Ident, ObjectName, Query, Select,
+    SelectItem, SetExpr, Statement, TableFactor, Value, VisitMut, VisitorMut, visit_expressions,
     visit_expressions_mut, visit_relations,
 };
 
@@ -58,10 +58,16 @@ pub fn without_details(statement: &mut Statement) {
 /// `EXISTS (…)` and `IN (SELECT …)` in a select list: DataFusion plans them there as
 /// a number of rows and as a list.
 pub fn counted(item: &mut SelectItem) {
+    if let SelectItem::UnnamedExpr(expr @ Expr::Exists { .. }) = item {
+        let alias = Ident::with_quote('"', "exists");
+        *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
+    }
     let _ = visit_expressions_mut(item, |expr: &mut Expr| {
         if let Expr::Exists { subquery, negated } = expr
-            && is_correlated(subquery)
             && let SetExpr::Select(select) = subquery.body.as_mut()
+            && select.distinct.is_none()
+            && select.having.is_none()
+            && matches!(&select.group_by, GroupByExpr::Expressions(by, _) if by.is_empty())
         {
             let all = call("count", vec![number(1)]);
             select.projection = vec![SelectItem::UnnamedExpr(all)];
