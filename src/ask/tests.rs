@@ -113,7 +113,10 @@ async fn rows(engine: &Engine, text: &str) -> Result<Vec<String>> {
                 serde_json::from_str(line).expect("a JSON object");
             let cells = schema.fields().iter().map(|f| match row.get(f.name()) {
                 None | Some(serde_json::Value::Null) => "NULL".to_owned(),
-                Some(serde_json::Value::String(text)) => format!("'{text}'"),
+                // A carriage return would not survive an editor.
+                Some(serde_json::Value::String(text)) => {
+                    format!("'{}'", text.replace('\r', "\\r"))
+                }
                 Some(other) => other.to_string(),
             });
             let _ = write!(answer, "\n{}", cells.collect::<Vec<_>>().join(" | "));

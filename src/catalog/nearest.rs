@@ -1,13 +1,14 @@
 //! "Did you mean": the name nearest to a misspelt one.
 
 /// The candidate with the smallest edit distance to `name`, case ignored, if
-/// it is near enough to be a likely slip (a third of the name's length).
+/// it is near enough to be a likely slip (a third of the longer name's length).
 pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let name = name.to_lowercase();
-    let allowed = (name.chars().count() / 3).max(1);
+    let length = name.chars().count();
+    let allowed = |candidate: &str| (length.max(candidate.chars().count()) / 3).max(1);
     candidates
         .map(|c| (distance(&name, &c.to_lowercase()), c))
-        .filter(|(d, _)| *d <= allowed)
+        .filter(|(d, c)| *d <= allowed(c))
         .min_by_key(|(d, _)| *d)
         .map(|(_, c)| c)
 }

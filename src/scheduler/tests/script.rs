@@ -374,8 +374,9 @@ impl Command {
                     world.shown.insert(format!("{name} shown"));
                     filled.push(format!("  {name}: {}", world.value(value)));
                 }
-                // Names and versions are not written with the row.
-                None if facts.attribute_of.is_some() || name == "versionnumber" => {}
+                // Names, versions and reasons are not written with the row.
+                None if facts.attribute_of.is_some() => {}
+                None if ["versionnumber", "waitreason"].contains(&name) => {}
                 None => empty.push(name.to_owned()),
             }
         }
