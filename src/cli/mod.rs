@@ -1,12 +1,14 @@
 //! The commands. Each file has one of them; none has rules of its own.
 
 mod bulk_delete;
+mod check;
 mod config;
 mod demo;
 mod diagnose;
 mod import;
 mod jobs;
 mod limits;
+mod memory;
 mod query;
 mod remote;
 mod replay;
@@ -43,6 +45,8 @@ enum Command {
     Serve(serve::Serve),
     /// Load rows from files
     Import(import::Import),
+    /// Read everything in a data folder and say whether it is sound
+    Check(check::Check),
     /// Ask one question in SQL, FetchXML or OData
     Query(query::Query),
     /// Show the plan of a question
@@ -155,6 +159,7 @@ pub fn run() -> ExitCode {
         Command::Demo(command) => command.run(),
         Command::Serve(command) => command.run(),
         Command::Import(command) => command.run(),
+        Command::Check(command) => command.run(),
         Command::Query(command) => command.run(),
         Command::Explain(command) => command.run(),
         Command::Workflows(command) => command.run(),

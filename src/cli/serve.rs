@@ -42,6 +42,9 @@ pub struct Serve {
     /// Serve the jobs as they are and run none
     #[arg(long, env = "SYSJOB_NO_SCHEDULER")]
     no_scheduler: bool,
+    /// Memory for columns of sealed chunks: bytes, as 512MiB, or a share of the machine's, as 50%
+    #[arg(long, env = "SYSJOB_MEMORY_BUDGET", value_name = "SIZE", default_value = "50%", value_parser = super::memory::budget)]
+    memory_budget: usize,
     #[command(flatten)]
     config: ConfigOptions,
 }
@@ -69,7 +72,9 @@ impl Serve {
         let runtime = runtime()?;
         let outcome = runtime.block_on(async {
             let mut sockets = Sockets::bind(&self.listen).await?;
-            let store = Arc::new(Store::open(&self.data_dir, self.catalog.load()?)?);
+            let catalog = self.catalog.load()?;
+            let store = Store::open_within(&self.data_dir, catalog, self.memory_budget)?;
+            let store = Arc::new(store);
             messages::register(&store)?;
             sockets.secure(&self.listen, &self.data_dir)?;
             let config = (!self.no_scheduler).then_some(config);

@@ -9,7 +9,7 @@ mod typing;
 
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{DataType, Field, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
 use datafusion::catalog::MemTable;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::{Column, Result, TableReference, plan_err};
@@ -17,7 +17,7 @@ use datafusion::datasource::cte_worktable::CteWorkTable;
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner};
+use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, TypePlanner};
 use datafusion::logical_expr::{
     AggregateUDF, Cast, Expr, HigherOrderUDF, LogicalPlan, Projection, ScalarUDF, TableSource,
     WindowUDF,
@@ -72,6 +72,17 @@ fn whole_nulls(plan: LogicalPlan) -> Result<LogicalPlan> {
     Ok(LogicalPlan::Projection(Projection::try_new(columns, Arc::new(plan))?))
 }
 
+/// Types that the engine has no word for: GUIDs, as elements of arrays.
+#[derive(Debug)]
+struct Types;
+
+impl TypePlanner for Types {
+    fn plan_type_field(&self, sql_type: &ast::DataType) -> Result<Option<FieldRef>> {
+        let guid = || Field::new("", DataType::FixedSizeBinary(16), true).into();
+        Ok((*sql_type == ast::DataType::Uuid).then(guid))
+    }
+}
+
 struct Tables<'a> {
     snapshot: &'a Arc<Snapshot>,
     session: &'a SessionState,
@@ -104,6 +115,10 @@ impl ContextProvider for Tables<'_> {
 
     fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
         &self.planners
+    }
+
+    fn get_type_planner(&self) -> Option<Arc<dyn TypePlanner>> {
+        Some(Arc::new(Types))
     }
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {

@@ -7,13 +7,19 @@ use super::core::Job;
 use super::rows::job;
 use crate::job::{JobColumns, Status};
 use crate::store::Snapshot;
+use crate::value::Value;
 
 /// All jobs that are not completed, oldest first.
 pub fn unfinished(snapshot: &Snapshot, columns: &JobColumns) -> Vec<Job> {
     let table = snapshot.table(columns.table);
     let schema = table.table().schema();
     let mut jobs = Vec::new();
+    let ended = Value::Int32(Status::Succeeded.statecode());
     for chunk in table.chunks() {
+        // Where all jobs have ended, no column need be read.
+        if chunk.statistics(columns.statecode).is_some_and(|s| s.min.as_ref() == Some(&ended)) {
+            continue;
+        }
         let Some(states) = chunk.loaded(columns.statecode) else { continue };
         let states = states.as_primitive::<Int32Type>();
         for row in 0..chunk.rows() {

@@ -3,16 +3,24 @@
 //! Chunks are shared with snapshots; the writer changes one through
 //! `Arc::make_mut`, which copies what a snapshot still holds. Invariant: row
 //! numbers of a chunk rise, and chunks of a table do not overlap.
+//!
+//! The columns of a sealed chunk stand in a file. The few cells of it that change
+//! are kept beside; when they are many and the column is in memory, the column
+//! becomes one like those of other chunks.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, BooleanBufferBuilder, RecordBatch, new_null_array};
+use datafusion::arrow::array::{
+    Array, ArrayRef, BooleanBufferBuilder, UInt32Array, new_null_array,
+};
 use datafusion::arrow::buffer::BooleanBuffer;
-use datafusion::arrow::compute::concat;
+use datafusion::arrow::compute::{concat, take};
 use datafusion::arrow::datatypes::SchemaRef;
 
 use super::column::{self, Column};
+use super::encoded::Encoded;
+use super::sealed::Sealed;
 use super::statistics::ColumnStatistics;
 use crate::error::{Error, Result};
 use crate::value::Value;
@@ -24,6 +32,9 @@ pub const ROWS_MAX: usize = 64 * 1024;
 /// copies its columns when a query holds them; full ones are merged.
 pub const OPEN_ROWS_MAX: usize = 4 * 1024;
 
+/// Changed cells of a column in a file beyond which the whole column is kept.
+const CHANGED_MAX: usize = 256;
+
 /// Cells to set, by column: rows of the chunk and their values.
 pub type Cells<'a> = BTreeMap<usize, Vec<(usize, &'a Value)>>;
 
@@ -32,7 +43,9 @@ pub type Cells<'a> = BTreeMap<usize, Vec<(usize, &'a Value)>>;
 pub struct Chunk {
     numbers: Numbers,
     rows: usize,
-    columns: Vec<Column>,
+    columns: Vec<Kept>,
+    /// What stands in a file.
+    sealed: Option<Arc<Sealed>>,
     /// By column; nothing where nothing is known.
     statistics: Vec<Option<ColumnStatistics>>,
     /// Rows that are not deleted; nothing when none is.
@@ -40,9 +53,17 @@ pub struct Chunk {
     live: usize,
 }
 
-/// The table-wide numbers of the chunk's rows.
+/// A column of a chunk.
 #[derive(Clone, Debug)]
-enum Numbers {
+enum Kept {
+    Here(Column),
+    /// In the chunk's file, but for some cells that have changed.
+    InFile(Arc<BTreeMap<usize, Value>>),
+}
+
+/// The table-wide numbers of the chunk's rows.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Numbers {
     From(u64),
     List(Arc<[u64]>),
 }
@@ -53,40 +74,42 @@ impl Chunk {
         Self {
             numbers: Numbers::From(first),
             rows: 0,
-            columns: vec![None; columns],
+            columns: vec![Kept::Here(None); columns],
+            sealed: None,
             statistics: vec![None; columns],
             alive: None,
             live: 0,
         }
     }
 
-    /// The rows of a batch that has all columns of the table, some perhaps all null.
-    pub fn from_batch(first: u64, batch: &RecordBatch) -> Self {
-        let columns: Vec<Column> = batch
-            .columns()
-            .iter()
-            .map(|array| (array.null_count() < array.len()).then(|| array.clone()))
+    /// Rows with these columns, which have that length or are all null.
+    pub fn from_columns(rows: usize, columns: Vec<Column>) -> Self {
+        let statistics = vec![None; columns.len()];
+        let columns = columns.into_iter().map(Kept::Here).collect();
+        let numbers = Numbers::From(0);
+        Self { numbers, rows, columns, sealed: None, statistics, alive: None, live: rows }
+    }
+
+    /// The rows of a file, none of them deleted.
+    pub fn sealed(numbers: Numbers, sealed: Arc<Sealed>) -> Self {
+        let rows = sealed.rows();
+        let columns = (0..sealed.columns())
+            .map(|index| match sealed.has(index) {
+                true => Kept::InFile(Arc::default()),
+                false => Kept::Here(None),
+            })
             .collect();
-        let rows = batch.num_rows();
-        let statistics = columns.iter().map(|column| Some(statistics_of(column, rows))).collect();
-        Self { numbers: Numbers::From(first), rows, columns, statistics, alive: None, live: rows }
+        let statistics = sealed.statistics();
+        Self { numbers, rows, columns, sealed: Some(sealed), statistics, alive: None, live: rows }
     }
 
     /// Rows with rising numbers, gaps allowed, and their cells.
     pub fn from_rows(numbers: &[u64], schema: &SchemaRef, cells: &Cells<'_>) -> Self {
         let mut chunk = Self::new(numbers[0], schema.fields().len());
-        if numbers[numbers.len() - 1] - numbers[0] + 1 != numbers.len() as u64 {
-            chunk.numbers = Numbers::List(numbers.into());
-        }
+        chunk.numbers = Numbers::of(numbers);
         chunk.grow(numbers.len());
         chunk.set(schema, cells);
         chunk
-    }
-
-    /// Rows with these columns, which have that length or are all null.
-    pub fn from_columns(rows: usize, columns: Vec<Column>) -> Self {
-        let statistics = vec![None; columns.len()];
-        Self { numbers: Numbers::From(0), rows, columns, statistics, alive: None, live: rows }
     }
 
     pub fn rows(&self) -> usize {
@@ -132,17 +155,75 @@ impl Chunk {
         self.statistics[index].as_ref()
     }
 
+    /// Where the rows stand, if it is in a file.
+    pub fn file(&self) -> Option<&Arc<Sealed>> {
+        self.sealed.as_ref()
+    }
+
+    pub fn numbers(&self) -> &Numbers {
+        &self.numbers
+    }
+
     /// A column; nothing when all its cells are null. It may have to be read from
     /// a file, which may turn out to be damaged.
-    #[expect(clippy::unnecessary_wraps, reason = "columns in files come with the next change")]
     pub fn column(&self, index: usize) -> Result<Column> {
-        Ok(self.columns[index].clone())
+        self.read(
+            index,
+            |kept| Ok(kept.clone()),
+            |encoded| encoded.decode(),
+            |changed| changed.iter().map(|(row, value)| (*row, value)).collect(),
+        )
+    }
+
+    /// Some rows of a column.
+    pub fn taken(&self, index: usize, rows: &UInt32Array) -> Result<Column> {
+        let taken = |array: &ArrayRef| {
+            take(array, rows, None)
+                .map_err(|e| Error::internal("rows of a chunk cannot be read").caused_by(e))
+        };
+        self.read(
+            index,
+            |kept| kept.as_ref().map(taken).transpose(),
+            |encoded| encoded.take(rows),
+            |changed| {
+                let of =
+                    |(place, row): (usize, &u32)| Some((place, changed.get(&(*row as usize))?));
+                rows.values().iter().enumerate().filter_map(of).collect()
+            },
+        )
+    }
+
+    fn read(
+        &self,
+        index: usize,
+        here: impl FnOnce(&Column) -> Result<Column>,
+        decoded: impl FnOnce(&Encoded) -> Result<ArrayRef>,
+        cells: impl for<'a> FnOnce(&'a BTreeMap<usize, Value>) -> Vec<(usize, &'a Value)>,
+    ) -> Result<Column> {
+        match (&self.columns[index], &self.sealed) {
+            (Kept::Here(column), _) => here(column),
+            (Kept::InFile(changed), Some(sealed)) => {
+                let array = decoded(&*sealed.load(index)?)?;
+                let cells = cells(changed);
+                if cells.is_empty() {
+                    return Ok(Some(array));
+                }
+                let (data_type, rows) = (array.data_type().clone(), array.len());
+                Ok(column::write(Some(array), &data_type, rows, &cells))
+            }
+            (Kept::InFile(_), None) => unreachable!("only a sealed chunk has columns in a file"),
+        }
     }
 
     /// [`Chunk::column`] for those who cannot go on without it: a damaged file is a
     /// panic that names it.
     pub fn loaded(&self, index: usize) -> Column {
         self.column(index).unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    /// [`Chunk::taken`] in the same way.
+    pub fn loaded_rows(&self, index: usize, rows: &UInt32Array) -> Column {
+        self.taken(index, rows).unwrap_or_else(|e| panic!("{e}"))
     }
 
     /// A column as an array.
@@ -156,7 +237,14 @@ impl Chunk {
     /// The value of a cell. Whoever reads cell by cell cannot go on without it: a
     /// damaged file is a panic that names it.
     pub fn value(&self, row: usize, index: usize, schema: &SchemaRef) -> Value {
-        column::read(&self.columns[index], schema.field(index).data_type(), row)
+        match (&self.columns[index], &self.sealed) {
+            (Kept::Here(column), _) => column::read(column, schema.field(index).data_type(), row),
+            (Kept::InFile(changed), Some(sealed)) => match changed.get(&row) {
+                Some(value) => value.clone(),
+                None => sealed.load(index).unwrap_or_else(|e| panic!("{e}")).value(row),
+            },
+            (Kept::InFile(_), None) => unreachable!("only a sealed chunk has columns in a file"),
+        }
     }
 
     /// Adds rows whose cells are null.
@@ -174,12 +262,31 @@ impl Chunk {
 
     /// Sets cells; every column gets the chunk's length.
     pub fn set(&mut self, schema: &SchemaRef, cells: &Cells<'_>) {
-        for (index, column) in self.columns.iter_mut().enumerate() {
+        for index in 0..self.columns.len() {
             let changes = cells.get(&index).map_or(&[][..], Vec::as_slice);
-            let short = column.as_ref().is_some_and(|a| a.len() < self.rows);
-            if short || !changes.is_empty() {
-                let data_type = schema.field(index).data_type();
-                *column = column::write(column.take(), data_type, self.rows, changes);
+            let many = match &self.columns[index] {
+                Kept::InFile(changed) => changed.len() + changes.len() > CHANGED_MAX,
+                Kept::Here(_) => false,
+            };
+            if many && self.sealed.as_ref().is_some_and(|sealed| sealed.is_loaded(index)) {
+                // A column that cannot be read stays as it is.
+                if let Ok(column) = self.column(index) {
+                    self.columns[index] = Kept::Here(column);
+                }
+            }
+            match &mut self.columns[index] {
+                Kept::Here(column) => {
+                    let short = column.as_ref().is_some_and(|a| a.len() < self.rows);
+                    if short || !changes.is_empty() {
+                        let data_type = schema.field(index).data_type();
+                        *column = column::write(column.take(), data_type, self.rows, changes);
+                    }
+                }
+                Kept::InFile(changed) if !changes.is_empty() => {
+                    let changes = changes.iter().map(|(row, value)| (*row, (*value).clone()));
+                    Arc::make_mut(changed).extend(changes);
+                }
+                Kept::InFile(_) => {}
             }
             if let Some(statistics) = &mut self.statistics[index] {
                 changes.iter().for_each(|(_, value)| statistics.widen(self.rows, value));
@@ -205,7 +312,7 @@ impl Chunk {
         let rows = chunks.iter().map(|c| c.rows).sum();
         let columns: Vec<Column> = (0..schema.fields().len())
             .map(|index| {
-                if chunks.iter().all(|c| c.columns[index].is_none()) {
+                if chunks.iter().all(|c| matches!(c.columns[index], Kept::Here(None))) {
                     return Ok(None);
                 }
                 let parts: Vec<ArrayRef> =
@@ -228,20 +335,27 @@ impl Chunk {
         });
         let numbers: Vec<u64> =
             chunks.iter().flat_map(|c| (0..c.rows).map(|row| c.number(row))).collect();
-        let contiguous = numbers[numbers.len() - 1] - numbers[0] + 1 == numbers.len() as u64;
         let statistics = columns.iter().map(|column| Some(statistics_of(column, rows))).collect();
         Ok(Self {
-            numbers: if contiguous {
-                Numbers::From(numbers[0])
-            } else {
-                Numbers::List(numbers.into())
-            },
+            numbers: Numbers::of(&numbers),
             rows,
-            columns,
+            columns: columns.into_iter().map(Kept::Here).collect(),
+            sealed: None,
             statistics,
             alive,
             live: chunks.iter().map(|c| c.live).sum(),
         })
+    }
+}
+
+impl Numbers {
+    /// Rising numbers.
+    pub fn of(numbers: &[u64]) -> Self {
+        let (first, last) = (numbers[0], numbers[numbers.len() - 1]);
+        match last - first + 1 == numbers.len() as u64 {
+            true => Self::From(first),
+            false => Self::List(numbers.into()),
+        }
     }
 }
 

@@ -6,18 +6,22 @@
 
 use std::sync::{Arc, OnceLock};
 
-use datafusion::arrow::array::types::TimestampMicrosecondType;
+use datafusion::arrow::array::types::{Int64Type, TimestampMicrosecondType};
 use datafusion::arrow::array::{
-    ArrayRef, AsArray, BooleanArray, FixedSizeBinaryArray, Int64Array, UInt32Array, new_null_array,
+    ArrayRef, AsArray, BooleanArray, FixedSizeBinaryArray, Int64Array, RecordBatch, UInt32Array,
+    new_null_array,
 };
-use datafusion::arrow::compute::{FilterBuilder, is_not_null, take};
-use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::arrow::compute::{FilterBuilder, is_not_null};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::arrow::ipc::reader::StreamReader;
+use datafusion::arrow::ipc::writer::StreamWriter;
 use datafusion::arrow::row::{RowConverter, Rows, SortField};
 use datafusion::common::HashMap;
 
 use super::chunk::Chunk;
 use super::column::Column;
 use crate::catalog::Table;
+use crate::error::{Error, Result};
 use crate::job::{self, Dimension};
 
 const MICROS_PER_HOUR: i64 = 3_600_000_000;
@@ -41,22 +45,12 @@ impl CountedBy {
     }
 
     /// The column of some rows as keys have it.
-    fn key(
-        self,
-        column: &Column,
-        rows: Option<&UInt32Array>,
-        length: usize,
-        schema: &SchemaRef,
-    ) -> ArrayRef {
+    fn key(self, column: Column, length: usize, schema: &SchemaRef) -> ArrayRef {
         let Some(array) = column else {
             return match self {
                 Self::Presence(_) => Arc::new(BooleanArray::from(vec![false; length])),
                 by => new_null_array(&by.key_type(schema), length),
             };
-        };
-        let array = match rows {
-            Some(rows) => take(array, rows, None).expect("rows of the chunk"),
-            None => array.clone(),
         };
         match self {
             Self::Value(_) => array,
@@ -160,6 +154,48 @@ impl Counts {
         }
     }
 
+    /// The groups of a chunk's rows for each pre-aggregate of a table, to be written
+    /// down: an Arrow stream each.
+    pub fn groups_of(table: &Table, chunk: &Chunk) -> Result<Vec<Vec<u8>>> {
+        let groups = |mut counts: Self| {
+            counts.add_chunk(chunk);
+            let schema = counts.facts.written();
+            let (groups, numbers) = counts.snapshot().rows();
+            let of = |by: &CountedBy| groups.array(by.column(), &counts.facts.schema);
+            let mut columns = counts.facts.by.iter().map(of).collect::<Result<Vec<_>>>()?;
+            columns.push(Arc::new(numbers));
+            let failed = |e| Error::internal("counts cannot be written").caused_by(e);
+            let batch = RecordBatch::try_new(schema.clone(), columns).map_err(failed)?;
+            let mut bytes = Vec::new();
+            let mut writer = StreamWriter::try_new(&mut bytes, &schema).map_err(failed)?;
+            writer.write(&batch).and_then(|()| writer.finish()).map_err(failed)?;
+            drop(writer);
+            Ok(bytes)
+        };
+        Self::of(table).into_iter().map(groups).collect()
+    }
+
+    /// Takes in the groups of a chunk as they were written down; not if the table
+    /// was counted otherwise then.
+    pub fn add_groups(&mut self, written: &[u8]) -> Result<bool> {
+        let failed = |e| Error::data("counts cannot be read").caused_by(e);
+        let reader = StreamReader::try_new(written, None).map_err(failed)?;
+        if reader.schema() != self.facts.written() {
+            return Ok(false);
+        }
+        for batch in reader {
+            let batch = batch.map_err(failed)?;
+            let mut columns = vec![None; self.facts.schema.fields().len()];
+            for (by, column) in self.facts.by.iter().zip(batch.columns()) {
+                columns[by.column()] = Some(column.clone());
+            }
+            let keys = self.facts.keys(&Chunk::from_columns(batch.num_rows(), columns), None);
+            let numbers = batch.column(self.facts.by.len()).as_primitive::<Int64Type>();
+            self.add(&keys, |row| numbers.value(row));
+        }
+        Ok(true)
+    }
+
     pub fn snapshot(&self) -> CountsSnapshot {
         CountsSnapshot {
             facts: self.facts.clone(),
@@ -186,20 +222,25 @@ impl Counts {
 
     /// Counts some rows of a chunk (`each` is 1) or takes them out (-1).
     pub fn count(&mut self, chunk: &Chunk, rows: Option<&UInt32Array>, each: i64) {
-        let length = rows.map_or(chunk.rows(), UInt32Array::len);
-        let keys = self.facts.keys(chunk, rows, length);
+        let keys = self.facts.keys(chunk, rows);
+        self.add(&keys, |_| each);
+    }
+
+    fn add(&mut self, keys: &Rows, each: impl Fn(usize) -> i64) {
         let mut last = None;
-        for key in &keys {
+        for (row, key) in keys.iter().enumerate() {
             let number = match last {
                 Some((before, number)) if before == key => number,
                 _ => self.number(key.data()),
             };
             last = Some((key, number));
             let count = &mut Arc::make_mut(&mut self.counts)[number];
-            *count += each;
-            match (*count, each) {
-                (0, _) => self.empty += 1,
-                (1, 1) => self.empty -= 1,
+            let before = *count;
+            *count += each(row);
+            match (before, *count) {
+                (0, 0) => {}
+                (0, _) => self.empty -= 1,
+                (_, 0) => self.empty += 1,
                 _ => {}
             }
         }
@@ -242,13 +283,30 @@ impl Counts {
 }
 
 impl Facts {
-    fn keys(&self, chunk: &Chunk, rows: Option<&UInt32Array>, length: usize) -> Rows {
-        let keys: Vec<ArrayRef> = self
-            .by
-            .iter()
-            .map(|by| by.key(&chunk.loaded(by.column()), rows, length, &self.schema))
-            .collect();
+    fn keys(&self, chunk: &Chunk, rows: Option<&UInt32Array>) -> Rows {
+        let length = rows.map_or(chunk.rows(), UInt32Array::len);
+        let column = |index| match rows {
+            Some(rows) => chunk.loaded_rows(index, rows),
+            None => chunk.loaded(index),
+        };
+        let keys: Vec<ArrayRef> =
+            self.by.iter().map(|by| by.key(column(by.column()), length, &self.schema)).collect();
         self.converter.convert_columns(&keys).expect("the fields' own types")
+    }
+
+    /// The columns of groups as they are written down: their names say how they count.
+    fn written(&self) -> SchemaRef {
+        let field = |by: &CountedBy| {
+            let field = self.schema.field(by.column());
+            let how = match by {
+                CountedBy::Value(_) => "value",
+                CountedBy::Presence(_) => "presence",
+                CountedBy::Hour(_) => "hour",
+            };
+            Field::new(format!("{how} {}", field.name()), field.data_type().clone(), true)
+        };
+        let count = Field::new("count", DataType::Int64, false);
+        Arc::new(Schema::new(self.by.iter().map(field).chain([count]).collect::<Vec<_>>()))
     }
 
     fn decode(&self, keys: &[Arc<[u8]>]) -> Vec<ArrayRef> {
@@ -264,6 +322,12 @@ impl CountsSnapshot {
     /// What is counted by.
     pub fn by(&self) -> &[CountedBy] {
         &self.facts.by
+    }
+
+    /// The count of each key that rows have.
+    pub(super) fn by_key(&self) -> HashMap<&[u8], i64> {
+        let pairs = self.keys.bytes.iter().map(|key| &**key).zip(self.counts.iter().copied());
+        pairs.filter(|(_, count)| *count != 0).collect()
     }
 
     /// At most so many groups.

@@ -1,31 +1,34 @@
 //! The look-up of primary keys: which row has a key.
 //!
 //! The writer and all snapshots of a table share it. It tells where the row of a
-//! key is now; a snapshot looks whether the row was there at its commit.
+//! key is now; a snapshot looks whether the row was there at its commit. Keys of
+//! large sealed chunks are not kept: filters say which chunks to ask.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use datafusion::common::HashMap;
 use parking_lot::RwLock;
 
+use super::chunk::Chunk;
+use super::column;
+use super::filter::{Filter, Filters};
+use super::snapshot::Place;
+use crate::error::Result;
 use crate::value::Guid;
 
 /// Row numbers by primary key.
 #[derive(Default)]
 pub struct Ids {
     rows: RwLock<HashMap<Guid, u64>>,
+    filters: Filters,
     /// How often a key has been forgotten or given to another row. It changes
     /// under the lock of the rows.
     moved: AtomicU64,
 }
 
 impl Ids {
-    /// The row of a key.
-    pub fn get(&self, id: &Guid) -> Option<u64> {
-        self.rows.read().get(id).copied()
-    }
-
-    /// Takes in the row of a key; the row that had it before.
+    /// Takes in the row of a key that is not in a filter; the row that had it before.
     pub fn insert(&self, id: Guid, number: u64) -> Option<u64> {
         let mut rows = self.rows.write();
         let before = rows.insert(id, number);
@@ -42,12 +45,58 @@ impl Ids {
         self.moved.load(Ordering::Acquire)
     }
 
-    /// Forgets a key, if this row has it.
-    pub fn remove(&self, id: &Guid, number: u64) {
+    /// Forgets keys, where these rows have them.
+    pub fn remove(&self, ids: impl Iterator<Item = (Guid, u64)>) {
         let mut rows = self.rows.write();
-        if rows.get(id) == Some(&number) {
-            rows.remove(id);
-            self.moved.fetch_add(1, Ordering::Release);
+        for (id, number) in ids {
+            if rows.get(&id) == Some(&number) {
+                rows.remove(&id);
+                self.moved.fetch_add(1, Ordering::Release);
+            }
         }
     }
+
+    /// Takes in the keys of a chunk by their filter.
+    pub fn add_filter(&self, first: u64, filter: &Filter) {
+        self.filters.add(first, filter);
+    }
+
+    /// Where among some chunks the row of a key is, by what is known now. `key` is
+    /// the column of primary keys.
+    pub fn find(&self, chunks: &[Arc<Chunk>], key: usize, id: &Guid) -> Result<Option<Place>> {
+        let number = self.rows.read().get(id).copied();
+        if let Some(place) = number.and_then(|number| locate(chunks, number))
+            && is_alive(chunks, place)
+            && let Some(ids) = chunks[place.chunk].column(key)?
+            && column::guid_at(&ids, place.row) == Some(*id)
+        {
+            return Ok(Some(place));
+        }
+        for first in self.filters.candidates(id) {
+            let after = chunks.partition_point(|chunk| chunk.first_number() <= first);
+            if let Some(chunk) = after.checked_sub(1)
+                && let Some(place) = find_in(chunks, chunk, key, id)?
+            {
+                return Ok(Some(place));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The row of a key in one chunk.
+fn find_in(chunks: &[Arc<Chunk>], chunk: usize, key: usize, id: &Guid) -> Result<Option<Place>> {
+    let Some(ids) = chunks[chunk].column(key)? else { return Ok(None) };
+    let mut places = column::rows_with(&ids, id).map(|row| Place { chunk, row });
+    Ok(places.find(|place| ids.is_valid(place.row) && is_alive(chunks, *place)))
+}
+
+/// Where a row is, by its number.
+pub fn locate(chunks: &[Arc<Chunk>], number: u64) -> Option<Place> {
+    let chunk = chunks.partition_point(|c| c.first_number() <= number).checked_sub(1)?;
+    Some(Place { chunk, row: chunks[chunk].row(number)? })
+}
+
+fn is_alive(chunks: &[Arc<Chunk>], place: Place) -> bool {
+    chunks[place.chunk].alive().is_none_or(|alive| alive.value(place.row))
 }

@@ -6,31 +6,37 @@
 //! | keyspace | key | value |
 //! |---|---|---|
 //! | `meta` | `format`, `names`, `entity/<code>` | format version, [`Numbering`] as JSON, logical name |
-//! | `chunks` | first row | rows (u32), checksum (u32) and file name of a bulk-loaded chunk |
-//! | `rows` | row | all cells that are not null; takes precedence over a chunk file's row |
+//! | `chunks` | first row | a sealed chunk: rows, checksums, file name, row numbers |
+//! | `rows` | row | all cells that are not null |
 //! | `changes` | row | the columns a job's life changes, as they are now |
-//! | `deleted` | row of a chunk file | nothing |
+//! | `sealed_rows` | row of a sealed chunk | all cells that are not null; takes precedence over the file's row |
+//! | `sealed_changes` | row of a sealed chunk | as `changes` |
+//! | `deleted` | row of a sealed chunk | nothing |
 //!
-//! One commit is one atomic, synced batch over all of them.
+//! One commit is one atomic, synced batch over all of them. What `rows` and
+//! `changes` have of a row that an entry of `chunks` covers is out of date; it is
+//! removed after the chunk was sealed.
 
 use std::path::Path;
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
 
+use super::chunk::Numbers;
 use super::chunk_file::ChunkFile;
 use super::numbering::Numbering;
 use crate::catalog::{self, Catalog};
 use crate::error::{Error, Result};
 
 /// Version of everything described here; another one is refused.
-const FORMAT: &[u8] = b"2";
+const FORMAT: &[u8] = b"3";
 
 /// A row: table number and row number.
 pub type RowKey = (u16, u64);
 
-/// A bulk-loaded chunk.
+/// A sealed chunk.
 pub struct ChunkEntry {
-    pub first: RowKey,
+    pub table: u16,
+    pub numbers: Numbers,
     pub file: ChunkFile,
 }
 
@@ -38,11 +44,17 @@ pub struct Journal {
     database: Database,
     meta: Keyspace,
     chunks: Keyspace,
-    rows: Keyspace,
-    changes: Keyspace,
+    open: Cells,
+    sealed: Cells,
     deleted: Keyspace,
     /// How many of the process's derived entity names are written down.
     entities: usize,
+}
+
+/// Rows and what has changed of them.
+struct Cells {
+    rows: Keyspace,
+    changes: Keyspace,
 }
 
 /// A commit in the making.
@@ -77,8 +89,9 @@ impl Journal {
             database.keyspace(name, KeyspaceCreateOptions::default).map_err(failed("be opened"))
         };
         let meta = space("meta")?;
-        let (chunks, rows) = (space("chunks")?, space("rows")?);
-        let (changes, deleted) = (space("changes")?, space("deleted")?);
+        let (chunks, deleted) = (space("chunks")?, space("deleted")?);
+        let open = Cells { rows: space("rows")?, changes: space("changes")? };
+        let sealed = Cells { rows: space("sealed_rows")?, changes: space("sealed_changes")? };
         match meta.get("format").map_err(failed("be read"))? {
             Some(format) if *format == *FORMAT => {}
             Some(format) => {
@@ -111,7 +124,7 @@ impl Journal {
         };
         meta.insert("names", numbering.to_json()).map_err(failed("be written"))?;
         database.persist(PersistMode::SyncAll).map_err(failed("be written"))?;
-        let journal = Self { database, meta, chunks, rows, changes, deleted, entities: 0 };
+        let journal = Self { database, meta, chunks, open, sealed, deleted, entities: 0 };
         Ok((journal, numbering))
     }
 
@@ -120,35 +133,43 @@ impl Journal {
         Batch { journal: self, batch }
     }
 
-    /// All bulk-loaded chunks, by table and first row.
+    /// All sealed chunks, by table and first row.
     pub fn chunk_entries(&self) -> Result<Vec<ChunkEntry>> {
         self.chunks
             .iter()
             .map(|entry| {
                 let (key, value) = entry.into_inner().map_err(failed("be read"))?;
-                let short = || Error::data("a chunk entry in the journal is too short");
-                let (rows, rest) = value.split_first_chunk().ok_or_else(short)?;
-                let (checksum, name) = rest.split_first_chunk().ok_or_else(short)?;
-                let name = String::from_utf8(name.to_vec())
-                    .map_err(|e| Error::data("a chunk's file name is not UTF-8").caused_by(e))?;
-                let (rows, checksum) = (u32::from_be_bytes(*rows), u32::from_be_bytes(*checksum));
-                let file = ChunkFile { name, rows, checksum };
-                Ok(ChunkEntry { first: parse_key(&key)?, file })
+                let (table, first) = parse_key(&key)?;
+                chunk_entry(table, first, &value)
+                    .ok_or_else(|| Error::data("a chunk entry in the journal is unreadable"))
             })
             .collect()
     }
 
-    /// All rows kept one by one, in the order of their keys.
-    pub fn for_each_row(&self, see: impl FnMut(RowKey, &[u8]) -> Result<()>) -> Result<()> {
-        for_each(&self.rows, see)
+    /// All rows kept one by one, in the order of their keys: those of sealed chunks or
+    /// the others.
+    pub fn for_each_row(
+        &self,
+        sealed: bool,
+        see: impl FnMut(RowKey, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        for_each(&self.cells(sealed).rows, see)
     }
 
     /// The changed columns of all rows that were changed since they came.
-    pub fn for_each_change(&self, see: impl FnMut(RowKey, &[u8]) -> Result<()>) -> Result<()> {
-        for_each(&self.changes, see)
+    pub fn for_each_change(
+        &self,
+        sealed: bool,
+        see: impl FnMut(RowKey, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        for_each(&self.cells(sealed).changes, see)
     }
 
-    /// The deleted rows of chunk files.
+    fn cells(&self, sealed: bool) -> &Cells {
+        if sealed { &self.sealed } else { &self.open }
+    }
+
+    /// The deleted rows of sealed chunks.
     pub fn for_each_deleted(&self, mut see: impl FnMut(RowKey) -> Result<()>) -> Result<()> {
         for_each(&self.deleted, |key, _| see(key))
     }
@@ -164,31 +185,40 @@ fn for_each(space: &Keyspace, mut see: impl FnMut(RowKey, &[u8]) -> Result<()>) 
 
 impl Batch<'_> {
     pub fn put_chunk(&mut self, entry: &ChunkEntry) {
-        let mut value = entry.file.rows.to_be_bytes().to_vec();
-        value.extend_from_slice(&entry.file.checksum.to_be_bytes());
-        value.extend_from_slice(entry.file.name.as_bytes());
-        self.batch.insert(&self.journal.chunks, key(entry.first), value);
+        let first = match &entry.numbers {
+            Numbers::From(first) => *first,
+            Numbers::List(list) => list[0],
+        };
+        self.batch.insert(&self.journal.chunks, key((entry.table, first)), chunk_bytes(entry));
     }
 
     /// The whole row; earlier changes of it are part of it now.
-    pub fn put_row(&mut self, row: RowKey, cells: Vec<u8>, existed: bool) {
-        self.batch.insert(&self.journal.rows, key(row), cells);
+    pub fn put_row(&mut self, row: RowKey, cells: Vec<u8>, existed: bool, sealed: bool) {
+        let space = self.journal.cells(sealed);
+        self.batch.insert(&space.rows, key(row), cells);
         if existed {
-            self.batch.remove(&self.journal.changes, key(row));
+            self.batch.remove(&space.changes, key(row));
         }
     }
 
-    pub fn put_change(&mut self, row: RowKey, cells: Vec<u8>) {
-        self.batch.insert(&self.journal.changes, key(row), cells);
+    pub fn put_change(&mut self, row: RowKey, cells: Vec<u8>, sealed: bool) {
+        self.batch.insert(&self.journal.cells(sealed).changes, key(row), cells);
     }
 
-    /// `in_file`: the row stands in a chunk file, which cannot forget it.
-    pub fn delete_row(&mut self, row: RowKey, in_file: bool) {
-        self.batch.remove(&self.journal.rows, key(row));
-        self.batch.remove(&self.journal.changes, key(row));
-        if in_file {
+    /// `sealed`: the row stands in a chunk file, which cannot forget it.
+    pub fn delete_row(&mut self, row: RowKey, sealed: bool) {
+        let space = self.journal.cells(sealed);
+        self.batch.remove(&space.rows, key(row));
+        self.batch.remove(&space.changes, key(row));
+        if sealed {
             self.batch.insert(&self.journal.deleted, key(row), []);
         }
+    }
+
+    /// Removes what is out of date of a row whose chunk has been sealed.
+    pub fn forget_row(&mut self, row: RowKey) {
+        self.batch.remove(&self.journal.open.rows, key(row));
+        self.batch.remove(&self.journal.open.changes, key(row));
     }
 
     /// Makes everything durable or nothing.
@@ -200,5 +230,85 @@ impl Batch<'_> {
         self.batch.commit().map_err(failed("be written"))?;
         self.journal.entities += new.len();
         Ok(())
+    }
+}
+
+/// Numbers are little-endian: rows (u32), the checksums of file and summary (u32
+/// each), the length of the name (u32) and the name; where row numbers have gaps,
+/// how much each is above the one before, in groups of seven bits, low ones first.
+fn chunk_bytes(entry: &ChunkEntry) -> Vec<u8> {
+    let ChunkFile { name, rows, checksum, summary } = &entry.file;
+    let mut bytes = Vec::new();
+    for number in [*rows, *checksum, *summary, name.len() as u32] {
+        bytes.extend_from_slice(&number.to_le_bytes());
+    }
+    bytes.extend_from_slice(name.as_bytes());
+    if let Numbers::List(list) = &entry.numbers {
+        for pair in list.windows(2) {
+            let mut step = pair[1] - pair[0];
+            while step >= 0x80 {
+                bytes.push(step as u8 | 0x80);
+                step >>= 7;
+            }
+            bytes.push(step as u8);
+        }
+    }
+    bytes
+}
+
+fn chunk_entry(table: u16, first: u64, bytes: &[u8]) -> Option<ChunkEntry> {
+    let (numbers, rest) = bytes.split_at_checked(16)?;
+    let number =
+        |place: usize| numbers[place * 4..place * 4 + 4].try_into().map(u32::from_le_bytes);
+    let (rows, length) = (number(0).ok()?, number(3).ok()? as usize);
+    let (name, rest) = rest.split_at_checked(length)?;
+    let name = String::from_utf8(name.to_vec()).ok()?;
+    let file = ChunkFile { name, rows, checksum: number(1).ok()?, summary: number(2).ok()? };
+    if rest.is_empty() {
+        return Some(ChunkEntry { table, numbers: Numbers::From(first), file });
+    }
+    let mut list = vec![first];
+    let (mut step, mut shift) = (0u64, 0);
+    for byte in rest {
+        step |= u64::from(byte & 0x7f).checked_shl(shift)?;
+        shift += 7;
+        if byte & 0x80 == 0 {
+            list.push(list[list.len() - 1].checked_add(step)?);
+            (step, shift) = (0, 0);
+        }
+    }
+    (list.len() == rows as usize).then(|| ChunkEntry {
+        table,
+        numbers: Numbers::List(list.into()),
+        file,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunk_entries_come_back_and_cuts_are_noticed() {
+        let entry = |numbers: &[u64]| ChunkEntry {
+            table: 7,
+            numbers: Numbers::of(numbers),
+            file: ChunkFile {
+                name: "a-file.parquet".into(),
+                rows: numbers.len() as u32,
+                checksum: 1,
+                summary: u32::MAX,
+            },
+        };
+        for numbers in [&[5][..], &[5, 6, 7], &[5, 7, 300, 70_000, 1 << 40]] {
+            let written = entry(numbers);
+            let bytes = chunk_bytes(&written);
+            let read = chunk_entry(7, 5, &bytes).expect("whole");
+            assert_eq!((&read.numbers, &read.file), (&written.numbers, &written.file));
+        }
+        let bytes = chunk_bytes(&entry(&[5, 7, 300]));
+        for cut in [0, 15, 20, bytes.len() - 1] {
+            assert!(chunk_entry(7, 5, &bytes[..cut]).is_none(), "{cut}");
+        }
     }
 }

@@ -4,20 +4,28 @@
 //! and is answered after it is synced to disk; [`Store::snapshot`] never waits
 //! for a disk. Invariant: a snapshot shows whole commits only.
 
+mod check;
 mod chunk;
 mod chunk_file;
 mod codec;
 mod column;
 mod counts;
+mod encoded;
+mod filter;
 mod folder;
 mod ids;
 mod journal;
+mod memory;
 mod numbering;
 mod recover;
+mod sealed;
+mod sealer;
 mod snapshot;
 mod statistics;
+mod summary;
 mod tables;
 mod versions;
+mod wait;
 mod waits;
 mod writer;
 
@@ -30,8 +38,10 @@ use futures::executor::block_on;
 use parking_lot::RwLock;
 use tokio::sync::{OwnedMutexGuard, mpsc, oneshot};
 
+pub use self::check::{Checked, check};
 pub use self::chunk::{Chunk, ROWS_MAX};
 pub use self::counts::{CountedBy, CountsSnapshot};
+pub use self::memory::machine_memory;
 pub use self::snapshot::{NameIndex, Place, Snapshot, TableSnapshot};
 pub use self::statistics::ColumnStatistics;
 pub use self::waits::{AskWaits, Waits};
@@ -39,9 +49,13 @@ pub use self::waits::{AskWaits, Waits};
 use self::chunk_file::ChunkFiles;
 use self::folder::FolderLock;
 use self::journal::Journal;
+use self::memory::Memory;
+use self::recover::Recovery;
+use self::sealed::Sealed;
+use self::sealer::{Sealer, Sealing};
 use self::tables::TableState;
 use self::versions::Versions;
-use self::writer::{Request, Writer};
+use self::writer::{NewFile, Request, Writer};
 use crate::catalog::Catalog;
 use crate::error::{Error, ErrorKind, Result, codes};
 use crate::value::{Guid, Value};
@@ -85,23 +99,34 @@ pub struct Appended {
 pub struct Store {
     catalog: Arc<Catalog>,
     tables: Arc<RwLock<Vec<TableState>>>,
-    files: ChunkFiles,
+    files: Arc<ChunkFiles>,
+    memory: Arc<Memory>,
     versions: Arc<Versions>,
     turns: Arc<tokio::sync::Mutex<()>>,
     /// Who knows why jobs wait, while there is somebody.
     waits: RwLock<Option<AskWaits>>,
     requests: Option<mpsc::Sender<Request>>,
     writer: Option<JoinHandle<()>>,
+    sealing: Option<Sealing>,
     _lock: FolderLock,
 }
 
 impl Store {
-    /// Opens or creates a data folder.
+    /// Opens or creates a data folder. Columns of sealed chunks may take half of the
+    /// machine's memory.
     pub fn open(dir: &Path, catalog: Arc<Catalog>) -> Result<Self> {
+        Self::open_within(dir, catalog, Memory::half_of_machine())
+    }
+
+    /// [`Store::open`] with a number of bytes that columns of sealed chunks may take.
+    pub fn open_within(dir: &Path, catalog: Arc<Catalog>, memory: usize) -> Result<Self> {
         let lock = FolderLock::take(dir)?;
         let (journal, numbering) = Journal::open(&dir.join("journal"), &catalog)?;
-        let files = ChunkFiles::open(dir)?;
-        let tables = recover::recover(&journal, &files, &numbering, &catalog)?;
+        let files = Arc::new(ChunkFiles::open(dir)?);
+        let memory = Arc::new(Memory::new(memory));
+        let Recovery { tables, named, stale } =
+            recover::recover(&journal, &files, &memory, &numbering, &catalog)?;
+        files.remove_others(&named)?;
         let versions = Arc::new(Versions::after(&tables));
         let tables = Arc::new(RwLock::new(tables));
         let lifecycle = writer::lifecycle_columns(&catalog);
@@ -118,15 +143,25 @@ impl Store {
             .name("sysjob-writer".into())
             .spawn(move || writer.run(receiver))
             .map_err(|e| Error::internal("the writer thread cannot start").caused_by(e))?;
+        let sealer = Sealer {
+            catalog: catalog.clone(),
+            tables: tables.clone(),
+            files: files.clone(),
+            memory: memory.clone(),
+            requests: requests.downgrade(),
+        };
+        let sealing = Sealing::begin(sealer, stale)?;
         Ok(Self {
             catalog,
             tables,
             files,
+            memory,
             versions,
             turns: Arc::default(),
             waits: RwLock::default(),
             requests: Some(requests),
             writer: Some(thread),
+            sealing: Some(sealing),
             _lock: lock,
         })
     }
@@ -160,13 +195,13 @@ impl Store {
 
     /// Whether a table has a row with a primary key.
     pub fn contains(&self, table: usize, id: &Guid) -> bool {
-        self.tables.read()[table].find(id).is_some()
+        self.find(&self.tables.read()[table], id).is_some()
     }
 
     /// A cell of the row with a primary key; nothing if there is no such row.
     pub fn value(&self, table: usize, id: &Guid, column: usize) -> Option<Value> {
         let tables = self.tables.read();
-        let number = tables[table].find(id)?;
+        let number = self.find(&tables[table], id)?;
         Some(tables[table].value(number, column))
     }
 
@@ -180,7 +215,30 @@ impl Store {
 
     /// All cells of a row as of the last durable commit, in catalog order.
     pub fn row(&self, table: usize, id: &Guid) -> Option<Vec<Value>> {
-        self.tables.read()[table].row(id)
+        let tables = self.tables.read();
+        let number = self.find(&tables[table], id)?;
+        Some(tables[table].row(number))
+    }
+
+    /// Whoever asks for single rows cannot go on without them: a damaged file is a
+    /// panic that names it.
+    #[expect(clippy::unused_self, reason = "reads as what it is")]
+    fn find(&self, table: &TableState, id: &Guid) -> Option<u64> {
+        table.find(id).unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    /// Bytes that columns of sealed chunks take in memory now.
+    pub fn resident_bytes(&self) -> usize {
+        self.memory.used()
+    }
+
+    /// Seals the chunks with at least so many rows that may be sealed, and says how
+    /// many. A store seals its full chunks by itself now and then.
+    pub fn seal(&self, rows_min: usize) -> Result<usize> {
+        match &self.sealing {
+            Some(sealing) => sealing.sealer().seal(rows_min),
+            None => Err(closed()),
+        }
     }
 
     /// Waits until it is the caller's turn to read and then write what depends on
@@ -223,9 +281,14 @@ impl Store {
         for start in (0..batch.num_rows()).step_by(ROWS_MAX) {
             let part = batch.slice(start, ROWS_MAX.min(batch.num_rows() - start));
             let part = self.versions.stamp_batch(table, &part)?;
-            let file = self.files.write(facts, &part)?;
+            let ids = part.column(facts.primary_id_index()).clone();
+            let columns: Vec<_> = part.columns().iter().cloned().map(Some).collect();
+            let (file, summary) = self.files.write(facts, &columns, part.num_rows())?;
+            let (files, memory) = (self.files.clone(), self.memory.clone());
+            let sealed = Sealed::new(file, &summary, facts.clone(), files, memory);
+            let file = NewFile { sealed: Arc::new(sealed), summary };
             let (reply, answer) = oneshot::channel();
-            let request = Request::Append { table, batch: part, file, reply };
+            let request = Request::Append { table, ids, file, reply };
             block_on(self.sender()?.send(request)).map_err(|_| closed())?;
             let part = block_on(answer).map_err(|_| closed())??;
             done.inserted += part.inserted;
@@ -242,6 +305,7 @@ impl Store {
 impl Drop for Store {
     /// Lets the writer finish what it has taken before the folder is given back.
     fn drop(&mut self) {
+        self.sealing = None;
         self.requests = None;
         if let Some(writer) = self.writer.take()
             && writer.join().is_err()

@@ -2,6 +2,7 @@
 //! holds never changes.
 
 use std::any::Any;
+use std::cell::OnceCell;
 use std::sync::{Arc, OnceLock};
 
 use datafusion::arrow::array::types::Int64Type;
@@ -10,7 +11,8 @@ use datafusion::arrow::compute;
 use datafusion::common::{HashMap, HashSet};
 
 use super::chunk::Chunk;
-use super::column;
+use super::chunk_file::has_filter;
+use super::column::{self, Column};
 use super::counts::CountsSnapshot;
 use super::ids::Ids;
 use super::statistics::ColumnStatistics;
@@ -160,45 +162,32 @@ impl TableSnapshot {
 
     /// Where the rows with some primary keys are, in no order; keys may be missing.
     pub fn find_all(&self, ids: &[Guid]) -> Result<Vec<Place>> {
+        let key = self.table.primary_id_index();
         let mut places = Vec::with_capacity(ids.len());
         let mut missing: HashSet<Guid> = HashSet::new();
         for id in ids {
-            let place = self.ids.get(id).and_then(|number| self.locate(number));
-            match place {
-                Some(place) if self.is_at(place, id)? => places.push(place),
-                _ => _ = missing.insert(*id),
+            match self.ids.find(&self.chunks, key, id)? {
+                Some(place) => places.push(place),
+                None => _ = missing.insert(*id),
             }
         }
-        // Rows may have moved or gone since this commit.
+        // Rows may have moved or gone since this commit; filters forget none.
         if missing.is_empty() || self.ids.moved() == self.moved {
             return Ok(places);
         }
         for (chunk, rows) in self.chunks.iter().enumerate() {
-            let Some(ids) = rows.column(self.table.primary_id_index())? else { continue };
+            if rows.file().is_some() && has_filter(rows.rows()) {
+                continue;
+            }
+            let Some(ids) = rows.column(key)? else { continue };
             for (row, id) in column::guids(&ids).enumerate() {
-                let place = Place { chunk, row };
-                if id.is_some_and(|id| missing.contains(&id)) && self.is_alive(place) {
-                    places.push(place);
+                let alive = rows.alive().is_none_or(|alive| alive.value(row));
+                if alive && id.is_some_and(|id| missing.contains(&id)) {
+                    places.push(Place { chunk, row });
                 }
             }
         }
         Ok(places)
-    }
-
-    fn is_alive(&self, Place { chunk, row }: Place) -> bool {
-        self.chunks[chunk].alive().is_none_or(|alive| alive.value(row))
-    }
-
-    fn locate(&self, number: u64) -> Option<Place> {
-        let chunk = self.chunks.partition_point(|c| c.first_number() <= number).checked_sub(1)?;
-        Some(Place { chunk, row: self.chunks[chunk].row(number)? })
-    }
-
-    /// Whether a row is there and has a primary key.
-    fn is_at(&self, place: Place, id: &Guid) -> Result<bool> {
-        let ids = self.chunks[place.chunk].column(self.table.primary_id_index())?;
-        let is = ids.is_some_and(|ids| column::guid_at(&ids, place.row) == Some(*id));
-        Ok(is && self.is_alive(place))
     }
 
     /// The primary key of a row that has a value in a column.
@@ -268,8 +257,14 @@ impl TableSnapshot {
         let schema = self.table.schema();
         for chunk in &self.chunks {
             let alive = |row: &usize| chunk.alive().is_none_or(|alive| alive.value(*row));
+            // Columns of sealed chunks are decoded once, not for each cell.
+            let columns: Vec<OnceCell<Column>> =
+                (0..schema.fields().len()).map(|_| OnceCell::new()).collect();
             for number in (0..chunk.rows()).filter(alive) {
-                row(&|column| chunk.value(number, column, schema));
+                row(&|index| {
+                    let column = columns[index].get_or_init(|| chunk.loaded(index));
+                    column::read(column, schema.field(index).data_type(), number)
+                });
             }
         }
     }

@@ -1,16 +1,17 @@
 //! The tables in memory: chunks, the index of primary keys, and the changes a
 //! commit makes to them after it is durable.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
-use datafusion::arrow::array::{RecordBatch, UInt32Array};
+use datafusion::arrow::array::{ArrayRef, UInt32Array};
 
 use super::chunk::{Cells, Chunk, OPEN_ROWS_MAX, ROWS_MAX};
 use super::column;
 use super::counts::Counts;
-use super::ids::Ids;
+use super::ids::{self, Ids};
 use super::snapshot::{Derived, NameIndex, TableSnapshot};
+use super::summary::Summary;
 use crate::catalog::Table;
 use crate::error::{Error, Result};
 use crate::value::{Guid, Value};
@@ -29,8 +30,6 @@ pub struct TableState {
     next: u64,
     /// Whether the last chunk takes new rows.
     open: bool,
-    /// First row and rows of each chunk file, in order.
-    files: Vec<(u64, u64)>,
     names: Arc<OnceLock<NameIndex>>,
     derived: Arc<Derived>,
     /// Rises with every change.
@@ -48,7 +47,6 @@ impl TableState {
             ids: Arc::default(),
             next: 0,
             open: false,
-            files: Vec::new(),
             names: Arc::default(),
             derived: Arc::default(),
             changes: 0,
@@ -76,17 +74,14 @@ impl TableState {
     }
 
     /// The row number of a primary key.
-    pub fn find(&self, id: &Guid) -> Option<u64> {
-        self.ids.get(id)
+    pub fn find(&self, id: &Guid) -> Result<Option<u64>> {
+        let place = self.ids.find(&self.chunks, self.key, id)?;
+        Ok(place.map(|place| self.chunks[place.chunk].number(place.row)))
     }
 
     /// Whether a row stands in a chunk file.
-    pub fn in_file(&self, number: u64) -> bool {
-        let after = self.files.partition_point(|(first, _)| *first <= number);
-        after > 0 && {
-            let (first, rows) = self.files[after - 1];
-            number < first + rows
-        }
+    pub fn is_sealed(&self, number: u64) -> bool {
+        self.locate(number).is_some_and(|(chunk, _)| self.chunks[chunk].file().is_some())
     }
 
     /// The value of a cell of an existing row.
@@ -97,6 +92,15 @@ impl TableState {
         }
     }
 
+    /// Brings what a row is counted by into memory, if it stands in a chunk file.
+    pub fn load_counted(&self, number: u64) -> Result<()> {
+        let Some((chunk, _)) = self.locate(number) else { return Ok(()) };
+        let Some(file) = self.chunks[chunk].file() else { return Ok(()) };
+        let counted = |column: &usize| self.counts.iter().any(|c| c.depends_on(*column));
+        let columns = (0..self.table.columns.len()).filter(|c| *c == self.key || counted(c));
+        columns.filter(|c| file.has(*c)).try_for_each(|c| file.load(c).map(drop))
+    }
+
     /// Some cells of an existing row.
     pub fn cells(&self, number: u64, columns: impl Iterator<Item = usize>) -> Row {
         let Some((chunk, row)) = self.locate(number) else { return Row::new() };
@@ -105,38 +109,39 @@ impl TableState {
     }
 
     /// All cells of a row.
-    pub fn row(&self, id: &Guid) -> Option<Vec<Value>> {
-        let (chunk, row) = self.locate(self.find(id)?)?;
-        let (chunk, schema) = (&self.chunks[chunk], self.table.schema());
-        Some((0..self.table.columns.len()).map(|c| chunk.value(row, c, schema)).collect())
+    pub fn row(&self, number: u64) -> Vec<Value> {
+        (0..self.table.columns.len()).map(|column| self.value(number, column)).collect()
     }
 
     fn locate(&self, number: u64) -> Option<(usize, usize)> {
-        let chunk = self.chunks.partition_point(|c| c.first_number() <= number).checked_sub(1)?;
-        Some((chunk, self.chunks[chunk].row(number)?))
+        ids::locate(&self.chunks, number).map(|place| (place.chunk, place.row))
     }
 
-    /// Adds a bulk-loaded chunk. Of equal primary keys the last row counts;
-    /// rows the caller replaces were deleted before.
-    pub fn append(&mut self, batch: &RecordBatch, in_file: bool) -> Result<()> {
+    /// Adds a sealed chunk. Of equal primary keys the last row counts: `hidden` are the
+    /// others. Rows that these replace were deleted before.
+    pub fn append(
+        &mut self,
+        mut chunk: Chunk,
+        summary: &Summary,
+        ids: &ArrayRef,
+        hidden: &[usize],
+    ) -> Result<()> {
         self.changes += 1;
-        let first = self.next;
-        let mut chunk = Chunk::from_batch(first, batch);
-        let mut hidden = Vec::new();
-        for (row, id) in column::guids(batch.column(self.key)).enumerate() {
-            let id = id.ok_or_else(|| missing_key(&self.table))?;
-            if let Some(before) = self.ids.insert(id, first + row as u64) {
-                hidden.push((before - first) as usize);
+        add_counts(&mut self.counts, &chunk, summary)?;
+        if !hidden.is_empty() {
+            let gone = numbers_of(hidden.iter().copied());
+            self.counts.iter_mut().for_each(|counts| counts.count(&chunk, Some(&gone), -1));
+            chunk.delete(hidden);
+        }
+        match &summary.filter {
+            Some(filter) => self.ids.add_filter(self.next, filter),
+            None => {
+                for (row, id) in column::guids(ids).enumerate() {
+                    id.map(|id| self.ids.insert(id, self.next + row as u64));
+                }
             }
         }
-        if !hidden.is_empty() {
-            chunk.delete(&hidden);
-        }
-        if in_file {
-            self.files.push((first, chunk.rows() as u64));
-        }
         self.next += chunk.rows() as u64;
-        self.counts.iter_mut().for_each(|counts| counts.add_chunk(&chunk));
         self.chunks.push(Arc::new(chunk));
         self.open = false;
         self.names = Arc::default();
@@ -200,7 +205,8 @@ impl TableState {
             let new = || (Vec::new(), ByColumn::of(&self.table));
             let (rows, columns) = by_chunk.entry(chunk).or_insert_with(new);
             rows.push(row);
-            for (column, value) in cells {
+            // A row keeps its key.
+            for (column, value) in cells.iter().filter(|(column, _)| *column != self.key) {
                 columns.set(row, *column, value);
             }
         }
@@ -227,7 +233,7 @@ impl TableState {
             let (chunk, row) = self.locate(*number).expect("only existing rows are deleted");
             by_chunk.entry(chunk).or_default().push(row);
             if let Value::Guid(id) = self.chunks[chunk].value(row, self.key, self.table.schema()) {
-                self.ids.remove(&id, *number);
+                self.ids.remove([(id, *number)].into_iter());
             }
         }
         for (chunk, rows) in by_chunk {
@@ -243,8 +249,11 @@ impl TableState {
     /// The full small chunks at the end that are enough for one full chunk.
     pub fn mergeable(&self) -> Option<Vec<Arc<Chunk>>> {
         let end = self.chunks.len() - usize::from(self.open);
-        let small =
-            self.chunks[..end].iter().rev().take_while(|c| c.rows() == OPEN_ROWS_MAX).count();
+        let small = self.chunks[..end]
+            .iter()
+            .rev()
+            .take_while(|c| c.rows() == OPEN_ROWS_MAX && c.file().is_none());
+        let small = small.count();
         (small * OPEN_ROWS_MAX >= ROWS_MAX).then(|| self.chunks[end - small..end].to_vec())
     }
 
@@ -254,33 +263,107 @@ impl TableState {
         self.chunks.splice(end - count..end, [Arc::new(merged)]);
     }
 
-    /// Recovery: takes over chunks in order and indexes their primary keys.
-    pub fn recover(&mut self, mut chunks: Vec<Chunk>, files: Vec<(u64, u64)>) -> Result<()> {
+    /// Chunks that could be sealed: those with enough rows that no job waits or runs in.
+    pub fn sealable(&self, rows_min: usize) -> Vec<Arc<Chunk>> {
+        let full = |chunk: &&Arc<Chunk>| chunk.file().is_none() && chunk.live() >= rows_min;
+        self.chunks.iter().filter(full).cloned().collect()
+    }
+
+    /// Whether a chunk is one of the table as it is now.
+    pub fn has(&self, chunk: &Arc<Chunk>) -> bool {
+        self.position(chunk).is_some()
+    }
+
+    fn position(&self, chunk: &Arc<Chunk>) -> Option<usize> {
+        let after = self.chunks.partition_point(|c| c.first_number() <= chunk.first_number());
+        after.checked_sub(1).filter(|index| Arc::ptr_eq(&self.chunks[*index], chunk))
+    }
+
+    /// Puts a sealed chunk in the place of one that is there.
+    pub fn replace_sealed(&mut self, old: &Arc<Chunk>, new: Chunk, summary: &Summary) {
+        let index = self.position(old).expect("the chunk is there");
+        if index + 1 == self.chunks.len() {
+            self.open = false;
+        }
+        if let Some(filter) = &summary.filter {
+            self.ids.add_filter(new.first_number(), filter);
+        }
+        self.chunks[index] = Arc::new(new);
+    }
+
+    /// The look-up of the table's keys.
+    pub fn ids(&self) -> &Arc<Ids> {
+        &self.ids
+    }
+
+    /// Recovery: takes over chunks, and the summaries of sealed ones by their first
+    /// rows. `touched` are the rows of them that are not as in their files.
+    pub fn recover(
+        &mut self,
+        mut chunks: Vec<Chunk>,
+        summaries: &BTreeMap<u64, Summary>,
+        touched: &BTreeMap<u64, BTreeSet<usize>>,
+    ) -> Result<()> {
         chunks.sort_by_key(Chunk::first_number);
         for chunk in &chunks {
-            let array = chunk.array(self.key, self.table.schema())?;
-            for (row, id) in column::guids(&array).enumerate() {
-                if chunk.alive().is_some_and(|alive| !alive.value(row)) {
-                    continue;
-                }
-                let id = id.ok_or_else(|| missing_key(&self.table))?;
-                if self.ids.insert(id, chunk.number(row)).is_some() {
-                    return Err(Error::data(format!(
-                        "the data folder holds two rows of '{}' with the key {}",
-                        self.table.logical_name,
-                        crate::value::guid_text(&id)
-                    )));
+            let first = chunk.first_number();
+            let summary = summaries.get(&first);
+            match summary.and_then(|summary| summary.filter.as_ref()) {
+                Some(filter) => self.ids.add_filter(first, filter),
+                None => self.take_in_keys(chunk)?,
+            }
+            let Some((summary, file)) = summary.zip(chunk.file()) else {
+                self.counts.iter_mut().for_each(|counts| counts.add_chunk(chunk));
+                continue;
+            };
+            let original = Chunk::sealed(chunk.numbers().clone(), file.clone());
+            add_counts(&mut self.counts, &original, summary)?;
+            if let Some(touched) = touched.get(&first) {
+                let alive = |row: &usize| chunk.alive().is_none_or(|alive| alive.value(*row));
+                let before = numbers_of(touched.iter().copied());
+                let after = numbers_of(touched.iter().copied().filter(alive));
+                for counts in &mut self.counts {
+                    counts.count(&original, Some(&before), -1);
+                    counts.count(chunk, Some(&after), 1);
                 }
             }
         }
-        for chunk in &chunks {
-            self.counts.iter_mut().for_each(|counts| counts.add_chunk(chunk));
-        }
         self.next = chunks.last().map_or(0, |c| c.number(c.rows() - 1) + 1);
         self.chunks = chunks.into_iter().map(Arc::new).collect();
-        self.files = files;
         Ok(())
     }
+
+    fn take_in_keys(&self, chunk: &Chunk) -> Result<()> {
+        let array = chunk.array(self.key, self.table.schema())?;
+        for (row, id) in column::guids(&array).enumerate() {
+            if chunk.alive().is_some_and(|alive| !alive.value(row)) {
+                continue;
+            }
+            let id = id.ok_or_else(|| missing_key(&self.table))?;
+            if self.ids.insert(id, chunk.number(row)).is_some() {
+                return Err(Error::data(format!(
+                    "the data folder holds two rows of '{}' with the key {}",
+                    self.table.logical_name,
+                    crate::value::guid_text(&id)
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Counts the rows of a sealed chunk, by its summary if that has what is counted now.
+fn add_counts(counts: &mut [Counts], chunk: &Chunk, summary: &Summary) -> Result<()> {
+    for (index, counts) in counts.iter_mut().enumerate() {
+        let known = match summary.counts.get(index) {
+            Some(groups) => counts.add_groups(groups)?,
+            None => false,
+        };
+        if !known {
+            counts.add_chunk(chunk);
+        }
+    }
+    Ok(())
 }
 
 /// Cells to set, gathered column by column.

@@ -8,17 +8,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::array::{Array, ArrayRef};
 use datafusion::common::HashMap;
 use parking_lot::RwLock;
 use tokio::sync::{mpsc, oneshot};
 
-use super::chunk::Chunk;
-use super::chunk_file::ChunkFile;
+use super::chunk::{Chunk, Numbers};
 use super::codec;
 use super::column;
 use super::journal::{ChunkEntry, Journal};
 use super::numbering::Numbering;
+use super::sealed::Sealed;
+use super::summary::Summary;
 use super::tables::{Row, TableState, missing_key};
 use super::versions::Versions;
 use super::{Appended, Change};
@@ -34,8 +35,24 @@ pub type Reply = oneshot::Sender<Result<Appended>>;
 pub enum Request {
     /// All changes or none.
     Commit(Vec<Change>, Reply),
-    /// Rows whose chunk file is written and synced.
-    Append { table: usize, batch: RecordBatch, file: ChunkFile, reply: Reply },
+    /// Rows whose chunk file is written and synced, and their primary keys.
+    Append { table: usize, ids: ArrayRef, file: NewFile, reply: Reply },
+    /// A chunk that has been written to a file.
+    Seal {
+        table: usize,
+        old: Arc<Chunk>,
+        new: Chunk,
+        file: NewFile,
+        reply: oneshot::Sender<Result<bool>>,
+    },
+    /// Rows of sealed chunks, whose entries as single rows are to go.
+    Forget { table: usize, numbers: Vec<u64> },
+}
+
+/// A chunk file that the journal does not name yet.
+pub struct NewFile {
+    pub sealed: Arc<Sealed>,
+    pub summary: Summary,
 }
 
 pub struct Writer {
@@ -58,6 +75,8 @@ struct Group {
     deletes: BTreeSet<(usize, u64)>,
     /// Primary keys whose row differs from the tables' index.
     ids: HashMap<(usize, Guid), Option<u64>>,
+    /// A chunk file that could not be read; nothing of the group may be written.
+    unreadable: Option<Error>,
 }
 
 /// The lifecycle columns of each table of a catalog.
@@ -78,12 +97,17 @@ impl Writer {
             while let Some(request) = next.take() {
                 match request {
                     Request::Commit(changes, reply) => commits.push((changes, reply)),
-                    Request::Append { table, batch, file, reply } => {
+                    Request::Append { table, ids, file, reply } => {
                         self.commit(std::mem::take(&mut commits));
-                        let answer = self.append(table, batch, file);
+                        let answer = self.append(table, &ids, file);
                         // A caller that went away no longer needs the answer.
                         let _ = reply.send(answer);
                     }
+                    Request::Seal { table, old, new, file, reply } => {
+                        self.commit(std::mem::take(&mut commits));
+                        let _ = reply.send(self.seal(table, &old, new, file));
+                    }
+                    Request::Forget { table, numbers } => self.forget(table, &numbers),
                 }
                 if commits.len() < GROUP_MAX {
                     next = requests.try_recv().ok();
@@ -119,7 +143,10 @@ impl Writer {
                 answers.push((reply, answer));
             }
         }
-        let outcome = self.write(&group);
+        let outcome = match group.unreadable.take() {
+            None => self.write(&group),
+            Some(error) => self.note(Err(error)),
+        };
         if outcome.is_ok() {
             group.apply(&mut self.tables.write());
         }
@@ -138,6 +165,14 @@ impl Writer {
             return Ok(());
         }
         let tables = self.tables.read();
+        // Taking rows out of counts must not wait for a disk, nor fail.
+        let changed = group.updates.keys().chain(&group.deletes);
+        let loaded: Result<()> =
+            changed.map(|(table, number)| tables[*table].load_counted(*number)).collect();
+        if loaded.is_err() {
+            drop(tables);
+            return self.note(loaded);
+        }
         let mut batch = self.journal.batch();
         for (table, rows) in &group.inserts {
             let numbering = self.numbering.table(*table);
@@ -145,7 +180,7 @@ impl Writer {
                 if let Some(row) = row {
                     let number = tables[*table].next() + offset as u64;
                     let bytes = codec::encode(row, &tables[*table].table, numbering);
-                    batch.put_row((numbering.table(), number), bytes, false);
+                    batch.put_row((numbering.table(), number), bytes, false, false);
                 }
             }
         }
@@ -161,17 +196,17 @@ impl Writer {
             for (column, value) in cells {
                 set(&mut image, *column, value.clone());
             }
-            let key = (numbering.table(), *number);
+            let (key, sealed) = ((numbering.table(), *number), state.is_sealed(*number));
             if small {
-                batch.put_change(key, codec::encode(&image, &state.table, numbering));
+                batch.put_change(key, codec::encode(&image, &state.table, numbering), sealed);
             } else {
                 image.retain(|(_, value)| *value != Value::Null);
-                batch.put_row(key, codec::encode(&image, &state.table, numbering), true);
+                batch.put_row(key, codec::encode(&image, &state.table, numbering), true, sealed);
             }
         }
         for (table, number) in &group.deletes {
             let numbering = self.numbering.table(*table);
-            batch.delete_row((numbering.table(), *number), tables[*table].in_file(*number));
+            batch.delete_row((numbering.table(), *number), tables[*table].is_sealed(*number));
         }
         drop(tables);
         let outcome = batch.commit();
@@ -185,44 +220,85 @@ impl Writer {
         outcome
     }
 
-    fn append(&mut self, table: usize, batch: RecordBatch, file: ChunkFile) -> Result<Appended> {
+    fn append(&mut self, table: usize, ids: &ArrayRef, file: NewFile) -> Result<Appended> {
         self.usable()?;
-        let numbering = self.numbering.table(table);
+        let number = self.numbering.table(table).table();
         let mut replaced = BTreeSet::new();
         let mut seen = HashMap::new();
         let mut hidden = Vec::new();
         let first = {
             let tables = self.tables.read();
             let state = &tables[table];
-            let ids = batch.column(state.key);
             for (row, id) in column::guids(ids).enumerate() {
                 let id = id.ok_or_else(|| missing_key(&state.table))?;
-                replaced.extend(state.find(&id));
-                hidden.extend(seen.insert(id, row as u64));
+                replaced.extend(state.find(&id)?);
+                hidden.extend(seen.insert(id, row));
             }
             state.next()
         };
+        hidden.sort_unstable();
         let inserted = (seen.len() - replaced.len()) as u64;
-        let rows = file.rows;
+        let entry = ChunkEntry {
+            table: number,
+            numbers: Numbers::From(first),
+            file: file.sealed.file().clone(),
+        };
         let mut journal = self.journal.batch();
-        journal.put_chunk(&ChunkEntry { first: (numbering.table(), first), file });
+        journal.put_chunk(&entry);
         {
             let tables = self.tables.read();
-            for number in &replaced {
-                journal.delete_row((numbering.table(), *number), tables[table].in_file(*number));
+            for row in &replaced {
+                journal.delete_row((number, *row), tables[table].is_sealed(*row));
             }
         }
         for row in &hidden {
-            journal.delete_row((numbering.table(), first + row), true);
+            journal.delete_row((number, first + *row as u64), true);
         }
         let outcome = journal.commit();
         self.note(outcome)?;
         let mut tables = self.tables.write();
         let replaced: Vec<u64> = replaced.into_iter().collect();
         tables[table].delete(&replaced);
-        tables[table].append(&batch, true)?;
+        tables[table].append(
+            Chunk::sealed(entry.numbers, file.sealed),
+            &file.summary,
+            ids,
+            &hidden,
+        )?;
         // Earlier rows of the batch are replaced too, as in a commit.
-        Ok(Appended { inserted, replaced: u64::from(rows) - inserted })
+        Ok(Appended { inserted, replaced: ids.len() as u64 - inserted })
+    }
+
+    /// Puts a sealed chunk in the place of one that has not changed since; false if
+    /// it has.
+    fn seal(&mut self, table: usize, old: &Arc<Chunk>, new: Chunk, file: NewFile) -> Result<bool> {
+        self.usable()?;
+        if !self.tables.read()[table].has(old) {
+            return Ok(false);
+        }
+        let entry = ChunkEntry {
+            table: self.numbering.table(table).table(),
+            numbers: new.numbers().clone(),
+            file: file.sealed.file().clone(),
+        };
+        let mut journal = self.journal.batch();
+        journal.put_chunk(&entry);
+        let outcome = journal.commit();
+        self.note(outcome)?;
+        self.tables.write()[table].replace_sealed(old, new, &file.summary);
+        Ok(true)
+    }
+
+    fn forget(&mut self, table: usize, numbers: &[u64]) {
+        if self.usable().is_err() {
+            return;
+        }
+        let table = self.numbering.table(table).table();
+        let mut journal = self.journal.batch();
+        numbers.iter().for_each(|number| journal.forget_row((table, *number)));
+        if let Err(e) = journal.commit() {
+            self.failed = Some(e.to_string());
+        }
     }
 
     /// Small chunks fill up one by one; enough of them become one full chunk.
@@ -246,10 +322,13 @@ impl Writer {
 }
 
 impl Group {
-    fn find(&self, tables: &[TableState], table: usize, id: &Guid) -> Option<u64> {
+    fn find(&mut self, tables: &[TableState], table: usize, id: &Guid) -> Option<u64> {
         match self.ids.get(&(table, *id)) {
             Some(staged) => *staged,
-            None => tables[table].find(id),
+            None => tables[table].find(id).unwrap_or_else(|e| {
+                self.unreadable = Some(e);
+                None
+            }),
         }
     }
 
@@ -297,7 +376,7 @@ impl Group {
     }
 
     /// Whether all rows that the changes need are there.
-    fn check(&self, changes: &[Change], tables: &[TableState]) -> Result<()> {
+    fn check(&mut self, changes: &[Change], tables: &[TableState]) -> Result<()> {
         let mut here: HashMap<(usize, Guid), bool> = HashMap::new();
         for change in changes {
             match change {

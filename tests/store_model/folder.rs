@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use sysjob::catalog::Catalog;
 use sysjob::error::{Error, ErrorKind};
-use sysjob::store::Store;
+use sysjob::store::{Store, check};
 use sysjob::value::Value;
 
 use super::guid;
@@ -32,7 +32,8 @@ fn folder_with_chunk(rows: u32) -> (tempfile::TempDir, PathBuf, Model) {
     let store = open(folder.path());
     let model = add_chunk(&store, 0, rows);
     drop(store);
-    let files = chunk_files(folder.path());
+    let mut files = chunk_files(folder.path());
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "parquet"));
     assert_eq!(files.len(), 1, "{files:?}");
     (folder, files[0].clone(), model)
 }
@@ -86,7 +87,9 @@ fn chunk_files_that_the_journal_does_not_name_are_removed() {
     let (folder, file, model) = folder_with_chunk(1_500);
     fs::write(folder.path().join("chunks/account-cut-off.parquet"), b"PAR1").expect("writes");
     let store = open(folder.path());
-    assert_eq!(chunk_files(folder.path()), [file]);
+    let mut files = chunk_files(folder.path());
+    files.sort();
+    assert_eq!(files, [file.clone(), file.with_extension("summary")]);
     assert_same(&store.snapshot(), &model, "after the removal");
 }
 
@@ -99,40 +102,83 @@ fn a_chunk_file_that_is_gone_is_an_error_that_names_it() {
     assert!(refused.to_string().contains(&name_of(&file)), "{refused}");
 }
 
-#[test]
-fn any_damage_of_a_chunk_file_is_an_error_that_names_it() {
-    let (folder, file, model) = folder_with_chunk(1_500);
-    let whole = fs::read(&file).expect("it is there");
+/// What a damaged folder does: the error at opening or at reading, or nothing when
+/// all rows are as they were.
+fn met(folder: &Path, model: &Model) -> Option<Error> {
+    let store = match try_open(folder) {
+        Ok(store) => store,
+        Err(e) => return Some(e),
+    };
+    let snapshot = store.snapshot();
+    for table in 0..snapshot.catalog().tables().len() {
+        for chunk in snapshot.table(table).chunks() {
+            for column in 0..snapshot.catalog().tables()[table].columns.len() {
+                if let Err(e) = chunk.column(column) {
+                    return Some(e);
+                }
+            }
+        }
+    }
+    assert_same(&snapshot, model, "with damage");
+    None
+}
+
+fn damages(whole: &[u8]) -> Vec<(String, Vec<u8>)> {
     let len = whole.len();
     let mut damages: Vec<(String, Vec<u8>)> = [0, 1, 4, 100, len / 2, len - 9, len - 1]
         .into_iter()
         .map(|kept| (format!("cut after {kept} of {len} bytes"), whole[..kept].to_vec()))
         .collect();
     damages.push(("zeroed".into(), vec![0; len]));
-    damages.push(("longer".into(), [&whole[..], b"PAR1"].concat()));
-    for at in (0..len).step_by(len / 60) {
-        let mut bytes = whole.clone();
+    damages.push(("longer".into(), [whole, b"PAR1"].concat()));
+    for at in (0..len).step_by((len / 60).max(1)) {
+        let mut bytes = whole.to_vec();
         bytes[at] ^= 0x41;
         damages.push((format!("byte {at} of {len} changed"), bytes));
     }
+    damages
+}
+
+#[test]
+fn any_damage_of_a_chunk_file_is_an_error_that_names_it() {
+    let (folder, file, model) = folder_with_chunk(1_500);
+    let whole = fs::read(&file).expect("it is there");
+    let mut damages = damages(&whole);
     // A sound file of the same table, but another one.
     let (_other_folder, other, _) = folder_with_chunk(1_499);
     damages.push(("another file".into(), fs::read(other).expect("it is there")));
 
     let mut missed = Vec::new();
     for (damage, bytes) in damages {
+        // The marks at both ends and the metadata's length are not asked for anything.
+        let harmless =
+            bytes.len() == whole.len() && bytes[4..whole.len() - 8] == whole[4..whole.len() - 8];
         fs::write(&file, bytes).expect("writes");
-        let opened = catch_unwind(AssertUnwindSafe(|| try_open(folder.path()).map(drop)));
-        match opened {
+        match catch_unwind(AssertUnwindSafe(|| met(folder.path(), &model))) {
             Err(_) => missed.push(format!("{damage}: a panic")),
-            Ok(Ok(())) => missed.push(format!("{damage}: not noticed")),
-            Ok(Err(e)) if e.kind == ErrorKind::Data && e.message.contains(&name_of(&file)) => {}
-            Ok(Err(e)) => missed.push(format!("{damage}: {e}")),
+            Ok(None) if harmless => {}
+            Ok(None) => missed.push(format!("{damage}: not noticed")),
+            Ok(Some(e)) if e.kind == ErrorKind::Data && e.message.contains(&name_of(&file)) => {}
+            Ok(Some(e)) => missed.push(format!("{damage}: {e}")),
         }
     }
     assert!(missed.is_empty(), "{}", missed.join("\n"));
     fs::write(&file, whole).expect("writes");
     assert_same(&open(folder.path()).snapshot(), &model, "after the repair");
+}
+
+#[test]
+fn a_damaged_summary_is_made_anew_from_the_chunk() {
+    let (folder, file, model) = folder_with_chunk(1_500);
+    let summary = file.with_extension("summary");
+    let whole = fs::read(&summary).expect("it is there");
+    for (damage, bytes) in damages(&whole).into_iter().step_by(5) {
+        fs::write(&summary, bytes).expect("writes");
+        assert_same(&open(folder.path()).snapshot(), &model, &damage);
+        assert_eq!(fs::read(&summary).expect("it is there"), whole, "{damage}");
+    }
+    fs::remove_file(&summary).expect("it is there");
+    assert_same(&open(folder.path()).snapshot(), &model, "after its loss");
 }
 
 /// Runs the real program; each run is a process that knows no names yet.
@@ -169,4 +215,30 @@ fn entity_names_outlive_the_process_in_rows_and_chunk_files() {
     let answer = sysjob(&["query", "--data-dir", data_dir, "--format", "csv", "-e", text]);
     let lines: Vec<&str> = answer.lines().skip(1).collect();
     assert_eq!(lines, ["folder_gadget,3", "folder_gizmo,1200"]);
+}
+
+#[test]
+fn a_check_names_any_damage_and_changes_nothing() {
+    let (folder, file, _) = folder_with_chunk(1_500);
+    let catalog = Arc::new(Catalog::built_in());
+    let problems = || check(folder.path(), &catalog).expect("it can be looked at").problems;
+    assert_eq!(problems(), Vec::<String>::new());
+    for file in [file.clone(), file.with_extension("summary")] {
+        let whole = fs::read(&file).expect("it is there");
+        for (damage, bytes) in damages(&whole).into_iter().step_by(4) {
+            fs::write(&file, &bytes).expect("writes");
+            let found = problems();
+            assert!(found.iter().any(|p| p.contains(&name_of(&file))), "{damage}: {found:?}");
+            assert_eq!(fs::read(&file).expect("it is there"), bytes, "{damage}");
+        }
+        fs::write(&file, &whole).expect("writes");
+    }
+    let checked = check(folder.path(), &catalog).expect("it can be looked at");
+    assert_eq!((checked.rows, checked.chunks, checked.problems), (1_500, 1, Vec::new()));
+
+    let store = open(folder.path());
+    assert_eq!(check(folder.path(), &catalog).expect_err("in use").kind, ErrorKind::Conflict);
+    drop(store);
+    let nothing = tempfile::tempdir().expect("a temporary folder");
+    assert_eq!(check(nothing.path(), &catalog).expect_err("empty").kind, ErrorKind::NotFound);
 }

@@ -1,6 +1,6 @@
 //! The store against a plain model: random commits, some at the same time and
-//! some impossible, bulk appends to the journal and to chunk files, and closing
-//! and reopening in between. After each step the store shows what the model
+//! some impossible, bulk appends to the journal and to chunk files, sealing, and
+//! closing and reopening in between, with much memory and with hardly any. After each step the store shows what the model
 //! says, and snapshots taken before still show what they showed.
 
 mod folder;
@@ -41,15 +41,13 @@ enum Step {
     Commits(Vec<Vec<Op>>),
     /// A bulk append: keys in order, cells by turns; rows before `skip` are cut
     /// off, as by a caller that hands on a slice.
-    Append {
-        table: usize,
-        keys: Vec<u32>,
-        cells: Vec<Cells>,
-        skip: usize,
-    },
+    Append { table: usize, keys: Vec<u32>, cells: Vec<Cells>, skip: usize },
     /// Keeps a snapshot until the end.
     Remember,
-    Reopen,
+    /// Ends all jobs and seals whatever has rows.
+    Seal,
+    /// With memory for sealed columns, or for none.
+    Reopen(usize),
 }
 
 fn guid(key: u32) -> Guid {
@@ -167,7 +165,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => append(6..20),
         1 => append(1_030..1_100),
         2 => Just(Step::Remember),
-        2 => Just(Step::Reopen),
+        2 => Just(Step::Seal),
+        2 => prop::sample::select(vec![0, 1 << 30]).prop_map(Step::Reopen),
     ]
 }
 
@@ -252,9 +251,31 @@ impl Run {
                 assert_eq!(answer, expected, "an append of {} rows", rows.len() - skip);
             }
             Step::Remember => self.kept.push((self.store().snapshot(), self.model.clone())),
-            Step::Reopen => {
+            Step::Seal => {
+                let jobs = self.tables[0];
+                let state = self.catalog.tables()[jobs].column_index("statecode");
+                let ended = vec![(state.expect("a column of jobs"), Value::Int32(3))];
+                let rows = self.model.tables.get(&jobs);
+                let changes: Vec<Change> = rows
+                    .into_iter()
+                    .flat_map(|rows| rows.keys())
+                    .map(|id| Change::Update { table: jobs, id: *id, values: ended.clone() })
+                    .collect();
+                let answer = self.store().commit_blocking(changes.clone());
+                answer.expect("the commit goes through");
+                self.model.commit(&self.catalog, &changes).expect("the rows are there");
+                self.store().seal(1).expect("the chunks are sealed");
+                let snapshot = self.store().snapshot();
+                for table in &self.tables {
+                    let chunks = snapshot.table(*table).chunks();
+                    let open = chunks.iter().find(|c| c.file().is_none() && c.live() > 0);
+                    assert!(open.is_none(), "a chunk is not sealed");
+                }
+            }
+            Step::Reopen(memory) => {
                 self.store = None;
-                self.store = Some(open(self.folder.path()));
+                let store = Store::open_within(self.folder.path(), self.catalog.clone(), memory);
+                self.store = Some(store.expect("the folder opens"));
             }
         }
     }
@@ -267,6 +288,8 @@ impl Run {
                     self.model.tables.get(table).is_some_and(|rows| rows.contains_key(&guid(key)));
                 let shown = self.store().contains(*table, &guid(key));
                 assert_eq!(shown, expected, "{when}: key {key} of {}", TABLES[place]);
+                let found = self.store().table(*table).find(&guid(key)).expect("readable");
+                assert_eq!(found.is_some(), expected, "{when}: key {key} of {}", TABLES[place]);
             }
         }
     }
@@ -278,7 +301,7 @@ proptest! {
     #[test]
     fn the_store_does_what_the_model_does(steps in vec(step(), 1..14)) {
         let mut run = Run::new();
-        for (number, step) in steps.into_iter().chain([Step::Reopen]).enumerate() {
+        for (number, step) in steps.into_iter().chain([Step::Reopen(1 << 30)]).enumerate() {
             run.take(step);
             run.check(&format!("after step {number}"));
         }
@@ -336,8 +359,10 @@ fn tables_of_several_full_chunks_keep_every_row() {
         Cells::new(),
     ];
     run.take(Step::Append { table: 1, keys, cells, skip: 0 });
+    run.check("before sealing");
+    run.take(Step::Seal);
     run.check("before the reopen");
-    run.take(Step::Reopen);
+    run.take(Step::Reopen(1 << 30));
     run.check("after the reopen");
     for (snapshot, model) in &run.kept {
         assert_same(snapshot, model, "a snapshot taken before");

@@ -10,7 +10,7 @@ use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::scalar::ScalarValue;
 use sysjob::catalog::{Catalog, Table};
 use sysjob::error::ErrorKind;
-use sysjob::store::{Appended, Change, CountedBy, CountsSnapshot, Snapshot, Store};
+use sysjob::store::{Appended, Change, Chunk, CountedBy, CountsSnapshot, Snapshot, Store};
 use sysjob::value::{Guid, Value};
 
 pub type Cells = BTreeMap<usize, Value>;
@@ -97,12 +97,14 @@ pub fn read(snapshot: &Snapshot) -> Model {
         let schema = facts.schema();
         let mut rows = Rows::new();
         for chunk in table.chunks() {
-            let columns: Vec<usize> =
-                (0..facts.columns.len()).filter(|c| chunk.loaded(*c).is_some()).collect();
+            // With little memory each look at a sealed chunk may read its file.
+            let all: Vec<_> = (0..facts.columns.len()).map(|c| chunk.loaded(c)).collect();
+            let columns: Vec<usize> = (0..all.len()).filter(|c| all[*c].is_some()).collect();
+            let cells_of = Chunk::from_columns(chunk.rows(), all);
             let versions = facts.version_index();
             for row in (0..chunk.rows()).filter(|r| chunk.alive().is_none_or(|a| a.value(*r))) {
                 let mut cells: Cells =
-                    columns.iter().map(|c| (*c, chunk.value(row, *c, schema))).collect();
+                    columns.iter().map(|c| (*c, cells_of.value(row, *c, schema))).collect();
                 // The store gives versions, not the caller.
                 let version = cells.remove(&versions);
                 assert!(matches!(version, Some(Value::Int64(1..))), "{version:?}");

@@ -27,7 +27,10 @@ pub(super) fn cast(array: &mut Expr, to: &ArrayElemTypeDef, kind: &CastKind) -> 
 /// The engine's type of an array that comes as a parameter.
 pub(super) fn engine_type(array: &DataType) -> Option<DataType> {
     let DataType::Array(of) = array else { return None };
-    let element = convert::engine_type(element_of(of)?)?;
+    let element = match element_of(of)? {
+        DataType::Uuid => DataType::Uuid,
+        other => convert::engine_type(other)?,
+    };
     Some(DataType::Array(ArrayElemTypeDef::SquareBracket(Box::new(element), None)))
 }
 

@@ -227,6 +227,7 @@ async fn parameters_take_the_type_of_what_they_are_cast_to() {
         ("SELECT $1::uuid, $2::time, $3::bytea", vec![Type::UUID, Type::TIME, Type::BYTEA]),
         ("SELECT $1::timestamptz, $2::interval", vec![Type::TIMESTAMPTZ, Type::INTERVAL]),
         ("SELECT $1::int[]", vec![Type::INT4_ARRAY]),
+        ("SELECT $1::uuid[]", vec![Type::UUID_ARRAY]),
         ("SELECT TOP ($1) name FROM asyncoperation", vec![Type::INT8]),
         ("SELECT name FROM asyncoperation LIMIT $1 OFFSET $2", vec![Type::INT8, Type::INT8]),
         ("SELECT COALESCE($1, statuscode) FROM asyncoperation", vec![Type::INT4]),
@@ -266,12 +267,13 @@ async fn arrays_go_both_ways() {
     assert_eq!(counted("asyncoperationid = ANY($1)", &vec![Uuid(id(1)), Uuid(id(9))]).await, 1);
     assert_eq!(counted("asyncoperationid = ANY($1::uuid[])", &vec![Uuid(id(2))]).await, 1);
     let text = "SELECT ARRAY[1, 2], ARRAY['a b', NULL], $1::int[], ARRAY[asyncoperationid] \
-                FROM asyncoperation WHERE name = 'first'";
-    let row = client.query_one(text, &[&vec![5]]).await.expect("a row");
+                , $2::uuid[] FROM asyncoperation WHERE name = 'first'";
+    let row = client.query_one(text, &[&vec![5], &vec![Uuid(id(2))]]).await.expect("a row");
     assert_eq!(row.get::<_, Vec<i32>>(0), [1, 2]);
     assert_eq!(row.get::<_, Vec<Option<&str>>>(1), [Some("a b"), None]);
     assert_eq!(row.get::<_, Vec<i32>>(2), [5]);
     assert_eq!(row.get::<_, Vec<Uuid>>(3), [Uuid(id(1))]);
+    assert_eq!(row.get::<_, Vec<Uuid>>(4), [Uuid(id(2))]);
     let types = "SELECT typname FROM pg_type WHERE oid = ANY($1::oid[]) ORDER BY oid";
     let rows = client.query(types, &[&vec![23_u32, 25]]).await.expect("rows");
     let names: Vec<&str> = rows.iter().map(|row| row.get(0)).collect();

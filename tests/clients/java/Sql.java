@@ -60,7 +60,7 @@ public class Sql {
         DatabaseMetaData about = c.getMetaData();
         part("getTables", () -> {
             List<String> tables = column(about.getTables(null, "public", "%", new String[] {"TABLE"}), "TABLE_NAME");
-            check("getTables", tables.contains("asyncoperation") && tables.size() == 21, tables);
+            check("getTables", tables.contains("asyncoperation") && tables.size() == 22, tables);
         });
         part("getColumns", () -> {
             ResultSet rows = about.getColumns(null, "public", "asyncoperation", "name");

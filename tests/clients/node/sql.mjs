@@ -81,7 +81,7 @@ await part("pg", async () => {
   check("pg: statement_timeout", timeout.code === "57014", timeout);
   await client.query("SET statement_timeout = 0");
   const tables = await client.query("SELECT tablename FROM pg_tables WHERE schemaname = $1", ["public"]);
-  check("pg: catalogs", tables.rowCount === 21, tables.rows);
+  check("pg: catalogs", tables.rowCount === 22, tables.rows);
   await client.end();
 });
 

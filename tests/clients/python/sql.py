@@ -175,7 +175,7 @@ def sqlalchemy_(driver):
     engine = sqlalchemy.create_engine(f"postgresql+{driver}://someone@{HOST}:{PORT}/sysjob")
     inspector = sqlalchemy.inspect(engine)
     tables = inspector.get_table_names()
-    check(f"sqlalchemy {driver}: tables", "asyncoperation" in tables and len(tables) == 21, tables)
+    check(f"sqlalchemy {driver}: tables", "asyncoperation" in tables and len(tables) == 22, tables)
     check(f"sqlalchemy {driver}: has_table", inspector.has_table("team"))
     check(f"sqlalchemy {driver}: has no table", not inspector.has_table("nosuch"))
     columns = {c["name"]: c for c in inspector.get_columns("asyncoperation")}
@@ -197,7 +197,7 @@ def sqlalchemy_(driver):
     check(f"sqlalchemy {driver}: table comment", comment["text"] == "System Job", comment)
     metadata = sqlalchemy.MetaData()
     metadata.reflect(engine)
-    check(f"sqlalchemy {driver}: reflect", len(metadata.tables) == 21)
+    check(f"sqlalchemy {driver}: reflect", len(metadata.tables) == 22)
     jobs = metadata.tables["asyncoperation"]
     with engine.connect() as connection:
         query = sqlalchemy.select(jobs.c.name).where(jobs.c.asyncoperationid == FIRST)
