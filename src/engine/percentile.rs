@@ -1,5 +1,5 @@
-//! `PERCENTILE_CONT` and `PERCENTILE_DISC` of a group or of a window: exact, of
-//! the values that are not null.
+//! `PERCENTILE_CONT` and `PERCENTILE_DISC` of a group or of a window, and
+//! PostgreSQL's `mode()`: exact, of the values that are not null.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use datafusion::arrow::array::{
 };
 use datafusion::arrow::buffer::OffsetBuffer;
 use datafusion::arrow::compute::{
-    SortOptions, cast, concat, filter, is_not_null, sort_to_indices, take,
+    SortOptions, cast, concat, filter, is_not_null, partition, sort_to_indices, take,
 };
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Float64Type};
 use datafusion::common::{Result, ScalarValue, exec_err};
@@ -22,23 +22,37 @@ use super::collation;
 
 /// The functions of this file.
 pub fn all() -> impl Iterator<Item = Arc<AggregateUDF>> {
-    [false, true].into_iter().map(|discrete| {
+    [Kind::Between, Kind::There, Kind::MostFrequent].into_iter().map(|kind| {
         let signature = Signature::any(3, Volatility::Immutable);
-        Arc::new(AggregateUDF::from(Percentile { discrete, signature }))
+        Arc::new(AggregateUDF::from(Percentile { kind, signature }))
     })
+}
+
+/// Which value is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Kind {
+    /// One between two, if the share falls there.
+    Between,
+    /// One that is there.
+    There,
+    /// The one that is there most often; the share does not matter.
+    MostFrequent,
 }
 
 /// `f(value, share, descending)`.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Percentile {
-    /// A value that is there, rather than one between two.
-    discrete: bool,
+    kind: Kind,
     signature: Signature,
 }
 
 impl AggregateUDFImpl for Percentile {
     fn name(&self) -> &str {
-        if self.discrete { "sql_percentile_disc" } else { "sql_percentile_cont" }
+        match self.kind {
+            Kind::Between => "sql_percentile_cont",
+            Kind::There => "sql_percentile_disc",
+            Kind::MostFrequent => "sql_mode",
+        }
     }
 
     fn signature(&self) -> &Signature {
@@ -46,7 +60,7 @@ impl AggregateUDFImpl for Percentile {
     }
 
     fn return_type(&self, types: &[DataType]) -> Result<DataType> {
-        if self.discrete {
+        if self.kind != Kind::Between {
             return Ok(types[0].clone());
         }
         if !types[0].is_numeric() && types[0] != DataType::Null {
@@ -58,11 +72,9 @@ impl AggregateUDFImpl for Percentile {
     }
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        let kind =
-            if self.discrete { args.return_field.data_type().clone() } else { DataType::Float64 };
         let values = Values {
-            discrete: self.discrete,
-            kind,
+            kind: self.kind,
+            data_type: args.return_field.data_type().clone(),
             parts: Vec::new(),
             share: None,
             descending: false,
@@ -71,12 +83,11 @@ impl AggregateUDFImpl for Percentile {
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
-        let kind = if self.discrete {
-            args.input_fields[0].data_type().clone()
-        } else {
-            DataType::Float64
+        let data_type = match self.kind {
+            Kind::Between => DataType::Float64,
+            Kind::There | Kind::MostFrequent => args.input_fields[0].data_type().clone(),
         };
-        let list = DataType::List(Arc::new(Field::new_list_field(kind, true)));
+        let list = DataType::List(Arc::new(Field::new_list_field(data_type, true)));
         let field =
             |name: &str, kind| Field::new(format_state_name(args.name, name), kind, true).into();
         Ok(vec![
@@ -89,8 +100,8 @@ impl AggregateUDFImpl for Percentile {
 
 #[derive(Debug)]
 struct Values {
-    discrete: bool,
-    kind: DataType,
+    kind: Kind,
+    data_type: DataType,
     parts: Vec<ArrayRef>,
     share: Option<f64>,
     descending: bool,
@@ -99,7 +110,7 @@ struct Values {
 impl Values {
     fn all(&self) -> Result<ArrayRef> {
         if self.parts.is_empty() {
-            return Ok(datafusion::arrow::array::new_empty_array(&self.kind));
+            return Ok(datafusion::arrow::array::new_empty_array(&self.data_type));
         }
         let parts: Vec<&dyn Array> = self.parts.iter().map(AsRef::as_ref).collect();
         Ok(concat(&parts)?)
@@ -107,13 +118,27 @@ impl Values {
 
     fn sorted(&self, values: &ArrayRef) -> Result<UInt32Array> {
         let options = SortOptions { descending: self.descending, nulls_first: false };
-        if matches!(self.kind, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8) {
-            let texts = cast(values, &DataType::Utf8View)?;
-            let texts = texts.as_string_view();
-            let keys: StringViewArray = texts.iter().map(|t| t.map(collation::key)).collect();
-            return Ok(sort_to_indices(&keys, Some(options), None)?);
+        Ok(sort_to_indices(&self.keys(values)?, Some(options), None)?)
+    }
+
+    /// What the values compare by.
+    fn keys(&self, values: &ArrayRef) -> Result<ArrayRef> {
+        if !matches!(self.data_type, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8) {
+            return Ok(values.clone());
         }
-        Ok(sort_to_indices(values, Some(options), None)?)
+        let texts = cast(values, &DataType::Utf8View)?;
+        let texts = texts.as_string_view();
+        let keys: StringViewArray = texts.iter().map(|t| t.map(collation::key)).collect();
+        Ok(Arc::new(keys))
+    }
+
+    /// The first of the longest row of equal values.
+    fn most_frequent(&self, values: &ArrayRef, order: &UInt32Array) -> Result<ScalarValue> {
+        let keys = take(&self.keys(values)?, order, None)?;
+        let runs = partition(&[keys])?.ranges();
+        let longest = runs.into_iter().rev().max_by_key(ExactSizeIterator::len);
+        let first = longest.map_or(0, |run| order.value(run.start) as usize);
+        ScalarValue::try_from_array(values, first)
     }
 }
 
@@ -130,7 +155,7 @@ impl Accumulator for Values {
         self.descending = descending.iter().flatten().next().unwrap_or(self.descending);
         let present = filter(&values[0], &is_not_null(&values[0])?)?;
         if !present.is_empty() {
-            self.parts.push(cast(&present, &self.kind)?);
+            self.parts.push(cast(&present, &self.data_type)?);
         }
         Ok(())
     }
@@ -149,7 +174,7 @@ impl Accumulator for Values {
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
         let values = self.all()?;
-        let field = Arc::new(Field::new_list_field(self.kind.clone(), true));
+        let field = Arc::new(Field::new_list_field(self.data_type.clone(), true));
         let offsets = OffsetBuffer::from_lengths([values.len()]);
         let list = ListArray::try_new(field, offsets, values, None)?;
         Ok(vec![
@@ -162,11 +187,14 @@ impl Accumulator for Values {
     fn evaluate(&mut self) -> Result<ScalarValue> {
         let values = self.all()?;
         let (Some(share), false) = (self.share, values.is_empty()) else {
-            return ScalarValue::try_from(&self.kind);
+            return ScalarValue::try_from(&self.data_type);
         };
         let order = self.sorted(&values)?;
         let count = values.len();
-        if self.discrete {
+        if self.kind == Kind::MostFrequent {
+            return self.most_frequent(&values, &order);
+        }
+        if self.kind == Kind::There {
             // The first value whose share of rows up to it is large enough.
             let place = (share * count as f64).ceil().max(1.0) as usize;
             let index = order.value(place.min(count) - 1) as usize;

@@ -34,7 +34,9 @@ use datafusion::logical_expr::{
 
 use super::average::WholeAverage;
 use super::collation::{collation_key, like};
-use super::functions::{collated_key, collated_pattern, collation_of, extreme_text, table_name};
+use super::functions::{
+    collated_key, collated_pattern, collation_of, extreme_text, is_exact, table_name,
+};
 use super::grouping_sets;
 use super::sum::WholeSum;
 use super::windowed;
@@ -167,6 +169,24 @@ fn rewrite_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
                 && function.args.iter().any(|arg| is_text(arg, schema)) =>
         {
             Transformed::yes(extreme_text(function.name() == "greatest", function.args))
+        }
+        Expr::ScalarFunction(mut function)
+            if matches!(function.name(), "charindex" | "patindex" | "sql_replace") =>
+        {
+            let collations = function.args.iter().take(2).map(|arg| collation_of(arg, schema));
+            let Some(name) = collations.flatten().next() else {
+                return Ok(Transformed::no(Expr::ScalarFunction(function)));
+            };
+            let replaces = function.name() == "sql_replace";
+            if replaces && is_exact(&name) {
+                let exact = datafusion::functions::string::replace();
+                return Ok(Transformed::yes(exact.call(function.args)));
+            }
+            if !replaces && let [wanted, text, ..] = function.args.as_mut_slice() {
+                let pair = (std::mem::take(wanted), std::mem::take(text));
+                (*wanted, *text) = collated_pattern(pair.0, pair.1, &name);
+            }
+            Transformed::yes(Expr::ScalarFunction(function))
         }
         Expr::WindowFunction(mut window) => {
             let params = &mut window.params;

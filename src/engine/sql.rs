@@ -2,6 +2,7 @@
 //! snapshot, the functions those of the engine's session.
 
 mod aggregates;
+mod grouped;
 mod implicit;
 mod operators;
 mod recursion;
@@ -49,7 +50,7 @@ pub fn plan(
     let statement = ast::Statement::Query(Box::new(query));
     let plan = SqlToRel::new_with_options(&provider, options)
         .statement_to_plan(DfStatement::Statement(Box::new(statement)))?;
-    whole_nulls(typing::apply(recursion::apply(plan)?)?)
+    whole_nulls(typing::apply(recursion::apply(grouped::apply(plan)?)?)?)
 }
 
 /// A column that is `NULL` and nothing else is an `int`, unless a parameter may give

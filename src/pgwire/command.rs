@@ -132,11 +132,15 @@ pub fn read(tokens: &[Token<'_>]) -> Result<Option<Command>, PgWireError> {
         }
         ["show", "session", "authorization"] => Command::Show("session_authorization".into()),
         ["show", name] => Command::Show(name.to_lowercase()),
+        ["show", space, ".", name] => Command::Show(format!("{space}.{name}").to_lowercase()),
         ["show", ..] => return Err(syntax(tokens[0].text)),
         ["reset", "all"] => Command::Reset(None),
         ["reset", "time", "zone"] => Command::Reset(Some("timezone".into())),
         ["reset", "session", "authorization"] | ["reset", "role"] => Command::Accepted("RESET"),
         ["reset", name] => Command::Reset(Some(name.to_lowercase())),
+        ["reset", space, ".", name] => {
+            Command::Reset(Some(format!("{space}.{name}").to_lowercase()))
+        }
         ["discard", "all"] => Command::Discard(Discard::All),
         ["discard", "plans"] => Command::Discard(Discard::Nothing("DISCARD PLANS")),
         ["discard", "sequences"] => Command::Discard(Discard::Nothing("DISCARD SEQUENCES")),

@@ -31,7 +31,7 @@ use super::send::{
 };
 use super::session::{Effect, Session};
 use crate::dialect::tsql::Script;
-use crate::script::Run;
+use crate::script::{Arguments, Run};
 
 /// Answers the queries of every connection.
 pub struct Handler {
@@ -188,6 +188,9 @@ impl Handler {
     {
         let Given { values, columns, format, text } = given;
         let mut run = Run::new(script.clone());
+        if let Some(values) = &values {
+            run.arguments = Arguments::Given(values.clone());
+        }
         let (mut running, mut tag) = (None, "SELECT");
         loop {
             let mut sql = session.sql();

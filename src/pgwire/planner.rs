@@ -33,7 +33,7 @@ use super::session::Session;
 use super::view::{Sessions, View};
 use crate::dialect::tsql::{self, Script};
 use crate::error::{Error, Result};
-use crate::script::{self, Event, Run};
+use crate::script::{self, Arguments, Event, Run};
 use crate::service::Service;
 use crate::store::Snapshot;
 
@@ -227,6 +227,7 @@ impl Planner {
         text: &Arc<str>,
     ) -> PgWireResult<(Option<SchemaRef>, Parameters)> {
         let mut run = Run::new(script.clone());
+        run.arguments = Arguments::Asked(Vec::new());
         let mut sql = session.sql();
         let snapshot = session.view(&self.service.store);
         let mut described = None;
@@ -240,10 +241,16 @@ impl Planner {
                 Progress::Notice(_) | Progress::Done(_) => {}
             }
         }
-        Ok(match described {
+        let (schema, mut parameters) = match described {
             Some((schema, parameters)) => (Some(schema), parameters),
             None => (None, Parameters::default()),
-        })
+        };
+        if let Arguments::Asked(plans) = run.arguments {
+            for plan in &plans {
+                parameters.add(Parameters::of(plan, named)?);
+            }
+        }
+        Ok((schema, parameters))
     }
 
     /// A statement around another one.
@@ -433,7 +440,9 @@ fn statement(statement: tsql::Statement) -> Option<Work> {
             Work::Query(Arc::new(Query::Explain { query: Box::new(query), analyze }))
         }
         // Only scripts have these, and run them by themselves.
-        S::Fetch { .. } | S::Assign { .. } | S::Declare | S::Print(_) => return None,
+        S::Fetch { .. } | S::Assign { .. } | S::Declare | S::Execute(_) | S::Print(_) => {
+            return None;
+        }
     })
 }
 

@@ -4,12 +4,13 @@
 //! A statement's names are settled when its turn comes. Conditions and the
 //! values of variables are queries too, over the same snapshot.
 
+mod dynamic;
 mod value;
 
 use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
-use datafusion::common::ScalarValue;
+use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::sqlparser::ast;
 use futures::TryStreamExt;
@@ -23,6 +24,17 @@ use crate::store::Snapshot;
 /// How often the loops of a script may go round, all together.
 const MAX_ROUNDS: usize = 1_000;
 
+/// The parameters of what a script works out by itself: conditions, and the values
+/// of variables.
+#[derive(Debug, Default)]
+pub enum Arguments {
+    #[default]
+    None,
+    Given(ParamValues),
+    /// Not known yet: the plans that have parameters, which come to nothing.
+    Asked(Vec<LogicalPlan>),
+}
+
 /// A script that is being run.
 #[derive(Debug)]
 pub struct Run {
@@ -33,6 +45,9 @@ pub struct Run {
     rounds: usize,
     /// How often the batch has run.
     runs: usize,
+    pub arguments: Arguments,
+    /// What is gone on with when a text that the script made has been run.
+    outer: Vec<dynamic::Frame>,
 }
 
 /// What a script comes to that is its caller's business.
@@ -54,19 +69,23 @@ pub enum Event {
 
 impl Run {
     pub fn new(script: Arc<Script>) -> Self {
-        Self { script, at: 0, rounds: 0, runs: 0 }
+        Self { script, at: 0, rounds: 0, runs: 0, arguments: Arguments::None, outer: Vec::new() }
     }
 
     pub fn script(&self) -> &Script {
         &self.script
     }
 
-    /// Whether the script may do without a query: it decides, or it prints.
+    /// Whether the script may do without a query: it decides, it prints, or it runs
+    /// a text that it made.
     pub fn may_be_silent(&self) -> bool {
-        self.script
-            .steps()
-            .iter()
-            .any(|step| matches!(step, Step::Unless { .. } | Step::Do(Statement::Print(_))))
+        let silent = |step: &Step| {
+            matches!(
+                step,
+                Step::Unless { .. } | Step::Do(Statement::Print(_) | Statement::Execute(_))
+            )
+        };
+        self.script.steps().iter().any(silent)
     }
 
     /// Goes on until something is the caller's business; `None` at the end.
@@ -76,8 +95,26 @@ impl Run {
         snapshot: &Arc<Snapshot>,
         session: &mut Session,
     ) -> Result<Option<Event>> {
-        let script = self.script.clone();
-        while let Some(step) = script.steps().get(self.at) {
+        match self.step_by_step(engine, snapshot, session).await {
+            Ok(event) => Ok(event),
+            Err(error) => Err(self.abandon(error, session)),
+        }
+    }
+
+    async fn step_by_step(
+        &mut self,
+        engine: &Engine,
+        snapshot: &Arc<Snapshot>,
+        session: &mut Session,
+    ) -> Result<Option<Event>> {
+        loop {
+            let script = self.script.clone();
+            let Some(step) = script.steps().get(self.at) else {
+                match self.leave(session) {
+                    true => continue,
+                    false => return Ok(None),
+                }
+            };
             let here = self.at;
             self.at += 1;
             match step {
@@ -87,15 +124,21 @@ impl Run {
                         session.declare(name, data_type.clone());
                     }
                 }
+                Step::Do(Statement::Execute(execute)) => {
+                    self.enter(execute, engine, snapshot, session).await?;
+                }
                 Step::Do(statement) => {
-                    let event = perform(statement, engine, snapshot, session).await?;
+                    let arguments = &mut self.arguments;
+                    let event = perform(statement, engine, snapshot, session, arguments).await?;
                     if !matches!(event, Event::Done("")) {
                         return Ok(Some(event));
                     }
                 }
                 Step::Unless { condition, to } => {
                     let query = condition.resolve(snapshot.catalog(), session)?;
-                    if evaluated(&query, engine, snapshot).await?.rows == 0 {
+                    let arguments = &mut self.arguments;
+                    let rows = evaluated(&query, engine, snapshot, arguments).await?.rows;
+                    if rows == 0 {
                         self.at = *to;
                     }
                 }
@@ -123,7 +166,6 @@ impl Run {
                 Step::Return => {}
             }
         }
-        Ok(None)
     }
 }
 
@@ -147,6 +189,7 @@ async fn perform(
     engine: &Engine,
     snapshot: &Arc<Snapshot>,
     session: &mut Session,
+    arguments: &mut Arguments,
 ) -> Result<Event> {
     let catalog = snapshot.catalog();
     Ok(match statement {
@@ -160,7 +203,8 @@ async fn perform(
                 return Ok(Event::Done(statement.tag()));
             }
             let query = query.resolve_for(variables, catalog, session)?;
-            let Evaluated { rows, last_row } = evaluated(&query, engine, snapshot).await?;
+            let Evaluated { rows, last_row } =
+                evaluated(&query, engine, snapshot, arguments).await?;
             for (variable, value) in variables.iter().zip(last_row.into_iter().flatten()) {
                 session.assign(variable, value);
             }
@@ -169,7 +213,7 @@ async fn perform(
         }
         Statement::Assign { variable, query, tag } => {
             let query = query.resolve_for(std::slice::from_ref(variable), catalog, session)?;
-            let row = evaluated(&query, engine, snapshot).await?.last_row;
+            let row = evaluated(&query, engine, snapshot, arguments).await?.last_row;
             session.assign(variable, row.and_then(|row| row.into_iter().next()).flatten());
             session.rows = 1;
             Event::Done(tag)
@@ -177,7 +221,7 @@ async fn perform(
         Statement::Declare => Event::Done(statement.tag()),
         Statement::Print(query) => {
             let query = query.resolve(catalog, session)?;
-            let row = evaluated(&query, engine, snapshot).await?.last_row;
+            let row = evaluated(&query, engine, snapshot, arguments).await?.last_row;
             let text = row.and_then(|row| row.into_iter().next()).flatten();
             // SQL Server prints a space for nothing.
             Event::Notice(text.unwrap_or_else(|| " ".into()))
@@ -228,8 +272,21 @@ async fn evaluated(
     query: &ast::Query,
     engine: &Engine,
     snapshot: &Arc<Snapshot>,
+    arguments: &mut Arguments,
 ) -> Result<Evaluated> {
-    let plan = engine.plan_sql(query, snapshot)?;
+    let mut plan = engine.plan_sql(query, snapshot)?;
+    if !plan.get_parameter_names().map_err(failure)?.is_empty() {
+        match arguments {
+            Arguments::Given(values) => {
+                plan = plan.replace_params_with_values(values).map_err(failure)?;
+            }
+            Arguments::Asked(plans) => {
+                plans.push(plan);
+                return Ok(Evaluated { rows: 0, last_row: None });
+            }
+            Arguments::None => {}
+        }
+    }
     let mut batches = engine.run(plan).await?;
     let mut answer = Evaluated { rows: 0, last_row: None };
     let mut last: Option<RecordBatch> = None;

@@ -24,7 +24,7 @@ const TRANSACTION: [&str; 8] =
 
 /// A batch that is being read.
 pub(super) struct Compiler<'a> {
-    reader: Reader<'a>,
+    pub(super) reader: Reader<'a>,
     pub steps: Vec<Step>,
     /// The variables that the batch declares.
     pub declared: Vec<(String, DataType)>,
@@ -64,6 +64,7 @@ impl<'a> Compiler<'a> {
             "IF" => self.nested(location, Self::branch),
             "WHILE" => self.nested(location, Self::repeat),
             "BEGIN" if self.begins_block()? => self.nested(location, Self::block),
+            "EXEC" | "EXECUTE" if self.execute()? => Ok(()),
             "PRINT" => self.print(),
             "RETURN" => self.leave(location),
             "BREAK" | "CONTINUE" => self.jump_in_loop(&word, location),
@@ -85,7 +86,7 @@ impl<'a> Compiler<'a> {
         result
     }
 
-    fn push(&mut self, statement: Statement) {
+    pub(super) fn push(&mut self, statement: Statement) {
         self.steps.push(Step::Do(statement));
     }
 
@@ -170,7 +171,7 @@ impl<'a> Compiler<'a> {
     }
 
     /// The name of a variable.
-    fn variable(&mut self) -> Result<String> {
+    pub(super) fn variable(&mut self) -> Result<String> {
         let token = self.reader.parser.peek_token();
         let name = tokens::word(&token.token).filter(|_| tokens::is_variable(&token.token));
         let Some(name) = name else {
@@ -186,7 +187,7 @@ impl<'a> Compiler<'a> {
     }
 
     /// An expression as a query.
-    fn value(&mut self, part: Part) -> Result<Query> {
+    pub(super) fn value(&mut self, part: Part) -> Result<Query> {
         let (from, location) = (self.reader.parser.index(), self.reader.location());
         self.reader.expr()?;
         self.check_variables(from)?;

@@ -47,6 +47,8 @@ pub(super) enum Scalar {
     Rand,
     /// `DATALENGTH(x)`, which has to know how many bytes a character takes.
     Datalength,
+    /// `HASHBYTES(algorithm, x)`, for the same reason.
+    Hashbytes,
     /// `REPLICATE(x, n)`, which has to know how long its result may be.
     Replicate,
     /// `SYSDATETIMEOFFSET()`: the time with its offset, which is none.
@@ -88,11 +90,13 @@ static KNOWN: &[Known] = &[
     known("atan", 1, 1, Rule::Call("sql_atan")),
     known("atan2", 2, 2, Rule::Call("atn2")),
     known("atn2", 2, 2, Rule::Call("atn2")),
+    known("binary_checksum", 1, MANY, Rule::Call("binary_checksum")),
     known("bit_count", 1, 1, Rule::Call("bit_count")),
     known("btrim", 1, 2, Rule::Call("sql_trim")),
     known("ceiling", 1, 1, Rule::Call("sql_ceiling")),
     known("char", 1, 1, Rule::Call("sql_char")),
     known("charindex", 2, 3, Rule::Call("charindex")),
+    known("checksum", 1, MANY, Rule::Call("checksum")),
     known("checksum_agg", 1, 1, Rule::ChecksumAgg),
     known("choose", 2, MANY, Rule::Scalar(Scalar::Choose)),
     known("clock_timestamp", 0, 0, Rule::Call("getdate")),
@@ -129,6 +133,7 @@ static KNOWN: &[Known] = &[
     known("get_bit", 2, 2, Rule::Call("get_bit")),
     known("getdate", 0, 0, Rule::Call("getdate")),
     known("getutcdate", 0, 0, Rule::Call("getdate")),
+    known("hashbytes", 2, 2, Rule::Scalar(Scalar::Hashbytes)),
     known("iif", 3, 3, Rule::Scalar(Scalar::Iif)),
     known("isdate", 1, 1, Rule::Call("isdate")),
     known("isnull", 2, 2, Rule::Call("isnull")),
@@ -147,6 +152,7 @@ static KNOWN: &[Known] = &[
     known("lower", 1, 1, Rule::Call("sql_lower")),
     known("ltrim", 1, 2, Rule::Call("sql_ltrim")),
     known("make_timestamp", 6, 6, Rule::Call("make_timestamp")),
+    known("mode", 0, 0, Rule::Percentile),
     known("mod", 2, 2, Rule::Scalar(Scalar::Mod)),
     known("month", 1, 1, Rule::Scalar(Scalar::Datepart("month"))),
     known("nchar", 1, 1, Rule::Call("nchar")),
@@ -212,12 +218,10 @@ static KNOWN: &[Known] = &[
 pub(super) const POSTGRESQL_FORMAT: Known = known("format", 1, MANY, Rule::Call("pg_format"));
 
 /// Functions of T-SQL that are not offered, so that they are not called unknown:
-/// what depends on a server's objects or keys or on a call stack, what makes JSON,
-/// and checksums whose algorithm is not documented.
+/// what depends on a server's objects or keys or on a call stack, and what makes
+/// JSON.
 const MISSING: &[&str] = &[
-    "BINARY_CHECKSUM",
     "CERTENCODED",
-    "CHECKSUM",
     "COMPRESS",
     "CONTAINS",
     "DB_ID",
@@ -230,7 +234,6 @@ const MISSING: &[&str] = &[
     "ERROR_SEVERITY",
     "ERROR_STATE",
     "FREETEXT",
-    "HASHBYTES",
     "HOST_NAME",
     "JSON_ARRAY",
     "JSON_MODIFY",
@@ -448,7 +451,7 @@ pub(super) fn width(expr: &Expr) -> Width {
     }
 }
 
-fn type_width(data_type: &DataType) -> Width {
+pub(super) fn type_width(data_type: &DataType) -> Width {
     match data_type {
         DataType::Nvarchar(Some(CharacterLength::Max))
         | DataType::Varchar(Some(CharacterLength::Max))
@@ -467,8 +470,13 @@ pub(super) fn is_postgresql_format(function: &Function) -> bool {
 
 /// The first argument of a call.
 pub(super) fn first(function: &Function) -> Option<&Expr> {
+    argument(function, 0)
+}
+
+/// An argument of a call, counted from zero.
+pub(super) fn argument(function: &Function, at: usize) -> Option<&Expr> {
     let FunctionArguments::List(list) = &function.args else { return None };
-    match list.args.first() {
+    match list.args.get(at) {
         Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(first))) => Some(first),
         _ => None,
     }

@@ -14,6 +14,7 @@
 pub mod arrays;
 mod compound;
 mod convert;
+mod execute;
 mod fetch;
 mod flow;
 mod functions;
@@ -36,10 +37,11 @@ mod tests;
 mod tokens;
 mod web_api;
 
+pub use self::execute::{Argument, Execute, Parameter, parameters, unfit};
 pub use self::query::Query;
 pub use self::running::Running;
 pub use self::script::{Script, Step};
-pub use self::session::{Client, Options, Session};
+pub use self::session::{Client, Options, Session, Variables};
 pub use self::system::is_system_query;
 pub use self::web_api::{SelectedColumn, WebApiSelect, parse_web_api};
 
@@ -61,6 +63,8 @@ pub enum Statement {
     },
     /// `DECLARE` of variables without a value.
     Declare,
+    /// `EXEC sp_executesql …`, `EXEC (…)`.
+    Execute(Box<Execute>),
     /// `PRINT …`; the query has one value.
     Print(Query),
     /// `EXPLAIN [ANALYZE] [VERBOSE]` of a query.
@@ -97,6 +101,7 @@ impl Statement {
             Self::Query(_) | Self::Fetch { .. } => "SELECT",
             Self::Assign { tag, .. } => tag,
             Self::Declare => "DECLARE",
+            Self::Execute(_) => "EXECUTE",
             Self::Print(_) => "PRINT",
             Self::Explain { .. } => "EXPLAIN",
             Self::Set { .. } => "SET",

@@ -2,7 +2,7 @@
 //! whose culture stands for a style of `CONVERT`. The parser has no grammar for
 //! the call, so its tokens become those of `CAST` or `CONVERT`.
 
-use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
+use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan};
 
 use super::report;
 use crate::error::Result;
@@ -24,6 +24,33 @@ const CULTURES: &[(&str, &[&str])] = &[
     ("111", &["ja-jp", "zh-cn", "zh-tw", "ja"]),
     ("120", &["sv-se", "en-ca", "fr-ca", "iv"]),
 ];
+
+/// Cultures whose numbers have a decimal point and commas between thousands; the
+/// others have it the other way round.
+const POINT: &[&str] =
+    &["en-us", "en", "en-gb", "en-au", "en-ca", "de-ch", "ja-jp", "ja", "zh-cn", "zh-tw", "iv"];
+
+/// Types of numbers, by the words that they start with.
+const NUMBERS: &[&str] = &[
+    "bigint", "dec", "decimal", "float", "int", "integer", "numeric", "real", "smallint", "tinyint",
+];
+
+/// `REPLACE(value, ',', '')`, which leaves a number as all cultures read it.
+fn plain_number(value: &[TokenWithSpan], point: bool, span: Span) -> Vec<TokenWithSpan> {
+    let replaced = |value: Vec<TokenWithSpan>, from: &str, to: &str| {
+        let text = |text: &str| Token::SingleQuotedString(text.to_owned());
+        let with = |token| TokenWithSpan { token, span };
+        let mut call = vec![with(Token::make_keyword("REPLACE")), with(Token::LParen)];
+        call.extend(value);
+        let rest = [Token::Comma, text(from), Token::Comma, text(to), Token::RParen];
+        call.extend(rest.map(with));
+        call
+    };
+    match point {
+        true => replaced(value.to_vec(), ",", ""),
+        false => replaced(replaced(value.to_vec(), ".", ""), ",", "."),
+    }
+}
 
 /// Rewrites all such calls.
 pub(super) fn rewrite(tokens: &mut Vec<TokenWithSpan>) -> Result<()> {
@@ -93,7 +120,18 @@ impl Call {
     /// The tokens between the parentheses.
     fn rewritten(&self, tokens: &[TokenWithSpan]) -> Result<Vec<TokenWithSpan>> {
         let value = &tokens[self.open + 1..self.alias];
-        let Some(using) = self.using else { return Ok(tokens[self.open + 1..self.end].to_vec()) };
+        let number = matches!(
+            tokens.get(self.alias + 1).map(|t| &t.token),
+            Some(Token::Word(word)) if NUMBERS.iter().any(|n| word.value.eq_ignore_ascii_case(n))
+        );
+        let Some(using) = self.using else {
+            let mut inside = match number {
+                true => plain_number(value, true, tokens[self.open].span),
+                false => value.to_vec(),
+            };
+            inside.extend_from_slice(&tokens[self.alias..self.end]);
+            return Ok(inside);
+        };
         let culture = match tokens.get(using + 1).map(|t| &t.token) {
             Some(Token::SingleQuotedString(text) | Token::NationalStringLiteral(text)) => {
                 text.clone()
@@ -111,6 +149,11 @@ impl Call {
         let with = |token| TokenWithSpan { token, span: place };
         let mut inside = tokens[self.alias + 1..using].to_vec();
         inside.push(with(Token::Comma));
+        if number {
+            let point = POINT.iter().any(|name| name.eq_ignore_ascii_case(&culture));
+            inside.extend(plain_number(value, point, place));
+            return Ok(inside);
+        }
         inside.extend_from_slice(value);
         inside.push(with(Token::Comma));
         inside.push(with(Token::Number((*style).to_owned(), false)));

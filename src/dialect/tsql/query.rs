@@ -92,6 +92,24 @@ impl Query {
         Ok(tree)
     }
 
+    /// The same for a query whose one value is converted to a type.
+    pub fn resolve_as(
+        &self,
+        data_type: &DataType,
+        catalog: &Catalog,
+        session: &Session,
+    ) -> Result<Box<ast::Query>> {
+        let mut tree = self.tree()?;
+        if let SetExpr::Select(select) = tree.body.as_mut()
+            && let Some(SelectItem::ExprWithAlias { expr, .. }) = select.projection.first_mut()
+        {
+            let value = std::mem::replace(expr, Expr::value(Value::Null));
+            *expr = super::session::cast(value, data_type.clone());
+        }
+        resolve::query(&mut tree, catalog, session, self.location)?;
+        Ok(tree)
+    }
+
     /// The syntax tree.
     pub(super) fn tree(&self) -> Result<Box<ast::Query>> {
         let tokens = self.tokens.to_vec();

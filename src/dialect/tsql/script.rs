@@ -96,6 +96,7 @@ impl Script {
                     Statement::Fetch { .. }
                     | Statement::Assign { .. }
                     | Statement::Declare
+                    | Statement::Execute(_)
                     | Statement::Print(_),
                 ) => return None,
                 Step::Do(statement) => statements.push(statement),

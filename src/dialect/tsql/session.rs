@@ -56,7 +56,7 @@ impl Default for Options {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Session {
     /// By name in lower case, `@` included.
-    variables: BTreeMap<String, Variable>,
+    variables: Variables,
     pub options: Options,
     pub client: Client,
     /// The rows of the last query, `@@ROWCOUNT`.
@@ -65,8 +65,12 @@ pub struct Session {
     pub dollars: bool,
 }
 
+/// The variables of a batch.
+pub type Variables = BTreeMap<String, Variable>;
+
+/// A variable's type and value.
 #[derive(Clone, Debug, PartialEq)]
-struct Variable {
+pub struct Variable {
     data_type: DataType,
     /// `None` is null.
     value: Option<String>,
@@ -93,6 +97,21 @@ impl Session {
         self.variables.clear();
     }
 
+    /// Puts the variables aside, for a batch that does not see them.
+    pub fn take_variables(&mut self) -> Variables {
+        std::mem::take(&mut self.variables)
+    }
+
+    /// Takes up the variables that were put aside.
+    pub fn restore_variables(&mut self, variables: Variables) {
+        self.variables = variables;
+    }
+
+    /// A variable's value as text; `None` is null.
+    pub fn value_text(&self, name: &str) -> Option<String> {
+        self.text(name).map(str::to_owned)
+    }
+
     /// Gives a variable a value, as text that converts to its type.
     pub fn assign(&mut self, name: &str, value: Option<String>) {
         if let Some(variable) = self.variables.get_mut(&name.to_lowercase()) {
@@ -111,6 +130,11 @@ impl Session {
     /// A variable's value as text; `None` is null, or no variable.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.variables.get(&name.to_lowercase())?.value.as_deref()
+    }
+
+    /// A variable's type.
+    pub(super) fn type_of(&self, name: &str) -> Option<&DataType> {
+        Some(&self.variables.get(&name.to_lowercase())?.data_type)
     }
 
     /// A variable's value as an expression of its type.
@@ -184,7 +208,7 @@ fn number(text: &str) -> Expr {
     }
 }
 
-fn cast(expr: Expr, data_type: DataType) -> Expr {
+pub(super) fn cast(expr: Expr, data_type: DataType) -> Expr {
     Expr::Cast { kind: CastKind::Cast, expr: Box::new(expr), data_type, array: false, format: None }
 }
 

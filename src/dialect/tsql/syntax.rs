@@ -191,6 +191,12 @@ impl<'a> Reader<'a> {
     /// A statement ends at `;`, at the end, or where the next one starts.
     pub fn ended(&self) -> Result<()> {
         let next = &self.parser.peek_token_ref().token;
+        if is_one_of(next, &["WITH"]) {
+            let message = "Incorrect syntax near the keyword 'with'. If this statement is a \
+                           common table expression, the previous statement must be terminated \
+                           with a semicolon (Msg 319)";
+            return Err(report::syntax(message, self.location()));
+        }
         let ends = matches!(next, Token::EOF | Token::SemiColon)
             || [STARTS, WRITES, &["ELSE", "END"]].iter().any(|words| is_one_of(next, words))
             || refused(next).is_some();

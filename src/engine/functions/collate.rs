@@ -91,7 +91,8 @@ impl Collation {
             c if c.is_ascii_uppercase() && case => apart(0xE000, c),
             c if !c.is_ascii() && (c as u32) < 0xE000 && accents => {
                 let small = if case { c } else { c.to_lowercase().next().unwrap_or(c) };
-                apart(0xF_0000, small)
+                // Most take one unit of UTF-16 there too, so that places stay.
+                apart(if (small as u32) < 0x1800 { 0xE080 } else { 0xF_0000 }, small)
             }
             c => c,
         };
@@ -112,6 +113,14 @@ fn swapped(c: char) -> char {
 /// Whether there is a collation of this name.
 pub fn is_collation(name: &str) -> bool {
     Collation::parse(name).is_some()
+}
+
+/// Whether texts of a collation are equal only if they are the same.
+pub(in crate::engine) fn is_exact(name: &str) -> bool {
+    matches!(
+        Collation::parse(name),
+        Some(Collation::Binary | Collation::Linguistic { case: true, accents: true })
+    )
 }
 
 /// The collation that an expression was given.

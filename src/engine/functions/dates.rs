@@ -5,16 +5,16 @@
 use datafusion::arrow::array::ArrayRef;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{DataFusionError, Result};
-use datafusion::logical_expr::ReturnFieldArgs;
 
-use super::DatePart;
 use super::arguments::Kind::{Any, Int, Part, Time};
-use super::arguments::{TIME, TIME_OF_DAY, type_name};
+use super::arguments::{TIME_OF_DAY, type_name};
 use super::calendar::{
     self, Date, MICROS_PER_DAY, MICROS_PER_HOUR, MICROS_PER_MINUTE, MICROS_PER_SECOND, day_of,
 };
+use super::convert::round_datetime;
 use super::definition::{Call, Definition, Gives, INT, TEXT, refused};
 use super::zones::{self, offset_text};
+use super::{DatePart, SqlType};
 
 /// The day that weeks start on, which may be given as a last argument, from 1
 /// for Monday to 7, unless `SET DATEFIRST` says otherwise.
@@ -48,7 +48,7 @@ pub(super) static FUNCTIONS: &[Definition] = &[
         arguments: &[Part, Int, Time],
         least: 3,
         most: 3,
-        gives: Gives::By(|args| Ok(kept(args, 2))),
+        gives: Gives::TimeOf(2),
         compute: add,
     },
     Definition {
@@ -72,7 +72,7 @@ pub(super) static FUNCTIONS: &[Definition] = &[
         arguments: &[Part, Time, Int],
         least: 2,
         most: 3,
-        gives: Gives::By(|args| Ok(kept(args, 1))),
+        gives: Gives::TimeOf(1),
         compute: trunc,
     },
     Definition {
@@ -80,7 +80,7 @@ pub(super) static FUNCTIONS: &[Definition] = &[
         arguments: &[Part, Int, Time, Time],
         least: 3,
         most: 4,
-        gives: Gives::By(|args| Ok(kept(args, 2))),
+        gives: Gives::TimeOf(2),
         compute: bucket,
     },
     Definition {
@@ -100,14 +100,6 @@ pub(super) static FUNCTIONS: &[Definition] = &[
         compute: is_date,
     },
 ];
-
-/// The type of an argument that is a time; text and numbers become `datetime`.
-fn kept(args: &ReturnFieldArgs, argument: usize) -> DataType {
-    match args.arg_fields[argument].data_type() {
-        kept @ (DataType::Date32 | DataType::Timestamp(..) | DataType::Time64(_)) => kept.clone(),
-        _ => TIME,
-    }
-}
 
 /// Refuses parts that the type of an argument lacks.
 fn check(call: &Call, part: DatePart, argument: usize) -> Result<()> {
@@ -198,12 +190,16 @@ fn add(call: &Call) -> Result<ArrayRef> {
     check(call, part, 2)?;
     let (numbers, times) = (call.integers(1)?, call.times(2)?);
     let to = type_name(call.return_type());
+    // Shorter steps than a `datetime` has.
+    let kind = call.sql_type(2);
+    let rounds = part == DatePart::Millisecond && (kind == SqlType::DateTime || kind.is_text());
     call.moments(|i| {
         let (Some(number), Some(time)) = (numbers.get(i), times.get(i)) else { return Ok(None) };
         let Ok(number) = i32::try_from(number) else {
             return Err(super::definition::overflow("int"));
         };
-        added(part, number.into(), time).map(Some).ok_or_else(|| {
+        let sum = added(part, number.into(), time);
+        sum.map(|sum| Some(if rounds { round_datetime(sum) } else { sum })).ok_or_else(|| {
             let message = format!("Adding a value to a '{to}' column caused an overflow (Msg 517)");
             refused("22003", message)
         })

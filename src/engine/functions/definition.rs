@@ -26,6 +26,8 @@ pub(super) enum Gives {
     This(DataType),
     /// Depends on the types of the arguments, or on those that are literals.
     By(fn(&ReturnFieldArgs) -> Result<DataType>),
+    /// The type of an argument that is a time; text and numbers become `datetime`.
+    TimeOf(usize),
 }
 
 /// Text, as all functions give it.
@@ -111,6 +113,16 @@ impl ScalarUDFImpl for Defined {
         let data_type = match &self.definition.gives {
             Gives::This(data_type) => data_type.clone(),
             Gives::By(decide) => decide(&args)?,
+            Gives::TimeOf(argument) => {
+                let given = &args.arg_fields[*argument];
+                let field = match SqlType::of(given) {
+                    kind if kind.is_temporal() => kind.field(self.name()),
+                    _ => return Ok(SqlType::DateTime.field(self.name())),
+                };
+                return Ok(Arc::new(
+                    field.as_ref().clone().with_data_type(given.data_type().clone()),
+                ));
+            }
         };
         Ok(Arc::new(Field::new(self.name(), data_type, true)))
     }
@@ -147,6 +159,11 @@ impl Call<'_> {
     /// The type of an argument.
     pub fn type_of(&self, argument: usize) -> DataType {
         self.args.args[argument].data_type()
+    }
+
+    /// The type of an argument, as SQL Server has it.
+    pub fn sql_type(&self, argument: usize) -> SqlType {
+        SqlType::of(&self.args.arg_fields[argument])
     }
 
     pub fn return_type(&self) -> &DataType {

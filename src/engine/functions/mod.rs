@@ -21,6 +21,7 @@ mod fiscal;
 mod format;
 mod from_parts;
 mod guid_order;
+mod hashing;
 mod inspecting;
 mod isnull;
 mod json;
@@ -55,7 +56,7 @@ pub use self::part::DatePart;
 pub use self::styles::is_style;
 pub use self::types::SqlType;
 
-pub(super) use self::collate::{collated_key, collated_pattern, collation_of};
+pub(super) use self::collate::{collated_key, collated_pattern, collation_of, is_exact};
 pub(super) use self::convert::{converted, literal_converted};
 pub(super) use self::extremes::extreme_text;
 pub(super) use self::guid_order::guid_order;
@@ -101,6 +102,7 @@ static TABLES: &[&[Definition]] = &[
     dates::FUNCTIONS,
     format::FUNCTIONS,
     from_parts::FUNCTIONS,
+    hashing::FUNCTIONS,
     inspecting::FUNCTIONS,
     json::FUNCTIONS,
     making::FUNCTIONS,

@@ -10,6 +10,7 @@ use super::calendar::{
 use super::convert::{hijri, read_time};
 use super::dates::MONTHS;
 use super::types::SqlType;
+use super::zones::offset_text;
 
 /// How a style writes the date.
 #[derive(Clone, Copy, PartialEq)]
@@ -132,6 +133,13 @@ impl Shown {
 
     /// Writes a time.
     pub fn write(&self, time: i64, out: &mut String) {
+        self.write_at(time, 0, out);
+    }
+
+    /// Writes an instant as clocks show it so many minutes east of UTC.
+    pub fn write_at(&self, instant: i64, minutes: i64, out: &mut String) {
+        let utc = self.style == 127;
+        let time = if utc { instant } else { instant + minutes * MICROS_PER_MINUTE };
         // Writing to a String cannot fail.
         let start = out.len();
         self.write_date(day_of(time), out);
@@ -144,8 +152,11 @@ impl Shown {
         }
         match (self.offset, self.style) {
             (true, 127) => out.push('Z'),
-            (true, 126) => out.push_str("+00:00"),
-            (true, _) => out.push_str(" +00:00"),
+            (true, 126) => out.push_str(&offset_text(minutes)),
+            (true, _) => {
+                out.push(' ');
+                out.push_str(&offset_text(minutes));
+            }
             (false, 127) if self.time == TimeForm::Iso => out.push('Z'),
             _ => {}
         }

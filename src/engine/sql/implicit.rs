@@ -3,7 +3,7 @@
 
 use datafusion::common::{DFSchema, Result, ScalarValue, plan_err};
 use datafusion::logical_expr::expr::Placeholder;
-use datafusion::logical_expr::{Expr, ExprSchemable};
+use datafusion::logical_expr::{Cast, Expr, ExprSchemable};
 
 use crate::catalog::is_entity_name;
 use crate::engine::functions::{SqlType, converted, literal_converted};
@@ -43,6 +43,7 @@ pub fn comparable(left: Expr, right: Expr, schema: &DFSchema) -> Result<(Expr, E
         return Ok((left, right));
     }
     let (left, right) = (narrowed(left), narrowed(right));
+    let (left, right) = (instant(left, schema), instant(right, schema));
     let (Ok((_, l)), Ok((_, r))) = (left.to_field(schema), right.to_field(schema)) else {
         return Ok((left, right));
     };
@@ -60,9 +61,28 @@ pub fn comparable(left: Expr, right: Expr, schema: &DFSchema) -> Result<(Expr, E
     Ok((upper(left, l, r), right))
 }
 
+/// A time with an offset as an instant: two with different offsets have different
+/// types, which the engine neither compares nor unites.
+pub fn instant(expr: Expr, schema: &DFSchema) -> Expr {
+    let own = type_of(&expr, schema);
+    match own {
+        Some(own @ SqlType::DateTimeOffset(_))
+            if expr.get_type(schema).is_ok_and(|given| given != own.arrow()) =>
+        {
+            Expr::Cast(Cast::new(Box::new(expr), own.arrow()))
+        }
+        _ => expr,
+    }
+}
+
 /// The side of higher precedence; a whole number too long for `int` stays one
-/// beside other whole numbers.
+/// beside other whole numbers, and 0 and 1 become a bit beside bits, so that the
+/// column can be looked up.
 fn upper(expr: Expr, own: SqlType, other: SqlType) -> Expr {
+    if let (Expr::Literal(ScalarValue::Int32(Some(n @ (0 | 1))), m), SqlType::Bit) = (&expr, other)
+    {
+        return Expr::Literal(ScalarValue::Boolean(Some(*n == 1)), m.clone());
+    }
     if !other.is_integer() {
         return expr;
     }
@@ -96,7 +116,7 @@ fn lower(expr: Expr, own: SqlType, other: &Expr, target: SqlType) -> Result<Expr
         (own, target) if own.is_text() && target.is_text() => Ok(expr),
         (own, target) if own.is_binary() && target.is_binary() => Ok(expr),
         (T::Bit, target) if target.is_number() => match other {
-            // A literal becomes a bit instead, so that the column can be looked up.
+            // It becomes a bit itself.
             Expr::Literal(ScalarValue::Int32(Some(0 | 1)), _) => Ok(expr),
             _ if target == T::Bit => Ok(expr),
             _ => Ok(converted(expr, T::Int)),

@@ -17,7 +17,7 @@ use datafusion::logical_expr::{
 };
 
 use super::aggregates;
-use super::implicit::{as_type, comparable, is_untyped, narrowed, type_of};
+use super::implicit::{as_type, comparable, instant, is_untyped, narrowed, type_of};
 use crate::catalog::{is_code_in_sql, is_entity_name};
 use crate::engine::functions::{SqlType, converted, guid_order, table_name};
 
@@ -50,6 +50,10 @@ fn typed_node(node: LogicalPlan) -> Result<LogicalPlan> {
         .data
         .recompute_schema()?;
     match node {
+        LogicalPlan::Filter(filter) => {
+            condition(&filter.predicate, &schema)?;
+            Ok(LogicalPlan::Filter(filter))
+        }
         LogicalPlan::Sort(mut sort) => {
             for key in &mut sort.expr {
                 order_key(&mut key.expr, sort.input.schema());
@@ -57,6 +61,7 @@ fn typed_node(node: LogicalPlan) -> Result<LogicalPlan> {
             Ok(LogicalPlan::Sort(sort))
         }
         LogicalPlan::Join(mut join) => {
+            join.filter.iter().try_for_each(|filter| condition(filter, &schema))?;
             for (left, right) in &mut join.on {
                 let pair = (std::mem::take(left), std::mem::take(right));
                 (*left, *right) = comparable(pair.0, pair.1, &schema)?;
@@ -111,7 +116,17 @@ fn order_key(key: &mut Expr, schema: &DFSchema) {
 fn typed_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     Ok(match expr {
         Expr::Literal(..) => Transformed::yes(narrowed(expr)),
-        Expr::BinaryExpr(binary) => Transformed::yes(ordered(binary, schema)),
+        Expr::BinaryExpr(binary) => {
+            if matches!(binary.op, Operator::And | Operator::Or) {
+                condition(&binary.left, schema)?;
+                condition(&binary.right, schema)?;
+            }
+            Transformed::yes(ordered(binary, schema))
+        }
+        Expr::Not(inner) => {
+            condition(&inner, schema)?;
+            Transformed::no(Expr::Not(inner))
+        }
         Expr::InList(list) => Transformed::yes(in_list(list, schema)?),
         Expr::Between(between) => Transformed::yes(self::between(between, schema)?),
         Expr::InSubquery(test) => Transformed::yes(in_subquery(test, schema)?),
@@ -268,6 +283,7 @@ fn common(exprs: &[&Expr], schema: &DFSchema) -> SqlType {
 
 /// An expression as the common type of several.
 fn united(expr: Expr, target: SqlType, schema: &DFSchema) -> Result<Expr> {
+    let expr = instant(expr, schema);
     let Some(own) = type_of(&expr, schema) else { return Ok(expr) };
     let same = own == target || own.is_text() && target.is_text() || own == SqlType::Null;
     if same || target == SqlType::Null || target == SqlType::Other || is_untyped(&expr) {
@@ -283,6 +299,23 @@ fn united(expr: Expr, target: SqlType, schema: &DFSchema) -> Result<Expr> {
         );
     }
     as_type(expr, own, target)
+}
+
+/// Refuses what is no condition. A column of the type `bit` is none either;
+/// everything else that is true or false was written as a condition.
+fn condition(expr: &Expr, schema: &DFSchema) -> Result<()> {
+    let kind = type_of(expr, schema).filter(|_| !is_untyped(expr));
+    let wrong = match kind {
+        Some(SqlType::Bit) => matches!(expr, Expr::Column(_)),
+        Some(kind) => kind.is_number(),
+        None => false,
+    };
+    if !wrong {
+        return Ok(());
+    }
+    plan_err!(
+        "An expression of non-boolean type is specified where a condition is expected (Msg 4145)"
+    )
 }
 
 fn days(t: SqlType) -> bool {
@@ -304,6 +337,9 @@ fn case(mut case: Case, schema: &DFSchema) -> Result<Expr> {
                 **when = left.eq(right);
             }
         }
+    }
+    if case.expr.is_none() {
+        case.when_then_expr.iter().try_for_each(|(when, _)| condition(when, schema))?;
     }
     let results: Vec<&Expr> = case
         .when_then_expr

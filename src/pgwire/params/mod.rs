@@ -80,12 +80,29 @@ impl Parameters {
         Ok(Self { types, targets })
     }
 
+    /// The parameters of a further part of the statement: what is known of one in
+    /// any part holds in all.
+    pub fn add(&mut self, other: Self) {
+        for (at, (pg_type, target)) in other.types.into_iter().zip(other.targets).enumerate() {
+            if at == self.types.len() {
+                self.types.push(pg_type);
+                self.targets.push(target);
+            } else if self.targets[at].is_none() && target.is_some() {
+                (self.types[at], self.targets[at]) = (pg_type, target);
+            }
+        }
+    }
+
     /// Nulls of the parameters' types, to know what is made of them.
     pub fn nulls(&self) -> PgWireResult<ParamValues> {
         let null = |(at, pg_type): (usize, &Type)| {
+            // Decimals stay as they are beside whole numbers, which become decimals.
+            let decimal = matches!(*pg_type, Type::NUMERIC | Type::FLOAT4 | Type::FLOAT8);
             let data_type = match &self.targets[at] {
-                Some(target) => target.field.data_type().clone(),
-                None => arrow_type(pg_type).unwrap_or(DataType::Utf8),
+                Some(target) if !(decimal && target.field.data_type().is_integer()) => {
+                    target.field.data_type().clone()
+                }
+                _ => arrow_type(pg_type).unwrap_or(DataType::Utf8),
             };
             let null = ScalarValue::try_from(&data_type);
             null.map(Into::into).map_err(|e| to_wire(&from_datafusion(e), ""))

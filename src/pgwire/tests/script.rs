@@ -96,3 +96,28 @@ async fn variables_last_until_sync() {
     assert!(has("first") && has("SELECT 1\0") && !has("Second"), "{}", answer.escape_ascii());
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parameters_of_what_a_script_works_out() {
+    let server = Server::start().await;
+    let client = server.connect().await;
+    let text = "DECLARE @a int = $1, @b nvarchar(20); SET @b = $2; \
+                IF $3 = 1 SET @a += 1; SELECT @a AS a, @b AS b, $4 + @a AS c";
+    let statement = client.prepare(text).await.expect("prepared");
+    assert_eq!(statement.params(), [Type::INT4, Type::TEXT, Type::INT4, Type::INT4]);
+    for (third, a) in [(1, 6), (2, 5)] {
+        let row = client.query_one(&statement, &[&5, &"x", &third, &10]).await.expect("a row");
+        let values: (i32, &str, i32) = (row.get(0), row.get(1), row.get(2));
+        assert_eq!(values, (a, "x", 10 + a));
+    }
+    let text = "DECLARE @a int = $1; SELECT @a AS a";
+    let row = client.query_one(text, &[&7]).await.expect("a row");
+    assert_eq!(row.get::<_, i32>(0), 7);
+    let none: Option<i32> = None;
+    let row = client.query_one(text, &[&none]).await.expect("a row");
+    assert_eq!(row.get::<_, Option<i32>>(0), None);
+    let text = "EXEC sp_executesql N'SELECT @x AS x', N'@x int', @x = $1";
+    let row = client.query_one(text, &[&3]).await.expect("a row");
+    assert_eq!(row.get::<_, i32>(0), 3);
+    server.stop().await;
+}

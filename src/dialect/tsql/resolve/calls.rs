@@ -48,7 +48,9 @@ impl Resolver<'_> {
             date_part(function, &written, location)?;
         }
         all_nulls(function, &name, location)?;
-        let width = functions::first(function).map_or(Width::Nvarchar, functions::width);
+        let measured = usize::from(name == "hashbytes");
+        let width = functions::argument(function, measured).map(|expr| self.width(expr));
+        let width = width.unwrap_or(Width::Nvarchar);
         let aggregate = self.check_call(function, &name, location)?;
         if let Some(scope) = self.scopes.last_mut() {
             scope.in_aggregate |= aggregate;
@@ -69,6 +71,16 @@ impl Resolver<'_> {
         match known {
             Some(known) => apply(known.rule, width, expr, &name, location),
             None => Ok(()),
+        }
+    }
+
+    /// How many bytes the characters of a text take.
+    fn width(&self, expr: &Expr) -> Width {
+        match expr {
+            Expr::Identifier(ident) if ident.value.starts_with('@') => {
+                self.session.type_of(&ident.value).map_or(Width::Nvarchar, functions::type_width)
+            }
+            expr => functions::width(expr),
         }
     }
 
@@ -294,7 +306,9 @@ fn replace(scalar: Scalar, width: Width, mut args: Vec<Expr>) -> Expr {
             case(None, vec![args], otherwise)
         }
         Scalar::Choose => {
-            let index = args.remove(0);
+            // Its decimals do not count.
+            let index =
+                functions::call("sql_convert", vec![functions::text("int"), args.remove(0)]);
             let arms = args.into_iter().enumerate().map(|(i, arg)| vec![number(i + 1), arg]);
             case(Some(index), arms.collect(), None)
         }
@@ -305,6 +319,10 @@ fn replace(scalar: Scalar, width: Width, mut args: Vec<Expr>) -> Expr {
         Scalar::Datalength => {
             args.extend((width == Width::Varchar).then(|| number(1)));
             functions::call("datalength", args)
+        }
+        Scalar::Hashbytes => {
+            args.extend((width == Width::Varchar).then(|| number(1)));
+            functions::call("hashbytes", args)
         }
         Scalar::Replicate => {
             args.extend(match width {

@@ -10,6 +10,7 @@ use datafusion::sql::sqlparser::tokenizer::Location;
 
 use super::Resolver;
 use super::scope::{self, Found, Holds, Scope, Source};
+use crate::dialect::tsql::functions::Width;
 use crate::dialect::tsql::{arrays, convert, functions, report, server};
 use crate::engine::functions::{SqlType, is_collation};
 use crate::error::Result;
@@ -31,6 +32,9 @@ impl Resolver<'_> {
 
     /// Resolves all but the leftmost operand, which it returns.
     fn step<'e>(&mut self, expr: &'e mut Expr) -> Result<Option<&'e mut Expr>> {
+        if let Expr::Like { any: false, expr: value, pattern, .. } = expr {
+            trim_varchar(value, pattern);
+        }
         match expr {
             Expr::BinaryOp { left, op, right } => {
                 self.check_operator(op)?;
@@ -90,6 +94,7 @@ impl Resolver<'_> {
             | Expr::SimilarTo { expr, pattern, escape_char, .. } => {
                 if let Some(escape) = escape_char {
                     plain_literal(escape);
+                    check_escape(escape)?;
                 }
                 self.expr(pattern)?;
                 Ok(Some(expr))
@@ -422,6 +427,36 @@ fn typed_number(value: &Value) -> Option<Expr> {
             Some(convert::literal(&text[1..], SqlType::Money))
         }
         _ => None,
+    }
+}
+
+/// `varchar LIKE varchar`: blanks at the end of the value do not count, as long as
+/// the pattern asks for none; those of `nvarchar`, as of columns, do.
+fn trim_varchar(value: &mut Expr, pattern: &Expr) {
+    let narrow = |e: &Expr| functions::width(e) == Width::Varchar;
+    let exact = match pattern {
+        Expr::Value(pattern) => match &pattern.value {
+            Value::SingleQuotedString(text) => !text.ends_with([' ', '_', ']']),
+            _ => false,
+        },
+        _ => false,
+    };
+    if exact && narrow(value) && narrow(pattern) {
+        let whole = std::mem::replace(value, nothing());
+        *value = functions::call("rtrim", vec![whole]);
+    }
+}
+
+/// `ESCAPE` takes one character.
+fn check_escape(escape: &ValueWithSpan) -> Result<()> {
+    match &escape.value {
+        Value::SingleQuotedString(text) if text.chars().count() != 1 => {
+            let message = format!(
+                "The invalid escape character \"{text}\" was specified in a LIKE predicate (Msg 506)"
+            );
+            Err(report::invalid("22019", message, escape.span.start))
+        }
+        _ => Ok(()),
     }
 }
 

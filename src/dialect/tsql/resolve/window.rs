@@ -39,7 +39,9 @@ const OWN: &[&str] = &[
     "checksum_agg",
     "count_big",
     "grouping_id",
+    "mode",
     "percentile_disc",
+    "sql_mode",
     "sql_percentile_cont",
     "sql_percentile_disc",
     "stdev",
@@ -278,8 +280,11 @@ pub(super) fn percentile(function: &mut Function, name: &str, location: Location
     let FunctionArguments::List(list) = &function.args else {
         return wrong(format!("The {upper} function requires 1 argument(s) (Msg 174)"));
     };
-    let [FunctionArg::Unnamed(FunctionArgExpr::Expr(share))] = list.args.as_slice() else {
-        return wrong(format!("The {upper} function requires 1 argument(s) (Msg 174)"));
+    let zero = Expr::value(Value::Number("0".to_owned(), false));
+    let share = match list.args.as_slice() {
+        [] if name == "mode" => &zero,
+        [FunctionArg::Unnamed(FunctionArgExpr::Expr(share))] => share,
+        _ => return wrong(format!("The {upper} function requires 1 argument(s) (Msg 174)")),
     };
     let out_of_range = match share {
         Expr::Value(value) => match &value.value {
@@ -295,7 +300,11 @@ pub(super) fn percentile(function: &mut Function, name: &str, location: Location
         return Err(report::invalid("22003", message, location));
     }
     let descending = key.options.asc == Some(false);
-    let engine = if name.ends_with("disc") { "sql_percentile_disc" } else { "sql_percentile_cont" };
+    let engine = match name {
+        "mode" => "sql_mode",
+        name if name.ends_with("disc") => "sql_percentile_disc",
+        _ => "sql_percentile_cont",
+    };
     let args = vec![key.expr.clone(), share.clone(), Expr::value(Value::Boolean(descending))];
     let mut call = functions::call(engine, args);
     if let Expr::Function(new) = &mut call {

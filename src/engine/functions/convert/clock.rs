@@ -19,6 +19,7 @@ use super::super::calendar::{
 };
 use super::super::dates::MONTHS;
 use super::super::types::SqlType;
+use super::super::zones;
 use super::{Request, hijri};
 
 /// Converts to a date, a time or both.
@@ -41,8 +42,12 @@ pub(super) fn array(values: &ArrayRef, request: &Request) -> Result<ArrayRef> {
             gather(times, request, |time| Ok(time + DAY_ZERO * MICROS_PER_DAY))?
         }
         from if from.is_temporal() => {
+            // What clocks show counts, unless the result is an instant too.
+            let instant = matches!(to, SqlType::DateTimeOffset(_));
+            let zone = zones::zone_of(values.data_type()).filter(|_| !instant);
             let plain = cast(values, &TIME)?;
-            gather(plain.as_primitive::<TimestampMicrosecondType>().iter(), request, Ok)?
+            let times = plain.as_primitive::<TimestampMicrosecondType>().iter();
+            gather(times, request, |time| Ok(zone.map_or(time, |zone| zone.to_local(time))))?
         }
         from => days(values, from, request)?,
     };
@@ -235,6 +240,14 @@ pub(in crate::engine) fn read(text: &str, style: Option<i32>) -> Result<i64, NoT
         let lower = word.to_ascii_lowercase();
         let half = lower.ends_with("am") || lower.ends_with("pm");
         if word.contains(':') || half {
+            // `1 PM`: the hour stands before by itself.
+            if lower.len() == 2
+                && half
+                && time.is_empty()
+                && let Some(hour) = date.pop()
+            {
+                time.push_str(hour);
+            }
             time.push_str(&lower);
         } else {
             date.extend(pieces(word));
@@ -243,6 +256,12 @@ pub(in crate::engine) fn read(text: &str, style: Option<i32>) -> Result<i64, NoT
     let day = if date.is_empty() { DAY_ZERO } else { day(&date, Order::of(style))? };
     let of_day = if time.is_empty() { 0 } else { time_of_day(&time)? };
     Ok(day * MICROS_PER_DAY + of_day - offset)
+}
+
+/// The offset that a text ends with, in minutes.
+pub(super) fn offset_of(text: &str) -> Option<i64> {
+    let (_, offset) = split_offset(text.trim()).ok()?;
+    Some(offset / MICROS_PER_MINUTE).filter(|minutes| *minutes != 0)
 }
 
 /// The offset at the end, in microseconds, and what stands before it.

@@ -10,9 +10,11 @@ pub(super) mod hijri;
 mod number;
 mod text;
 
+use std::sync::Arc;
+
 use datafusion::arrow::array::{Array, ArrayRef, new_null_array};
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, FieldRef};
+use datafusion::arrow::datatypes::{DataType, FieldRef, TimeUnit};
 use datafusion::common::{Result, ScalarValue, exec_datafusion_err, plan_err};
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{
@@ -21,6 +23,7 @@ use datafusion::logical_expr::{
 };
 
 use super::types::SqlType;
+use super::zones::{self, Zone};
 
 pub(super) use self::clock::{NoTime, read as read_time, round_datetime};
 
@@ -103,6 +106,10 @@ pub(super) fn array(values: &ArrayRef, request: &Request) -> Result<ArrayRef> {
     // One layout of each kind of value is enough below.
     let values = match from {
         T::Other => values.clone(),
+        // Its zone is part of its type.
+        T::DateTimeOffset(_) => {
+            cast(values, &DataType::Timestamp(TimeUnit::Microsecond, zone_name(values)))?
+        }
         from => cast(values, &from.arrow())?,
     };
     match to {
@@ -120,6 +127,13 @@ pub(super) fn array(values: &ArrayRef, request: &Request) -> Result<ArrayRef> {
         | T::DateTimeOffset(_) => clock::array(&values, request),
         T::Guid | T::Binary(_) | T::Varbinary(_) => binary::array(&values, request),
         T::Null | T::Other => Ok(values),
+    }
+}
+
+fn zone_name(values: &ArrayRef) -> Option<Arc<str>> {
+    match values.data_type() {
+        DataType::Timestamp(_, zone) => zone.clone(),
+        _ => None,
     }
 }
 
@@ -199,7 +213,16 @@ impl ScalarUDFImpl for Convert {
         if let Some(ScalarValue::Int32(Some(style))) = given(2) {
             check_style(*style, from, to)?;
         }
-        Ok(to.field(self.name()))
+        let field = to.field(self.name());
+        if !matches!(to, SqlType::DateTimeOffset(_)) {
+            return Ok(field);
+        }
+        // The offset that a value has stays, as far as all rows have it.
+        let written = given(1).and_then(|text| text.try_as_str().flatten());
+        let zone = zones::zone_of(args.arg_fields[1].data_type())
+            .or_else(|| written.and_then(clock::offset_of).map(Zone::Fixed));
+        let Some(zone) = zone else { return Ok(field) };
+        Ok(field.as_ref().clone().with_data_type(zones::type_in(zone)).into())
     }
 
     /// What changes nothing goes, and what the engine converts alike is left to it,
@@ -252,10 +275,15 @@ impl ScalarUDFImpl for Convert {
             check_style(style, from, to)?;
         }
         let request = Request { from, to, style, tries: flag(scalar(3).as_ref()) };
+        let given = args.return_field.data_type();
+        let converted = |values: &ArrayRef| -> Result<ArrayRef> {
+            let answer = array(values, &request)?;
+            Ok(if answer.data_type() == given { answer } else { cast(&answer, given)? })
+        };
         match &args.args[1] {
-            ColumnarValue::Array(values) => array(values, &request).map(ColumnarValue::Array),
+            ColumnarValue::Array(values) => converted(values).map(ColumnarValue::Array),
             ColumnarValue::Scalar(value) => {
-                let answer = array(&value.to_array()?, &request)?;
+                let answer = converted(&value.to_array()?)?;
                 ScalarValue::try_from_array(&answer, 0).map(ColumnarValue::Scalar)
             }
         }

@@ -153,7 +153,9 @@ fn whole_from_text(text: &str, to: SqlType) -> Result<i64> {
     let number = number.and_then(|n| i64::try_from(n).ok()).filter(|n| range(to).contains(n));
     number.ok_or_else(|| match to {
         SqlType::BigInt => {
-            exec_datafusion_err!("Error converting data type varchar to bigint (Msg 8114)")
+            exec_datafusion_err!(
+                "Arithmetic overflow error converting expression to data type bigint (Msg 8115)"
+            )
         }
         SqlType::Int => exec_datafusion_err!(
             "The conversion of the varchar value '{text}' overflowed an int column (Msg 248)"

@@ -13,6 +13,7 @@ use datafusion::common::{DataFusionError, Result, exec_datafusion_err, exec_err}
 use super::super::calendar::MICROS_PER_DAY;
 use super::super::styles::Shown;
 use super::super::types::SqlType;
+use super::super::zones;
 use super::Request;
 use crate::value;
 
@@ -110,7 +111,11 @@ fn writer<'a>(values: &'a ArrayRef, request: &Request) -> Result<Writer<'a>> {
         from if from.is_temporal() => {
             let times = values.as_primitive::<TimestampMicrosecondType>();
             let shown = Shown::of(from, style, postgres);
-            Box::new(move |row, out| shown.write(times.value(row), out))
+            let zone = zones::zone_of(values.data_type()).filter(|_| !postgres);
+            Box::new(move |row, out| {
+                let time = times.value(row);
+                shown.write_at(time, zone.map_or(0, |zone| zone.minutes_at(time)), out);
+            })
         }
         from if from.is_binary() => {
             let bytes = values.as_binary::<i32>();
