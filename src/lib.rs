@@ -1,5 +1,9 @@
 //! sysjob: the Dataverse asynchronous service as a fast, durable job table.
 
+/// Planning a query makes and drops thousands of small things on many threads.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 pub mod ask;
 pub mod bulk_action;
 pub mod bulk_delete;

@@ -53,11 +53,12 @@ fn a_deactivated_workflow_s_waiting_jobs_are_canceled_and_the_running_one_ends()
                 "operationtype": 10, "owningextensionid": WORKFLOW, "handler": handler })
     };
     let succeed = json!({ "simulate": { "outcome": "succeed" } });
-    let jobs = json!([job(1, json!({ "worker": {} })), job(2, succeed.clone()), job(3, succeed)]);
-    submit(&service, &jobs);
+    submit(&service, &job(1, json!({ "worker": {} })));
     let claim = json!({ "worker": "w", "max": 1, "lease_s": 600 });
     let (status, claimed) = service.post("/sysjob/claim", &claim);
     assert_eq!((status, claimed.as_array().map(Vec::len)), (200, Some(1)), "{claimed}");
+    // The claimed one has the only place.
+    submit(&service, &json!([job(2, succeed.clone()), job(3, succeed)]));
 
     let (code, said, errors) = sysjob(&service, &["workflows", "list", "--format", "jsonl"]);
     assert_eq!(code, Some(0), "{errors}");

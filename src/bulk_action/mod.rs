@@ -67,7 +67,7 @@ async fn act_on(service: &Service, order: &Order, ids: &[Guid], tally: &mut Tall
     let now = service.clock.now();
     let mut transaction = Transaction::begin(&service.store, None, order.caller, now).await;
     for id in ids {
-        tally.count(*id, transaction.act(*id, order.action));
+        tally.count(*id, transaction.act(*id, order.action, order.reason.clone()));
     }
     transaction.commit().await
 }

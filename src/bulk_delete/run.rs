@@ -227,6 +227,21 @@ impl Run {
 
     /// Deletes some rows; false when the job is no longer to go on.
     async fn delete(&mut self, query: usize, ids: &[Guid]) -> Result<bool> {
+        let counts = (self.succeeded, self.failed);
+        for _ in ids {
+            match self.try_delete(query, ids).await {
+                // A job has gone since it was looked at: the others are tried again.
+                Err(error) if error.kind == ErrorKind::NotFound => {
+                    (self.succeeded, self.failed) = counts;
+                }
+                outcome => return outcome,
+            }
+        }
+        self.try_delete(query, ids).await
+    }
+
+    /// Deletes them in one commit, or none.
+    async fn try_delete(&mut self, query: usize, ids: &[Guid]) -> Result<bool> {
         let mut transaction = begin(&self.service, self.caller).await;
         if self.status() != Some(Status::InProgress) {
             return Ok(false);

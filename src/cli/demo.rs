@@ -18,7 +18,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::diagnose::findings;
 use crate::engine::Engine;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, codes};
 use crate::import::trace::{self, Arrival, Trace};
 use crate::job::handler::{SimulatedOutcome, Simulation};
 use crate::job::{Handler, JobColumns};
@@ -158,8 +158,9 @@ fn id_of(arrival: &Arrival, columns: &JobColumns) -> Option<Guid> {
 fn handler(arrival: &Arrival, speed: f64) -> Handler {
     let (outcome, errorcode, message) = match &arrival.outcome {
         trace::Outcome::Succeeded => (SimulatedOutcome::Succeed, None, None),
-        trace::Outcome::Failed { errorcode, message, .. } => {
-            (SimulatedOutcome::Fail, Some(*errorcode), Some(message.clone()))
+        // The trace has its own further attempts.
+        trace::Outcome::Failed { message, .. } => {
+            (SimulatedOutcome::Fail, Some(codes::PLUGIN_FAILED as i32), Some(message.clone()))
         }
         trace::Outcome::Canceled => (SimulatedOutcome::Cancel, None, None),
         trace::Outcome::Endless => (SimulatedOutcome::Hang, None, None),

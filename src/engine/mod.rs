@@ -26,6 +26,7 @@ mod row_limits;
 mod scan;
 mod semantics;
 mod sql;
+mod statement;
 mod stepping;
 mod sum;
 mod top;
@@ -41,10 +42,10 @@ use datafusion::arrow::array::types::Int64Type;
 use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::execution::{
-    FunctionRegistry, SendableRecordBatchStream, SessionState, SessionStateBuilder,
+    FunctionRegistry, SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext,
 };
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::optimizer::OptimizerRule;
+use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
 use datafusion::prelude::SessionConfig;
@@ -56,6 +57,7 @@ use self::decorrelate::MORE_VALUES;
 pub use self::failure::failure;
 pub use self::limits::QueryLimits;
 pub use self::provider::SnapshotTable;
+use self::statement::Statement;
 
 use crate::error::{Error, Result};
 use crate::query::bound::BoundQuery;
@@ -64,6 +66,9 @@ use crate::store::{ROWS_MAX, Snapshot};
 /// The query engine; one for all sessions.
 pub struct Engine {
     session: SessionState,
+    /// What running a plan needs of the session. Making it copies all functions, so it
+    /// is made once.
+    task: Arc<TaskContext>,
     limits: QueryLimits,
     plans: cached::PlanCache,
 }
@@ -123,7 +128,8 @@ impl Engine {
         for function in percentile::all() {
             session.register_udaf(function).expect("a session takes any function");
         }
-        Ok(Self { session, limits, plans: cached::PlanCache::default() })
+        let task = session.task_ctx();
+        Ok(Self { session, task, limits, plans: cached::PlanCache::default() })
     }
 
     /// The plan of a bound FetchXML or OData query, as asked. Its columns are
@@ -163,10 +169,13 @@ impl Engine {
         let plan = semantics::apply(plan)?;
         let plan = row_limits::compute(plan, &self.session)?;
         let plan = decorrelate::decorrelate(plan)?;
-        // The current time is that of the statement's start, once for all of it.
-        let mut session = self.session.clone();
-        session.mark_start_execution();
-        session.optimize(&plan)
+        let statement = Statement::starting(&self.session);
+        let plan = self.session.analyzer().execute_and_check(
+            plan,
+            &statement.options(),
+            |_, _| {},
+        )?;
+        self.session.optimizer().optimize(plan, &statement, |_, _| {})
     }
 
     /// How a plan is executed.
@@ -179,7 +188,7 @@ impl Engine {
     /// Runs a plan.
     pub async fn run(&self, plan: LogicalPlan) -> Result<SendableRecordBatchStream> {
         let physical = self.physical(plan).await?;
-        let rows = execute_stream(physical, self.session.task_ctx()).map_err(failure)?;
+        let rows = execute_stream(physical, self.task.clone()).map_err(failure)?;
         Ok(self.limits.timed(rows))
     }
 
@@ -203,7 +212,7 @@ impl Engine {
         if !analyze {
             return Ok(displayable(plan.as_ref()).indent(false).to_string());
         }
-        let rows = execute_stream(plan.clone(), self.session.task_ctx()).map_err(failure)?;
+        let rows = execute_stream(plan.clone(), self.task.clone()).map_err(failure)?;
         let _: Vec<RecordBatch> = self.limits.timed(rows).try_collect().await.map_err(failure)?;
         let shown = datafusion::physical_plan::display::DisplayableExecutionPlan::with_metrics(
             plan.as_ref(),

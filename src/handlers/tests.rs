@@ -457,3 +457,27 @@ async fn the_clean_up_is_one_recurring_job() {
         Value::Time(at) if at > world.service.clock.now()
     ));
 }
+
+#[tokio::test]
+async fn a_clean_up_that_is_set_to_come_sooner_does_not_wait_for_the_old_time() {
+    let world = world(Some(Retention::default())).await;
+    let due = || world.cells("asyncoperation", "postponeuntil", None);
+    let waits = |due: &[Value]| matches!(due, [Value::Time(_)]);
+    world.until("the clean-up waits for tomorrow", || waits(&due())).await;
+    let before = due();
+    let every = Duration::from_secs(60);
+    let settings = Settings {
+        retention: Some(Retention { every, ..Retention::default() }),
+        ..Settings::default()
+    };
+    let again = Handlers::new(world.service.clone(), settings).expect("a client");
+    again.register().await.expect("registered");
+    // The world's own handlers do the work, and know the old time only.
+    world.until("it has run once more", || waits(&due()) && due() != before).await;
+    assert_eq!(due().len(), 1, "there is one clean-up");
+    let same = Settings { retention: Some(Retention::default()), ..Settings::default() };
+    let before = due();
+    let again = Handlers::new(world.service.clone(), same).expect("a client");
+    again.register().await.expect("registered");
+    assert_eq!(due(), before, "nothing has changed");
+}

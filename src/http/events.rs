@@ -104,7 +104,8 @@ fn read(event: Value, catalog: &Catalog) -> crate::error::Result<(RecordChange, 
     let name = name.and_then(|name| Some((name.to_owned(), text(name)?.to_owned())));
     let owner = text("ownerid").and_then(parse_guid);
     let business_unit = text("owningbusinessunit").and_then(parse_guid);
-    let attributes = event.attributes.into_iter().map(|(name, v)| (name.to_lowercase(), v));
+    let attributes =
+        event.attributes.into_iter().filter_map(|(name, value)| Some((column(&name)?, value)));
     let change = RecordChange {
         message: event.message.trim().to_owned(),
         table,
@@ -115,6 +116,19 @@ fn read(event: Value, catalog: &Catalog) -> crate::error::Result<(RecordChange, 
         business_unit,
     };
     Ok((change, user))
+}
+
+/// The column that a member of a record names, as clients send and get records; other
+/// annotations than that which binds a lookup name none.
+fn column(member: &str) -> Option<String> {
+    let member = member.to_lowercase();
+    let name = match member.split_once('@') {
+        None => member.as_str(),
+        Some((name, "odata.bind")) => name,
+        Some(_) => return None,
+    };
+    let lookup = name.strip_prefix('_').and_then(|name| name.strip_suffix("_value"));
+    Some(lookup.unwrap_or(name).to_owned())
 }
 
 /// Whether jobs are documented to regard rows of a table.

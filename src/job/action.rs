@@ -3,9 +3,9 @@
 
 use std::fmt;
 
-use super::{JobColumns, Status};
+use super::Status;
 use crate::error::{Error, Result, codes};
-use crate::value::{Guid, Value};
+use crate::value::Guid;
 
 /// Something asked of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,35 +199,6 @@ impl Action {
 }
 
 impl Transition {
-    /// The cells that change with it; nothing for a deletion. `executed`: the
-    /// seconds that attempts have taken, where one was under way.
-    pub fn cells(
-        self,
-        c: &JobColumns,
-        at: i64,
-        by: Guid,
-        executed: Option<f64>,
-    ) -> Vec<(usize, Value)> {
-        let time = |time: Option<i64>| time.map_or(Value::Null, Value::Time);
-        let (status, mut cells) = match self {
-            Self::Canceled => (Status::Canceled, vec![(c.completedon, Value::Time(at))]),
-            Self::Suspended { until } => (Status::Waiting, vec![(c.postponeuntil, time(until))]),
-            Self::Ready => (Status::WaitingForResources, vec![(c.postponeuntil, Value::Null)]),
-            Self::Deleted => return Vec::new(),
-        };
-        cells.extend([
-            (c.statecode, Value::Int32(status.statecode())),
-            (c.statuscode, Value::Int32(status.statuscode())),
-            (c.hostid, Value::Null),
-            (c.leaseuntil, Value::Null),
-            (c.waitcause, Value::Null),
-            (c.modifiedon, Value::Time(at)),
-            (c.modifiedby, Value::Guid(by)),
-        ]);
-        cells.extend(executed.map(|seconds| (c.executiontimespan, Value::Float64(seconds))));
-        cells
-    }
-
     /// The status a job has next; nothing when it is gone. `runs`: an attempt is under
     /// way that has to be told.
     pub fn passing(self, runs: bool) -> Option<Status> {

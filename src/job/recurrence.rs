@@ -1,6 +1,8 @@
 //! Recurrence rules: the parts of RFC 2445 (section 4.3.10) that
 //! `recurrencepattern` may have. All times are UTC.
 
+use std::collections::VecDeque;
+
 use chrono::{
     DateTime, Datelike, Days, Duration, Months, NaiveDate, NaiveDateTime, NaiveTime, Timelike,
 };
@@ -10,6 +12,12 @@ use crate::error::{Error, Place, Result, codes};
 /// Periods that are looked at for an occurrence before a rule counts as having none
 /// left: `FREQ=YEARLY;BYMONTHDAY=31` or February 29 skip periods, never so many.
 const PERIODS_MAX: u32 = 20_000;
+
+/// Missed occurrences that are counted.
+const MISSED_MAX: usize = 20_000;
+
+/// Rules with COUNT are followed from their start.
+const COUNT_MAX: u32 = 100_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Frequency {
@@ -99,7 +107,7 @@ impl Recurrence {
                 }
             }
             "INTERVAL" => self.interval = number(key, value, 1, 10_000)?,
-            "COUNT" => self.count = Some(number(key, value, 1, u32::MAX)?.into()),
+            "COUNT" => self.count = Some(number(key, value, 1, COUNT_MAX)?.into()),
             "UNTIL" => self.until = Some(until(value)?),
             "BYDAY" => self.by_day = list(value, weekday)?,
             "BYMONTHDAY" => self.by_month_day = list(value, month_day)?,
@@ -113,44 +121,47 @@ impl Recurrence {
     /// The first occurrence after a time; nothing if none is left. `start` is the
     /// first occurrence, whether the rule's parts name it or not, as in RFC 2445.
     pub fn next(&self, start: i64, after: i64) -> Option<i64> {
-        let first = DateTime::from_timestamp_micros(start)?.naive_utc();
-        let occurrence = |at: i64| self.until.is_none_or(|until| at <= until).then_some(at);
-        if start > after {
-            return occurrence(start);
-        }
-        // Without COUNT nothing depends on the periods gone by.
-        let skipped = if self.count.is_some() { 0 } else { self.periods(start, after) };
-        let mut number = 1;
-        for period in (skipped..).take(PERIODS_MAX as usize) {
-            for time in self.occurrences(first, period)? {
-                let at = time.and_utc().timestamp_micros();
-                if at <= start {
-                    continue;
-                }
-                number += 1;
-                if self.count.is_some_and(|count| number > count) {
-                    return None;
-                }
-                if at > after {
-                    return occurrence(at);
-                }
-            }
-        }
-        None
+        self.following(start, after).next()
     }
 
     /// How many occurrences lie after one time and not after another.
     pub fn between(&self, start: i64, from: i64, to: i64) -> u64 {
-        let mut at = from;
-        let mut count = 0;
-        while let Some(next) = self.next(start, at)
-            && next <= to
-            && count < u64::from(PERIODS_MAX)
-        {
-            count += 1;
-            at = next;
-        }
-        count
+        let missed = self.following(start, from).take_while(|at| *at <= to);
+        missed.take(MISSED_MAX).count() as u64
+    }
+
+    /// The occurrences after a time, in order.
+    fn following(&self, start: i64, after: i64) -> impl Iterator<Item = i64> {
+        let first = DateTime::from_timestamp_micros(start).map(|start| start.naive_utc());
+        // Without COUNT nothing depends on the periods gone by.
+        let mut period = if self.count.is_some() { 0 } else { self.periods(start, after) };
+        let mut number = 0;
+        let mut found = VecDeque::from([start]);
+        std::iter::from_fn(move || {
+            loop {
+                while let Some(at) = found.pop_front() {
+                    number += 1;
+                    let over = self.count.is_some_and(|count| number > count)
+                        || self.until.is_some_and(|until| at > until);
+                    if over {
+                        return None;
+                    }
+                    if at > after {
+                        return Some(at);
+                    }
+                }
+                let last = period.checked_add(PERIODS_MAX)?;
+                while found.is_empty() {
+                    if period == last {
+                        return None;
+                    }
+                    let times = self.occurrences(first?, period)?.into_iter();
+                    let times = times.map(|time| time.and_utc().timestamp_micros());
+                    found.extend(times.filter(|at| *at > start));
+                    period += 1;
+                }
+            }
+        })
     }
 
     /// Whole periods that certainly end before a time.
@@ -391,6 +402,12 @@ mod tests {
         let start = "2026-01-01T00:00:00Z";
         assert_eq!(following("FREQ=DAILY;COUNT=3", start, 9).len(), 2, "the start is the first");
         assert_eq!(following("FREQ=DAILY;COUNT=1", start, 9).len(), 0);
+        let decade = rule("FREQ=HOURLY;COUNT=90000");
+        let (begin, last) = (at("2016-01-01T00:00:00Z"), at("2026-04-07T23:00:00Z"));
+        assert_eq!(decade.next(begin, last - 1), Some(last), "ten years later");
+        assert_eq!(decade.next(begin, last), None);
+        assert_eq!(decade.between(begin, last - 3_600_000_000, last + 1), 1);
+        assert_eq!(decade.between(begin, begin, last), MISSED_MAX as u64, "no more are counted");
         assert_eq!(following("FREQ=DAILY;UNTIL=20260103", start, 9).len(), 2);
         assert_eq!(following("FREQ=DAILY;UNTIL=20260102T235959Z", start, 9).len(), 1);
         assert_eq!(following("FREQ=MONTHLY;BYDAY=5MO;BYMONTHDAY=1", start, 1).len(), 0, "never");
@@ -420,6 +437,9 @@ mod tests {
             ("FREQ=FORTNIGHTLY", 0x8004_0246),
             ("FREQ=DAILY;INTERVAL=0", 0x8004_0246),
             ("FREQ=DAILY;INTERVAL=x", 0x8004_0246),
+            ("FREQ=DAILY;INTERVAL=", 0x8004_0246),
+            ("FREQ=DAILY;COUNT=0", 0x8004_0246),
+            ("FREQ=DAILY;COUNT=100001", 0x8004_0246),
             ("FREQ=DAILY;FREQ=DAILY", 0x8004_0246),
             ("FREQ=DAILY;COUNT=2;UNTIL=20260101", 0x8004_0246),
             ("FREQ=DAILY;UNTIL=tomorrow", 0x8004_0246),

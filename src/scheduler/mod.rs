@@ -5,8 +5,8 @@
 //! Parts: [`core`] decides, [`policy`] is what can be set, [`handle`] is how others
 //! ask, [`round`] gathers what one commit makes durable, [`commits`] are rounds on their
 //! way to the disk, [`create`], [`rows`], [`definition_rows`] and [`history`] write rows,
-//! [`definitions`] watches workflows and steps, [`recover`] finds what
-//! earlier runs left, [`runner`] is who does the work of attempts, [`trace`] tells of
+//! [`definitions`] watches workflows and steps, [`related`] what belongs to jobs,
+//! [`recover`] finds what earlier runs left, [`frozen`] is for jobs that nobody runs, [`runner`] is who does the work of attempts, [`trace`] tells of
 //! those of steps, [`drain`] lets attempts end before the service does.
 
 mod commits;
@@ -15,11 +15,12 @@ mod create;
 mod definition_rows;
 mod definitions;
 mod drain;
+pub mod frozen;
 mod handle;
 mod history;
 pub mod policy;
 mod recover;
-pub mod related;
+mod related;
 mod round;
 mod rows;
 pub mod runner;
@@ -41,14 +42,16 @@ use self::commits::Commits;
 use self::core::{Core, Effect, Event, Job, Why};
 use self::definitions::Definitions;
 use self::drain::Drain;
+use self::frozen::Frozen;
 use self::handle::Message;
+use self::related::Related;
 use self::round::{Claimer, Round};
 use self::rows::Rows;
 use self::simulate::Simulations;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result, codes};
 use crate::job::{Action, ActionRequest, Handler, JobColumns};
-use crate::store::{Change, Store};
+use crate::store::Store;
 use crate::value::{Guid, guid_text};
 
 /// Messages that may wait for the scheduler before senders have to wait.
@@ -71,7 +74,7 @@ pub async fn submit(
     if let Some(scheduler) = scheduler {
         return scheduler.submit(vec![job]).await.map(|_| ());
     }
-    store.commit(rows(store, vec![job], now)?).await.map(|_| ())
+    store.commit(Frozen::new(store).create(vec![job], now)?).await.map(|_| ())
 }
 
 /// Why a job is where it is: by the scheduler, or as far as its row can tell where
@@ -86,26 +89,13 @@ pub async fn why(scheduler: Option<&Handle>, store: &Store, id: Guid, now: i64) 
     Ok(Why::of_row(&job, now))
 }
 
-/// The rows of new jobs where no scheduler runs.
-pub fn rows(store: &Store, jobs: Vec<NewJob>, now: i64) -> Result<Vec<Change>> {
-    if jobs.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut rows = Rows::new(&store.snapshot(), store.catalog());
-    let table = rows.columns().table;
-    let inserts = jobs.into_iter().map(|job| {
-        let (values, _) = rows.create(job, now)?;
-        Ok(Change::Insert { table, values })
-    });
-    inserts.collect()
-}
-
 /// The scheduler over one store.
 pub struct Scheduler {
     store: Arc<Store>,
     clock: Arc<dyn Clock>,
     core: Core,
     rows: Rows,
+    related: Related,
     definitions: Definitions,
     simulations: Simulations,
     /// Without one, attempts that it would run end with the service.
@@ -138,6 +128,7 @@ impl Scheduler {
             next_clean_up: clock.now(),
             core: Core::new(policies),
             rows: Rows::new(&store.snapshot(), store.catalog()),
+            related: Related::new(store.catalog()),
             definitions: Definitions::new(store.catalog()),
             simulations: Simulations::default(),
             runner: None,
@@ -374,8 +365,7 @@ impl Scheduler {
         let now = self.clock.now();
         if !round.deleted.is_empty() {
             self.all_durable().await?;
-            let columns = self.rows.columns();
-            round.changes.extend(related::deletions(&self.store, columns, &round.deleted));
+            round.changes.extend(self.related.deletions(&self.store, &round.deleted));
         }
         if round.is_empty() {
             return Ok(());

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::core::{Actor, Beat, Effect, Event, Job};
+use super::core::{Beat, Effect, Event, Job};
 use super::handle::{Act, Claim, Ended, Heartbeat, NewJob, Outcomes, Reply, Submitted};
 use super::{Scheduler, create, missing, rows};
 use crate::error::{Error, ErrorKind, Place, Result, codes};
@@ -122,11 +122,7 @@ impl Scheduler {
     fn take_in(&mut self, created: Vec<(rows::Cells, Job)>, round: &mut Round) {
         let columns = *self.rows.columns();
         for (values, job) in created {
-            let creator = values.iter().find(|(column, _)| *column == columns.createdby);
-            let actor = match creator {
-                Some((_, Value::Guid(user))) => Actor::User(*user),
-                _ => Actor::Scheduler,
-            };
+            let actor = self.rows.creator(&values);
             round.changes.push(Change::Insert { table: columns.table, values });
             self.step(round, Event::Created { job, actor });
         }

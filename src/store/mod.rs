@@ -205,6 +205,14 @@ impl Store {
         Some(tables[table].value(number, column))
     }
 
+    /// Some cells of the row with a primary key, with their columns; nothing if there is
+    /// no such row.
+    pub fn cells(&self, table: usize, id: &Guid, columns: &[usize]) -> Option<Vec<(usize, Value)>> {
+        let tables = self.tables.read();
+        let number = tables[table].find(id)?;
+        Some(tables[table].cells(number, columns.iter().copied()))
+    }
+
     /// All cells of a row as of the last durable commit, in catalog order.
     pub fn row(&self, table: usize, id: &Guid) -> Option<Vec<Value>> {
         let tables = self.tables.read();

@@ -224,6 +224,34 @@ impl TableSnapshot {
         found
     }
 
+    /// Calls back with the value of a GUID column and the primary key of each row whose
+    /// number is not less than `first`; every row that comes later has at least the
+    /// number that is answered.
+    pub fn guids_from(&self, first: u64, column: usize, mut row: impl FnMut(Guid, Guid)) -> u64 {
+        let mut next = first;
+        for chunk in self.chunks.iter().rev().filter(|chunk| chunk.rows() > 0) {
+            let last = chunk.number(chunk.rows() - 1);
+            if last < first {
+                break;
+            }
+            next = next.max(last + 1);
+            let (Some(array), Some(ids)) =
+                (chunk.loaded(column), chunk.loaded(self.table.primary_id_index()))
+            else {
+                continue;
+            };
+            for (n, (value, id)) in column::guids(&array).zip(column::guids(&ids)).enumerate() {
+                let alive = chunk.alive().is_none_or(|alive| alive.value(n));
+                if let (Some(value), Some(id), true) =
+                    (value, id, alive && chunk.number(n) >= first)
+                {
+                    row(value, id);
+                }
+            }
+        }
+        next
+    }
+
     /// Calls back with each row that is not deleted: a function that reads its cells.
     pub fn for_each(&self, mut row: impl FnMut(&dyn Fn(usize) -> Value)) {
         let schema = self.table.schema();

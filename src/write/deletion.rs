@@ -21,7 +21,7 @@ impl Transaction {
         let facts = self.facts(table);
         check(&facts, Operation::Delete)?;
         if facts.logical_name == job::TABLE {
-            return self.act(id, Action::Delete);
+            return self.act(id, Action::Delete, None);
         }
         self.may(Role::Administrator, "delete", &facts)?;
         let row = self.existing(table, &id)?;

@@ -4,8 +4,8 @@ use super::{Object, Transaction, value};
 use crate::catalog::{Table, nearest};
 use crate::error::{Error, Result, codes};
 use crate::identity::Role;
-use crate::job::{self, Action, ActionRequest, JobColumns, Status, Transition};
-use crate::scheduler::related;
+use crate::job::{self, Action, ActionRequest, JobColumns};
+use crate::scheduler::frozen::Frozen;
 use crate::store::Change;
 use crate::value::{Guid, Value};
 
@@ -62,41 +62,35 @@ impl Transaction {
             _ => None,
         });
         match Action::requested(code(&asked[0]), code(&asked[1]), until)? {
-            Some(action) => self.act(id, action),
+            Some(action) => self.act(id, action, None),
             None => Ok(()),
         }
     }
 
     /// Acts on a job: through the scheduler, or on its row where no scheduler runs.
-    pub fn act(&mut self, id: Guid, action: Action) -> Result<()> {
+    pub fn act(&mut self, id: Guid, action: Action, reason: Option<String>) -> Result<()> {
         let columns = JobColumns::of(self.catalog());
         let table = columns.table;
         let facts = self.facts(table);
         self.may(Role::Operator, "act on", &facts)?;
-        let row = self.existing(table, &id)?;
-        let by = self.caller.user;
+        let mut row = self.existing(table, &id)?;
+        let request = ActionRequest { id, action, by: self.caller.user, reason };
         if self.scheduler.is_some() {
             if action == Action::Delete {
                 self.rows.insert((table, id), None);
             }
-            self.actions.push(ActionRequest { id, action, by, reason: None });
+            self.actions.push(request);
             return Ok(());
         }
-        let int = |column: usize| match row[column] {
-            Value::Int32(code) => Some(code),
-            _ => None,
-        };
-        let status = int(columns.statuscode).and_then(Status::from_statuscode);
-        let status = status.unwrap_or(Status::WaitingForResources);
-        let transition = action.transition(status, int(columns.operationtype))?;
-        if transition == Transition::Deleted {
-            self.changes.extend(related::deletions(&self.store, &columns, &[id]));
-            self.changes.push(Change::Delete { table, id });
-            self.rows.insert((table, id), None);
-        } else {
-            let cells = transition.cells(&columns, self.now, by, None);
-            self.set(table, id, row, cells.into_iter().collect());
+        let frozen = self.frozen.get_or_insert_with(|| Frozen::new(&self.store));
+        let changes = frozen.act(&self.store, &row, request, self.now)?;
+        for change in &changes {
+            if let Change::Update { values, .. } = change {
+                values.iter().for_each(|(column, value)| row[*column] = value.clone());
+            }
         }
+        self.rows.insert((table, id), (action != Action::Delete).then_some(row));
+        self.changes.extend(changes);
         Ok(())
     }
 }

@@ -34,7 +34,8 @@ use crate::error::{Error, ErrorKind, Result, codes};
 use crate::events::{self, Chain, Raised, RecordChange};
 use crate::identity::{Caller, Role};
 use crate::job::{self, ActionRequest};
-use crate::scheduler::{self, Handle};
+use crate::scheduler::Handle;
+use crate::scheduler::frozen::Frozen;
 use crate::store::{Change, Store};
 use crate::value::{Guid, Value, guid_text};
 
@@ -73,6 +74,8 @@ pub struct Transaction {
     /// Rows as this transaction leaves them; nothing for a deleted one.
     rows: HashMap<(usize, Guid), Option<Vec<Value>>>,
     changes: Vec<Change>,
+    /// Decides for jobs where no scheduler runs.
+    frozen: Option<Frozen>,
     actions: Vec<ActionRequest>,
     /// What has happened to records, in order.
     events: Vec<RecordChange>,
@@ -97,6 +100,7 @@ impl Transaction {
             now,
             rows: HashMap::new(),
             changes: Vec::new(),
+            frozen: None,
             actions: Vec::new(),
             events: Vec::new(),
             jobs: Vec::new(),
@@ -124,7 +128,7 @@ impl Transaction {
     /// caller no longer waits.
     pub async fn commit(mut self) -> Result<()> {
         let raised = self.raised();
-        let Self { store, scheduler, now, turn, mut changes, actions, .. } = self;
+        let Self { store, scheduler, now, turn, mut changes, frozen, actions, .. } = self;
         let mut jobs = Vec::with_capacity(raised.len());
         for job in raised {
             jobs.push(job.cells);
@@ -137,7 +141,10 @@ impl Transaction {
                     scheduler.commit(jobs, actions, changes).await
                 }
                 _ => {
-                    changes.extend(scheduler::rows(&store, jobs, now)?);
+                    if !jobs.is_empty() {
+                        let mut frozen = frozen.unwrap_or_else(|| Frozen::new(&store));
+                        changes.extend(frozen.create(jobs, now)?);
+                    }
                     match changes.is_empty() {
                         true => Ok(()),
                         false => store.commit(changes).await.map(|_| ()),

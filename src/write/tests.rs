@@ -58,7 +58,7 @@ async fn each_role_may_what_it_is_for() {
         assert_eq!(denied(tx.create(folder.accounts, &body)), !rows, "{role:?}");
         assert_eq!(denied(tx.update(folder.accounts, [9; 16], &body)), !rows, "{role:?}");
         assert_eq!(denied(tx.delete(folder.accounts, [9; 16])), !rows, "{role:?}");
-        assert_eq!(denied(tx.act([1; 16], Action::Cancel)), !jobs, "{role:?}");
+        assert_eq!(denied(tx.act([1; 16], Action::Cancel, None)), !jobs, "{role:?}");
         let body = object(json!({"statecode": 3}));
         assert_eq!(denied(tx.update(folder.jobs, [1; 16], &body)), !jobs, "{role:?}");
         assert_eq!(denied(tx.delete(folder.jobs, [1; 16])), !jobs, "{role:?}");

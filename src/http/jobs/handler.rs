@@ -144,7 +144,7 @@ mod tests {
             (json!({"simulate": {"outcome": "hang", "duration_ms": "5"}}), "from 0 to"),
             (
                 json!({"simulate": {"outcome": "hang", "duration": 5}}),
-                "there are 'duration_ms', 'outcome'",
+                "did you mean 'duration_ms'?",
             ),
             (
                 json!({"simulate": {"outcome": "fail", "errorcode": 1.5}}),

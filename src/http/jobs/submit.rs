@@ -20,7 +20,8 @@ use crate::identity::{Caller, Role};
 use crate::job::action::PLATFORM_TYPES;
 use crate::job::report::WORKFLOW;
 use crate::job::{Handler, JobColumns, Recurrence};
-use crate::scheduler::{self, NewJob, Submitted};
+use crate::scheduler::frozen::Frozen;
+use crate::scheduler::{NewJob, Submitted};
 use crate::service::Service;
 use crate::store::Change;
 use crate::value::{Guid, Value, guid_text};
@@ -192,7 +193,7 @@ impl<'a> Reader<'a> {
                 changes.extend(job.file);
             }
         }
-        changes.extend(scheduler::rows(store, cells, self.now)?);
+        changes.extend(Frozen::new(store).create(cells, self.now)?);
         if !changes.is_empty() {
             store.commit(changes).await?;
         }

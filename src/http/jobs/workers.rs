@@ -20,6 +20,7 @@ use crate::job::{JobColumns, Outcome, Report};
 use crate::scheduler::core::{Beat, Claimed, Told};
 use crate::scheduler::{Claim, Ended, Handle, Heartbeat};
 use crate::service::Service;
+use crate::store::Store;
 use crate::value::{Guid, Value, guid_text, time_text};
 
 /// Jobs that one claim may ask for.
@@ -83,7 +84,8 @@ pub async fn claim(
         wait: members.seconds("wait_s", 0.0, WAIT_MAX)?.unwrap_or_default(),
     };
     let claimed = scheduler.claim(claim).await?;
-    let jobs = claimed.iter().map(|claimed| shown(&service, claimed)).collect();
+    let shown = Shown::of(&service.store);
+    let jobs = claimed.iter().map(|claimed| shown.job(claimed)).collect();
     Ok((StatusCode::OK, axum::Json(Json::Array(jobs))).into_response())
 }
 
@@ -111,28 +113,40 @@ fn operation_types(service: &Service, members: &Members) -> Result<Option<Vec<i3
     }
 }
 
-/// A claimed job as its worker sees it.
-fn shown(service: &Service, claimed: &Claimed) -> Json {
-    let store = &service.store;
-    let columns = JobColumns::of(store.catalog());
-    let facts = &store.catalog().tables()[columns.table];
-    let mut job = Map::new();
-    job.insert("asyncoperationid".into(), guid_text(&claimed.id).into());
-    job.insert("attempt".into(), claimed.attempt.into());
-    // Somebody may have deleted the job since.
-    if let Some(row) = store.row(columns.table, &claimed.id) {
-        for name in SHOWN {
-            let Some(column) = facts.column_index(name) else { continue };
-            if let Some(value) = cell(facts, column, &row[column]) {
-                job.insert(name.into(), value);
-            }
-        }
-        if let Value::Time(until) = row[columns.leaseuntil] {
-            job.insert("leaseuntil".into(), time_text(until).into());
-        }
+/// What workers see of the jobs that they have claimed.
+struct Shown<'a> {
+    store: &'a Store,
+    table: usize,
+    facts: &'a Table,
+    columns: Vec<usize>,
+    leaseuntil: usize,
+}
+
+impl<'a> Shown<'a> {
+    fn of(store: &'a Store) -> Self {
+        let JobColumns { table, leaseuntil, .. } = JobColumns::of(store.catalog());
+        let facts = &store.catalog().tables()[table];
+        let shown = SHOWN.into_iter().filter_map(|name| facts.column_index(name));
+        let columns = shown.chain([leaseuntil]).collect();
+        Self { store, table, facts, columns, leaseuntil }
     }
-    job.insert("data".into(), payload::read(store, claimed.id).into());
-    Json::Object(job)
+
+    fn job(&self, claimed: &Claimed) -> Json {
+        let mut job = Map::new();
+        job.insert("asyncoperationid".into(), guid_text(&claimed.id).into());
+        job.insert("attempt".into(), claimed.attempt.into());
+        // Somebody may have deleted the job since.
+        let cells = self.store.cells(self.table, &claimed.id, &self.columns);
+        for (column, value) in cells.into_iter().flatten() {
+            let name = match column == self.leaseuntil {
+                true => "leaseuntil",
+                false => self.facts.columns[column].logical_name.as_str(),
+            };
+            job.extend(cell(self.facts, column, &value).map(|value| (name.to_owned(), value)));
+        }
+        job.insert("data".into(), payload::read(self.store, claimed.id).into());
+        Json::Object(job)
+    }
 }
 
 fn cell(facts: &Table, column: usize, value: &Value) -> Option<Json> {

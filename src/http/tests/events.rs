@@ -136,6 +136,17 @@ fn told_events_answer_the_jobs_they_raise() {
         assert_eq!(row["_regardingobjectid_value"], id);
         let other = json!({"message": "Update", "table": "account", "id": id,
                            "attributes": {"fax": "x"}});
+        for (member, jobs) in [
+            ("NAME", 1),
+            ("_name_value", 1),
+            ("name@odata.bind", 1),
+            ("name@OData.Community.Display.V1.FormattedValue", 0),
+            ("@odata.etag", 0),
+        ] {
+            let event = json!({"message": "update", "table": "Account", "id": id, "attributes": {member: "x"}});
+            let raised = tell(&server, &event).json();
+            assert_eq!(raised.as_array().map(Vec::len), Some(jobs), "{member}: {raised}");
+        }
         let list = tell(&server, &json!([event, other, event])).json();
         let counts: Vec<usize> = list
             .as_array()
@@ -144,7 +155,7 @@ fn told_events_answer_the_jobs_they_raise() {
             .map(|l| l.as_array().map_or(9, Vec::len))
             .collect();
         assert_eq!(counts, [1, 0, 1], "{list}");
-        assert_eq!(jobs(&server).len(), 3);
+        assert_eq!(jobs(&server).len(), 6);
         assert_eq!(tell(&server, &json!([])).text, "[]");
     }
 }

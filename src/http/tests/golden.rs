@@ -52,7 +52,7 @@ fn exchanges() {
 /// Five jobs and a user, two files of one of the jobs, at a quarter past ten.
 fn served(limits: bool) -> Server {
     let (dir, store) = stored(5);
-    let server = start_as(dir, store, false, move |service| {
+    let server = start_as(dir, store, None, move |service| {
         let now = parse_time("2024-05-01T10:15:00Z").expect("a time");
         service.clock = Arc::new(ManualClock::at(now));
         service.settings.dataverse_limits = limits;
@@ -183,7 +183,7 @@ fn indented(json: &str) -> String {
 }
 
 /// Random ids are those of version 4 that are not the built-in ones.
-fn without_random_ids(text: &str) -> String {
+pub fn without_random_ids(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
     while let Some(next) = rest.chars().next() {

@@ -2,6 +2,7 @@
 
 mod actions;
 mod batch;
+mod calls;
 mod collections;
 mod definitions;
 mod documents;
@@ -117,14 +118,15 @@ fn stored(jobs: u32) -> (tempfile::TempDir, Arc<Store>) {
 
 /// Serves a store; `live` runs its jobs too.
 fn start(dir: tempfile::TempDir, store: Arc<Store>, live: bool) -> Server {
-    start_as(dir, store, live, |_| {})
+    start_as(dir, store, live.then(|| Policies::with_concurrency(2)), |_| {})
 }
 
-/// Serves a store from a service that is set up as the test wants it.
+/// Serves a store from a service that is set up as the test wants it; with policies it
+/// runs the jobs.
 fn start_as(
     dir: tempfile::TempDir,
     store: Arc<Store>,
-    live: bool,
+    policies: Option<Policies>,
     set_up: impl FnOnce(&mut Service) + Send + 'static,
 ) -> Server {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -138,10 +140,9 @@ fn start_as(
             let mut service = Service::new(store);
             set_up(&mut service);
             let (ended, end) = tokio::sync::watch::channel(false);
-            let scheduler = live.then(|| {
+            let scheduler = policies.map(|policies| {
                 let (store, clock) = (service.store.clone(), service.clock.clone());
-                let (scheduler, handle) =
-                    Scheduler::new(store, clock, Policies::with_concurrency(2));
+                let (scheduler, handle) = Scheduler::new(store, clock, policies);
                 service.scheduler = Some(handle);
                 scheduler
             });

@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
+use super::acting::deleted;
 use super::event::{Actor, Cells, Change, Step};
 use super::job::{Cause, Job};
-use super::{Because, Core, deleted, recurs, suspended, times};
+use super::{Because, Core, recurs, suspended, times};
 use crate::job::report::{Consequence, WORKFLOW, consequence};
 use crate::job::{Outcome, Report, Status};
 use crate::value::Guid;

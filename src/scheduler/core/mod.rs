@@ -20,6 +20,7 @@
 //! - **Waiting** (1/10), until a time or somebody's word; [`job::Cause`] says why.
 //! - **Completed**: the core forgets it. Nothing that comes later changes it.
 
+mod acting;
 mod attempts;
 mod definition;
 pub mod event;
@@ -29,6 +30,7 @@ mod queue;
 mod ranked;
 mod reasons;
 mod recovery;
+mod waking;
 pub mod why;
 
 #[cfg(test)]
@@ -45,11 +47,11 @@ pub use self::event::{
 pub use self::job::{Cause, Job, Recurring};
 pub use self::why::{Link, PoolNow, Why};
 
-use self::definition::{Counted, Definitions, Released};
+use self::definition::{Counted, Definitions};
 use self::queue::{Index, Queue, Timer};
 use super::policy::Policies;
 use crate::error::codes;
-use crate::job::{Action, Outcome, Report, Status, Transition};
+use crate::job::{Outcome, Report, Status};
 use crate::value::Guid;
 
 /// Jobs that one step wakes or looks at for their turn, at most; more are left to
@@ -275,84 +277,6 @@ impl Core {
         }
     }
 
-    fn act(
-        &mut self,
-        job: Job,
-        action: Action,
-        by: Guid,
-        reason: Option<String>,
-        now: i64,
-        step: &mut Step,
-    ) {
-        let id = job.id;
-        let known = self.jobs.get(&id);
-        let current = known.unwrap_or(&job);
-        let transition = match action.transition(current.status, current.operationtype) {
-            Ok(transition) => transition,
-            Err(refusal) => {
-                step.refused = Some(refusal);
-                return;
-            }
-        };
-        let (attempt, was) = (current.attempt, current.status);
-        let executed = current.is_locked().then(|| current.executed_at(now));
-        // Only attempts that were started here can be told or waited for.
-        let runs = known.is_some_and(|job| job.is_locked() && job.handler.is_some());
-        let inside = runs && known.is_some_and(is_inside);
-        let to = transition.passing(runs);
-        let asked = matches!(to, Some(Status::Canceling | Status::Pausing));
-        let said = if asked { action.asked() } else { action.done() };
-        let reason = reason.map_or(Cow::from(said), Cow::from);
-        let why = Because { actor: Actor::User(by), reason };
-        let postponeuntil = match transition {
-            Transition::Suspended { until } => Some(until),
-            _ => Some(None),
-        };
-        let set = match to {
-            Some(Status::Canceling | Status::Pausing) => {
-                Cells { postponeuntil, ..Cells::default() }
-            }
-            Some(Status::Waiting) => suspended(postponeuntil.flatten()),
-            Some(Status::WaitingForResources) => ready(),
-            _ => Cells { executed, ..Cells::default() },
-        };
-        if inside {
-            step.effects.push(match to {
-                None => Effect::Abandon { id, attempt },
-                Some(Status::Canceling) => Effect::Tell { id, attempt, told: Told::Cancel },
-                Some(_) => Effect::Tell { id, attempt, told: Told::Pause },
-            });
-        }
-        // An attempt that is under way does not outlive its job: it is canceled first.
-        let canceled_first = to.is_none() && was.statecode() == Status::InProgress.statecode();
-        let next = if canceled_first { Some(Status::Canceled) } else { to };
-        let (actor, said) = (why.actor.clone(), why.reason.clone());
-        if known.is_some() {
-            self.change(&id, next, set, why, now, step);
-        } else {
-            // A job that is not picked changes its row only, unless it is now waited for.
-            let mut job = job;
-            let change = job_change(&job, next, set, why, now);
-            job.apply(&change);
-            step.changes.push(Change::Job(change));
-            if next.is_some() {
-                self.admit(job);
-            }
-        }
-        if canceled_first {
-            deleted(actor, said, step);
-        }
-    }
-
-    /// The event that a job waits for has happened.
-    fn signal(&mut self, id: Guid, now: i64, step: &mut Step) {
-        let waits = |job: &Job| job.status == Status::Waiting && job.cause == Cause::Event;
-        if self.jobs.get(&id).is_some_and(waits) {
-            let why = Because::scheduler("the event it waited for has happened");
-            self.change(&id, Some(Status::WaitingForResources), ready(), why, now, step);
-        }
-    }
-
     /// Counts a job of a definition, and watches one that raises too many.
     fn count(&mut self, id: &Guid, what: Option<Counted>, now: i64, step: &mut Step) {
         let rule = self.policies.rate_guard;
@@ -368,53 +292,6 @@ impl Core {
         self.definitions.remember(state);
         let next = self.definitions.judged_next(&state.id, now, &self.policies.rate_guard);
         self.queue.timers.extend(next.map(|at| (at, Timer::Guard, state.id)));
-    }
-
-    /// Does what time does.
-    fn wake(&mut self, now: i64, step: &mut Step) {
-        let mut left = STEP_MAX;
-        while left > 0
-            && let Some(released) = self.definitions.next_released()
-        {
-            left -= 1;
-            match released {
-                Released::Held(place) => self.offer_again(&place),
-                Released::Postponed(id) => {
-                    let why = Because::scheduler("another job of its definition has succeeded");
-                    self.change(&id, Some(Status::WaitingForResources), ready(), why, now, step);
-                }
-            }
-        }
-        while left > 0
-            && let Some((at, timer, id)) = self.queue.timers.first().copied()
-            && at <= now
-        {
-            left -= 1;
-            match timer {
-                Timer::Wake => self.wake_up(id, now, step),
-                Timer::Lease => self.lease_ended(id, now, step),
-                Timer::Limit => self.limit_reached(id, now, step),
-                Timer::Guard => self.count(&id, None, now, step),
-            }
-            // Whatever it was for, it has been.
-            self.queue.timers.remove(&(at, timer, id));
-        }
-    }
-
-    /// `postponeuntil` has come.
-    fn wake_up(&mut self, id: Guid, now: i64, step: &mut Step) {
-        let Some(job) = self.jobs.get(&id) else { return };
-        let reason = match (job.cause, &job.recurring, job.postponeuntil) {
-            (Cause::Recurrence, Some(recurring), Some(until)) => {
-                let missed = recurring.rule.between(recurring.start, until, now);
-                recurs(missed)
-            }
-            (Cause::Retry, ..) => format!("retry {}", job.retrycount).into(),
-            (Cause::RepeatedFailure, ..) => "its definition is tried again".into(),
-            _ => "its time has come".into(),
-        };
-        let why = Because::scheduler(reason);
-        self.change(&id, Some(Status::WaitingForResources), ready(), why, now, step);
     }
 
     /// A queued job whose workflow is no longer active is canceled when it is picked.
@@ -444,26 +321,6 @@ fn job_change(job: &Job, to: Option<Status>, set: Cells, why: Because, now: i64)
         lasted: Some(at - job.since),
         set: Box::new(set),
     }
-}
-
-/// The job whose end is the latest change is deleted with it.
-fn deleted(actor: Actor, reason: Cow<'static, str>, step: &mut Step) {
-    let Some(JobChange { id, operationtype, at, to, attempt, .. }) = step.jobs().last().cloned()
-    else {
-        return;
-    };
-    step.changes.push(Change::Job(JobChange {
-        id,
-        operationtype,
-        at,
-        from: to,
-        to: None,
-        attempt,
-        actor,
-        reason,
-        lasted: Some(0),
-        set: Box::default(),
-    }));
 }
 
 /// Whether its work is done by a handler inside the service.
