@@ -170,11 +170,8 @@ impl Engine {
         let plan = row_limits::compute(plan, &self.session)?;
         let plan = decorrelate::decorrelate(plan)?;
         let statement = Statement::starting(&self.session);
-        let plan = self.session.analyzer().execute_and_check(
-            plan,
-            &statement.options(),
-            |_, _| {},
-        )?;
+        let plan =
+            self.session.analyzer().execute_and_check(plan, &statement.options(), |_, _| {})?;
         self.session.optimizer().optimize(plan, &statement, |_, _| {})
     }
 

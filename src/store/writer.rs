@@ -166,9 +166,8 @@ impl Writer {
         }
         let tables = self.tables.read();
         // Taking rows out of counts must not wait for a disk, nor fail.
-        let changed = group.updates.keys().chain(&group.deletes);
-        let loaded: Result<()> =
-            changed.map(|(table, number)| tables[*table].load_counted(*number)).collect();
+        let mut changed = group.updates.keys().chain(&group.deletes);
+        let loaded = changed.try_for_each(|(table, number)| tables[*table].load_counted(*number));
         if loaded.is_err() {
             drop(tables);
             return self.note(loaded);

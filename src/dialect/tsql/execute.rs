@@ -7,7 +7,7 @@ use datafusion::sql::sqlparser::tokenizer::{Location, Token};
 use super::flow::Compiler;
 use super::query::{Grammar, Part};
 use super::session::variable_type;
-use super::{Query, Statement, report, tokens};
+use super::{Query, Script, Statement, report, tokens};
 use crate::error::Result;
 
 /// A text that is run as a batch of its own.
@@ -44,6 +44,7 @@ impl Compiler<'_> {
         let start = self.reader.parser.index();
         self.reader.skip();
         if self.reader.parser.consume_token(&Token::LParen) {
+            self.check_text()?;
             let statement = self.value(Part::Text)?;
             if !self.reader.parser.consume_token(&Token::RParen) {
                 return Err(self.reader.unexpected(")"));
@@ -59,6 +60,7 @@ impl Compiler<'_> {
             }
             return Ok(false);
         }
+        self.check_text()?;
         let Argument { value: statement, .. } = self.argument(Part::Text)?;
         let mut parameters = None;
         let mut arguments = Vec::new();
@@ -71,6 +73,23 @@ impl Compiler<'_> {
         self.reader.ended()?;
         self.push(Statement::Execute(Execute { statement, parameters, arguments }.into()));
         Ok(true)
+    }
+
+    /// Refuses a text that writes before anything runs, where the text is written
+    /// out. What else is wrong with it is for its turn.
+    fn check_text(&self) -> Result<()> {
+        let token = self.reader.parser.peek_token_ref();
+        let (Token::SingleQuotedString(text) | Token::NationalStringLiteral(text)) = &token.token
+        else {
+            return Ok(());
+        };
+        match Script::parse(text, std::iter::empty()) {
+            Err(mut error) if error.sqlstate == Some("25006") => {
+                error.place = None;
+                Err(report::at(error, token.span.start))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Goes past `[sys.]sp_executesql`.

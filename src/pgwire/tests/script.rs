@@ -1,6 +1,7 @@
 //! Scripts of T-SQL over both protocols: variables, branches, batches.
 
 use tokio_postgres::SimpleQueryMessage;
+use tokio_postgres::types::Type;
 
 use super::{Server, fails_with};
 
@@ -102,7 +103,8 @@ async fn parameters_of_what_a_script_works_out() {
     let server = Server::start().await;
     let client = server.connect().await;
     let text = "DECLARE @a int = $1, @b nvarchar(20); SET @b = $2; \
-                IF $3 = 1 SET @a += 1; SELECT @a AS a, @b AS b, $4 + @a AS c";
+                IF CAST($3 AS int) = 1 SET @a += 1; \
+                SELECT @a AS a, @b AS b, CAST($4 AS int) + @a AS c";
     let statement = client.prepare(text).await.expect("prepared");
     assert_eq!(statement.params(), [Type::INT4, Type::TEXT, Type::INT4, Type::INT4]);
     for (third, a) in [(1, 6), (2, 5)] {
