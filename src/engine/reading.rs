@@ -234,10 +234,8 @@ impl Reading {
                 asked = now;
             }
         }
-        let rows = match &asked.located {
-            Some(located) => Some(located.get(&number).cloned().unwrap_or_default()),
-            None => None,
-        };
+        let located = asked.located.as_ref();
+        let rows = located.map(|located| located.get(&number).cloned().unwrap_or_default());
         let mut rows = Selection::of(chunk, rows);
         for filter in self.filters.iter() {
             if rows.count(chunk) == 0 {
