@@ -1,4 +1,5 @@
-//! `kill -9` of real processes: what was acknowledged is there, nothing twice.
+//! `kill -9` of real processes, and disks that fail under them: what was acknowledged
+//! is there, nothing twice.
 
 mod support;
 
@@ -9,6 +10,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::AsArray;
 use datafusion::arrow::array::types::Int32Type;
+use serde_json::json;
 use sysjob::catalog::Catalog;
 use sysjob::job::handler::{SimulatedOutcome, Simulation};
 use sysjob::job::{Handler, JobColumns};
@@ -157,4 +159,103 @@ fn a_second_process_is_told_who_holds_the_folder() {
     let said = said.join("\n");
     assert!(said.contains("in use by process") && said.contains("--url"), "{said}");
     assert_eq!(service.terminate(), Some(0));
+}
+
+/// Adds accounts until one is refused, because the disk fails when `fail` has been
+/// called; then looks at what is left, in the same process and in the next one.
+fn a_failing_disk(command: Command, folder: &Path, fail: impl Fn()) {
+    let service = Service::start_by(command, folder, &[]);
+    let add = |service: &Service, n: u32| {
+        let id = sysjob::value::guid_text(&id(n));
+        let body = json!({ "accountid": id, "description": "n".repeat(2_000) });
+        service.post("/api/data/v9.2/accounts", &body)
+    };
+    let count = |service: &Service| {
+        let rows = service.sql("SELECT count(*) AS n FROM account");
+        rows[0]["n"].as_i64().expect("a number")
+    };
+    let before = count(&service);
+    let mut added = 0;
+    let refused = loop {
+        if added == 20 {
+            fail();
+        }
+        let (status, answer) = add(&service, added);
+        if status >= 400 {
+            break answer;
+        }
+        added += 1;
+        assert!(added < 5_000, "the disk never fails");
+    };
+    assert!(added >= 20, "it fails from the beginning: {refused}");
+    let said = refused["error"]["message"].as_str().expect("a message");
+    assert!(said.contains("restart sysjob"), "{said}");
+    // Whatever else is to be written is refused too, and questions are answered.
+    let (status, answer) = add(&service, added + 1);
+    assert_eq!(status, 503, "{answer}");
+    assert_eq!(count(&service), before + i64::from(added));
+    let (status, _) =
+        service.post("/sysjob/jobs", &json!({ "name": "a job", "operationtype": 10 }));
+    assert_eq!(status, 503);
+    assert_eq!(count(&service), before + i64::from(added));
+    service.kill();
+
+    let service = Service::start(folder, &[]);
+    let kept = count(&service) - before;
+    // The change that was refused may have reached the disk.
+    assert!((0..=1).contains(&(kept - i64::from(added))), "{added} were added, {kept} are there");
+    let (status, answer) = add(&service, added + 2);
+    assert_eq!(status, 204, "{answer}");
+    assert_eq!(service.terminate(), Some(0));
+}
+
+/// A folder whose journal has no room set aside any more.
+fn used_folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    assert_eq!(Service::start(folder.path(), &[]).terminate(), Some(0));
+    assert_eq!(Service::start(folder.path(), &[]).terminate(), Some(0));
+    folder
+}
+
+#[test]
+fn a_full_disk_ends_writing_and_loses_nothing() {
+    let folder = used_folder();
+    // No file may get longer than 512 KiB; the write that would is cut short.
+    let mut command = Command::new("sh");
+    let limited = "trap '' XFSZ; ulimit -f 1024; exec \"$0\" \"$@\"";
+    command.args(["-c", limited, env!("CARGO_BIN_EXE_sysjob")]);
+    a_failing_disk(command, folder.path(), || {});
+}
+
+#[test]
+fn a_failed_sync_ends_writing_and_loses_nothing() {
+    const SHIM: &str = r#"
+        #include <errno.h>
+        #include <stdlib.h>
+        #include <unistd.h>
+        #include <sys/syscall.h>
+        static int fails(void) { return access(getenv("SYNC_FAILS"), F_OK) == 0; }
+        int fdatasync(int fd) {
+            if (fails()) { errno = EIO; return -1; }
+            return syscall(SYS_fdatasync, fd);
+        }
+        int fsync(int fd) {
+            if (fails()) { errno = EIO; return -1; }
+            return syscall(SYS_fsync, fd);
+        }
+    "#;
+    let tools = tempfile::tempdir().expect("a temporary folder");
+    let (source, library) = (tools.path().join("shim.c"), tools.path().join("shim.so"));
+    std::fs::write(&source, SHIM).expect("written");
+    let built =
+        Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status();
+    if !built.is_ok_and(|status| status.success()) {
+        println!("skipped: no C compiler runs here");
+        return;
+    }
+    let folder = used_folder();
+    let sign = tools.path().join("fails");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sysjob"));
+    command.env("LD_PRELOAD", &library).env("SYNC_FAILS", &sign);
+    a_failing_disk(command, folder.path(), || std::fs::write(&sign, "").expect("written"));
 }

@@ -244,10 +244,8 @@ fn pruned_scans_give_the_rows_of_full_ones() {
         let text = format!("{all} OFFSET {skip} ROWS FETCH NEXT {top} ROWS ONLY");
         let page: Vec<_> = expected.iter().skip(skip).take(top).cloned().collect();
         prop_assert_eq!(&ask(&engine, &snapshot, &text), &page, "{}", text);
-        let ends = format!(
-            "SELECT COUNT(*) AS n, MIN(createdon) AS a, MAX(createdon) AS b, \
-             MIN(retrycount) AS c, COUNT(retrycount) AS d FROM asyncoperation"
-        );
+        let ends = "SELECT COUNT(*) AS n, MIN(createdon) AS a, MAX(createdon) AS b, \
+                    MIN(retrycount) AS c, COUNT(retrycount) AS d FROM asyncoperation";
         let flagged = format!("{ends} WHERE CASE WHEN {condition} THEN 1 ELSE 0 END = 1");
         let ends = format!("{ends} WHERE {condition}");
         prop_assert_eq!(ask(&engine, &snapshot, &ends), ask(&engine, &snapshot, &flagged));

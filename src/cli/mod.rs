@@ -1,5 +1,6 @@
 //! The commands. Each file has one of them; none has rules of its own.
 
+mod backup;
 mod bulk_delete;
 mod check;
 mod config;
@@ -47,6 +48,10 @@ enum Command {
     Import(import::Import),
     /// Read everything in a data folder and say whether it is sound
     Check(check::Check),
+    /// Write everything in a data folder, or of a running service, to one file
+    Backup(backup::Backup),
+    /// Make a new data folder of a backup
+    Restore(backup::Restore),
     /// Ask one question in SQL, FetchXML or OData
     Query(query::Query),
     /// Show the plan of a question
@@ -160,6 +165,8 @@ pub fn run() -> ExitCode {
         Command::Serve(command) => command.run(),
         Command::Import(command) => command.run(),
         Command::Check(command) => command.run(),
+        Command::Backup(command) => command.run(),
+        Command::Restore(command) => command.run(),
         Command::Query(command) => command.run(),
         Command::Explain(command) => command.run(),
         Command::Workflows(command) => command.run(),

@@ -90,6 +90,11 @@ impl Remote {
         self.post("explain", &body)
     }
 
+    /// What a path gives, as it comes.
+    pub fn download(&self, path: &str) -> Result<Box<dyn Read>> {
+        Ok(Box::new(self.send(Method::GET, path, None)?.into_body().into_reader()))
+    }
+
     fn post(&self, call: &str, body: &Value) -> Result<Box<dyn Read>> {
         let response = self.send(Method::POST, &format!("/sysjob/{call}"), Some(body))?;
         Ok(Box::new(response.into_body().into_reader()))

@@ -153,6 +153,8 @@ pub struct Running {
     grace: Duration,
     listeners: Vec<Part>,
     scheduler: Vec<Part>,
+    /// Why the scheduler has ended before the rest.
+    unwritable: Option<Error>,
 }
 
 type Part = JoinHandle<Result<()>>;
@@ -208,19 +210,29 @@ impl Running {
         println!("listening pg {pg_address}");
         let url = format!("{scheme}://{http_address}");
         let (pg, scheduler) = (pg_address, parts);
-        Ok(Self { service, url, pg, stop, stop_scheduler, grace, listeners, scheduler })
+        let unwritable = None;
+        Ok(Self { service, url, pg, stop, stop_scheduler, grace, listeners, scheduler, unwritable })
     }
 
-    /// Waits for a part to fail; none ends by itself otherwise.
+    /// Waits for a part to fail; none ends by itself otherwise. When only the disk has
+    /// failed, questions are still answered.
     pub async fn failed(&mut self) -> Result<()> {
-        let parts = self.listeners.iter_mut().chain(self.scheduler.iter_mut());
-        let (ended, index, _) = futures::future::select_all(parts).await;
-        let listeners = self.listeners.len();
-        drop(match index.checked_sub(listeners) {
-            None => self.listeners.remove(index),
-            Some(index) => self.scheduler.remove(index),
-        });
-        part_ended(ended)
+        loop {
+            let parts = self.listeners.iter_mut().chain(self.scheduler.iter_mut());
+            let (ended, index, _) = futures::future::select_all(parts).await;
+            let Some(index) = index.checked_sub(self.listeners.len()) else {
+                drop(self.listeners.remove(index));
+                return part_ended(ended);
+            };
+            drop(self.scheduler.remove(index));
+            match part_ended(ended) {
+                Err(e) if e.kind == ErrorKind::Closed => {
+                    eprintln!("sysjob: no job runs any more: {e}");
+                    self.unwritable = Some(e);
+                }
+                outcome => return outcome,
+            }
+        }
     }
 
     /// Stops taking requests, finishes those under way and the jobs that end in time,
@@ -238,7 +250,8 @@ impl Running {
         let (closed, ()) = futures::join!(closed, drained);
         let _ = self.stop_scheduler.send(true);
         let ended = futures::future::join_all(self.scheduler).await;
-        closed.into_iter().chain(ended).try_for_each(part_ended)
+        closed.into_iter().chain(ended).try_for_each(part_ended)?;
+        self.unwritable.map_or(Ok(()), Err)
     }
 }
 

@@ -28,10 +28,12 @@ enum Kind {
     Job,
     /// The calls below `/sysjob/` that submit, claim, end and change jobs.
     Work,
+    /// All rows at once, whoever may see them.
+    Backup,
     Other,
 }
 
-use Kind::{Batch, Job, Other, Question, Work};
+use Kind::{Backup, Batch, Job, Other, Question, Work};
 
 /// The least role for a method on a kind of resource; the first row that fits
 /// decides. No method stands for all.
@@ -40,7 +42,7 @@ const ROLES: &[(&[&str], &[Kind], Role)] = &[
     (&["POST"], &[Batch, Question], Role::Reader),
     (&["PATCH", "PUT", "DELETE"], &[Job], Role::Operator),
     (&["POST"], &[Work], Role::Operator),
-    (&[], &[Batch, Question, Job, Work, Other], Role::Administrator),
+    (&[], &[Backup, Batch, Question, Job, Work, Other], Role::Administrator),
 ];
 
 /// Calls below `/sysjob/` that change nothing, whatever their method.
@@ -77,6 +79,7 @@ pub async fn guard(State(service): State<Arc<Service>>, request: Request, next: 
     }
     let judged = caller(&service, &parts).and_then(|caller| {
         let kind = match parts.uri.path().strip_prefix("/sysjob/") {
+            Some("backup") => Backup,
             Some(call) if QUESTIONS.contains(&call) => Question,
             Some(_) => Work,
             None => Other,

@@ -5,6 +5,7 @@
 mod access;
 mod answer;
 mod ask;
+mod backup;
 mod batch;
 mod body;
 mod csdl;
@@ -85,6 +86,7 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/api/data/{version}/{*path}", any(web_api))
         .route("/sysjob/query", post(ask::query))
         .route("/sysjob/explain", post(ask::explain))
+        .route("/sysjob/backup", get(backup::backup))
         .route("/sysjob/events", post(events::raise))
         .route("/sysjob/jobs", post(jobs::submit))
         .route("/sysjob/actions", post(jobs::actions))
@@ -315,6 +317,8 @@ async fn unknown_path(uri: Uri) -> Failure {
 }
 
 async fn method_not_allowed(method: Method, uri: Uri) -> Failure {
-    let allow = if uri.path().starts_with("/sysjob/") { "POST" } else { "GET" };
+    let path = uri.path();
+    let call = path.starts_with("/sysjob/") && path != "/sysjob/backup";
+    let allow = if call { "POST" } else { "GET" };
     Failure::method(format!("'{}' does not take {method}", uri.path()), allow)
 }

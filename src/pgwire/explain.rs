@@ -88,6 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::result_large_err, reason = "pgwire's own error")]
     fn options_go_and_places_stay() {
         let read = |text| without_options(text).map(Cow::into_owned).map_err(ErrorInfo::from);
         let text = "SELECT 1; EXPLAIN (ANALYZE, BUFFERS, COSTS off) SELECT 2";

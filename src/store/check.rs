@@ -9,13 +9,13 @@ use datafusion::common::HashSet;
 use super::chunk_file::ChunkFiles;
 use super::column;
 use super::counts::{Counts, CountsSnapshot};
-use super::folder::FolderLock;
+use super::folder::{self, FolderLock};
 use super::journal::Journal;
 use super::memory::Memory;
 use super::recover::{self, Recovery};
 use super::snapshot::TableSnapshot;
 use crate::catalog::Catalog;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::value::{Guid, guid_text};
 
 /// What a check has found.
@@ -32,10 +32,7 @@ pub struct Checked {
 /// Checks a data folder that no service has. An error means that it could not be
 /// looked at.
 pub fn check(dir: &Path, catalog: &Arc<Catalog>) -> Result<Checked> {
-    if !dir.join("journal").is_dir() {
-        let message = format!("'{}' is not a data folder: it has no journal", dir.display());
-        return Err(Error::new(ErrorKind::NotFound, crate::error::codes::UNEXPECTED, message));
-    }
+    folder::expect(dir)?;
     let _lock = FolderLock::take(dir)?;
     let mut checked = Checked::default();
     if let Err(e) = look(dir, catalog, &mut checked) {

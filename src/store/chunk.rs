@@ -15,7 +15,7 @@ use datafusion::arrow::array::{
     Array, ArrayRef, BooleanBufferBuilder, UInt32Array, new_null_array,
 };
 use datafusion::arrow::buffer::BooleanBuffer;
-use datafusion::arrow::compute::{concat, take};
+use datafusion::arrow::compute::take;
 use datafusion::arrow::datatypes::SchemaRef;
 
 use super::column::{self, Column};
@@ -51,6 +51,8 @@ pub struct Chunk {
     /// Rows that are not deleted; nothing when none is.
     alive: Option<BooleanBuffer>,
     live: usize,
+    /// Rows of which the file no longer says what is so.
+    changed: Option<BooleanBuffer>,
 }
 
 /// A column of a chunk.
@@ -79,6 +81,7 @@ impl Chunk {
             statistics: vec![None; columns],
             alive: None,
             live: 0,
+            changed: None,
         }
     }
 
@@ -87,7 +90,8 @@ impl Chunk {
         let statistics = vec![None; columns.len()];
         let columns = columns.into_iter().map(Kept::Here).collect();
         let numbers = Numbers::From(0);
-        Self { numbers, rows, columns, sealed: None, statistics, alive: None, live: rows }
+        let (sealed, alive, changed) = (None, None, None);
+        Self { numbers, rows, columns, sealed, statistics, alive, live: rows, changed }
     }
 
     /// The rows of a file, none of them deleted.
@@ -99,8 +103,9 @@ impl Chunk {
                 false => Kept::Here(None),
             })
             .collect();
-        let statistics = sealed.statistics();
-        Self { numbers, rows, columns, sealed: Some(sealed), statistics, alive: None, live: rows }
+        let (statistics, sealed) = (sealed.statistics(), Some(sealed));
+        let (alive, changed) = (None, None);
+        Self { numbers, rows, columns, sealed, statistics, alive, live: rows, changed }
     }
 
     /// Rows with rising numbers, gaps allowed, and their cells.
@@ -260,8 +265,36 @@ impl Chunk {
         self.statistics.fill(None);
     }
 
+    /// Whether the file does not say what is so of a row.
+    pub fn has_left_file(&self, row: usize) -> bool {
+        let is = |bits: &Option<BooleanBuffer>| bits.as_ref().map(|bits| bits.value(row));
+        is(&self.changed) == Some(true) || is(&self.alive) == Some(false)
+    }
+
+    /// How many rows that is true of.
+    pub fn left_file(&self) -> usize {
+        match &self.changed {
+            None => self.rows - self.live,
+            Some(changed) => {
+                let unchanged = !changed;
+                let kept =
+                    self.alive.as_ref().map_or(unchanged.clone(), |alive| &unchanged & alive);
+                self.rows - kept.count_set_bits()
+            }
+        }
+    }
+
     /// Sets cells; every column gets the chunk's length.
     pub fn set(&mut self, schema: &SchemaRef, cells: &Cells<'_>) {
+        if self.sealed.is_some() && !cells.is_empty() {
+            let mut bits = BooleanBufferBuilder::new(self.rows);
+            match &self.changed {
+                Some(changed) => bits.append_buffer(changed),
+                None => bits.append_n(self.rows, false),
+            }
+            cells.values().flatten().for_each(|(row, _)| bits.set_bit(*row, true));
+            self.changed = Some(bits.finish());
+        }
         for index in 0..self.columns.len() {
             let changes = cells.get(&index).map_or(&[][..], Vec::as_slice);
             let many = match &self.columns[index] {
@@ -312,15 +345,9 @@ impl Chunk {
         let rows = chunks.iter().map(|c| c.rows).sum();
         let columns: Vec<Column> = (0..schema.fields().len())
             .map(|index| {
-                if chunks.iter().all(|c| matches!(c.columns[index], Kept::Here(None))) {
-                    return Ok(None);
-                }
-                let parts: Vec<ArrayRef> =
-                    chunks.iter().map(|c| c.array(index, schema)).collect::<Result<_>>()?;
-                let parts: Vec<_> = parts.iter().map(AsRef::as_ref).collect();
-                let array = concat(&parts)
-                    .map_err(|e| Error::internal("merging chunks failed").caused_by(e))?;
-                Ok(Some(array))
+                let parts = chunks.iter().map(|c| c.column(index)).collect::<Result<_>>()?;
+                let lengths = chunks.iter().map(|c| c.rows);
+                column::concat(parts, lengths, schema.field(index).data_type())
             })
             .collect::<Result<_>>()?;
         let alive = chunks.iter().any(|c| c.alive.is_some()).then(|| {
@@ -344,6 +371,7 @@ impl Chunk {
             statistics,
             alive,
             live: chunks.iter().map(|c| c.live).sum(),
+            changed: None,
         })
     }
 }

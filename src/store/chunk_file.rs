@@ -135,9 +135,7 @@ impl ChunkFiles {
         };
         self.put(&file.name, bytes)?;
         self.put(&summary_name(&file.name), summary_bytes)?;
-        File::open(&self.folder)
-            .and_then(|f| f.sync_all())
-            .map_err(failed("synced", &file.name))?;
+        self.sync_folder(&file.name)?;
         Ok((file, summary))
     }
 
@@ -169,10 +167,7 @@ impl ChunkFiles {
     /// What is known of a chunk. A damaged summary is made anew from the chunk.
     pub fn summary(&self, table: &Table, file: &ChunkFile) -> Result<Summary> {
         let name = summary_name(&file.name);
-        let kept = self.get(&name).and_then(|bytes| match checksum(&bytes) == file.summary {
-            true => Summary::from_bytes(&bytes),
-            false => Err(damaged(&name, "its checksum is not the one in the journal")),
-        });
+        let kept = self.sound(&name, file).and_then(|bytes| Summary::from_bytes(&bytes));
         kept.or_else(|error| {
             let summary = self.remade(table, file)?;
             eprintln!("sysjob: {error}; it is made anew");
@@ -181,19 +176,37 @@ impl ChunkFiles {
         })
     }
 
+    /// The bytes of a chunk's file or of its summary, if they are as they were written.
+    pub fn sound(&self, name: &str, file: &ChunkFile) -> Result<Bytes> {
+        let bytes = self.get(name)?;
+        let wanted = if name == file.name { file.checksum } else { file.summary };
+        match checksum(&bytes) == wanted {
+            true => Ok(bytes),
+            false => Err(damaged(name, "its checksum is not the one in the journal")),
+        }
+    }
+
+    /// Writes a file that is not there yet; durable when it returns.
+    pub fn put_new(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let plain = Path::new(name).file_name().is_some_and(|file| file == name);
+        if !plain || self.folder.join(name).exists() {
+            return Err(Error::data(format!("'{name}' cannot be the name of a chunk file")));
+        }
+        self.put(name, bytes.to_vec())?;
+        self.sync_folder(name)
+    }
+
+    fn sync_folder(&self, name: &str) -> Result<()> {
+        File::open(&self.folder).and_then(|f| f.sync_all()).map_err(failed("synced", name))
+    }
+
     /// Reads everything of a chunk and says whether it is as it was written. Without a
     /// table only the bytes are looked at.
     pub fn verify(&self, table: Option<&Table>, file: &ChunkFile) -> Result<()> {
         let name = summary_name(&file.name);
-        let bytes = self.get(&name)?;
-        if checksum(&bytes) != file.summary {
-            return Err(damaged(&name, "its checksum is not the one in the journal"));
-        }
+        let bytes = self.sound(&name, file)?;
         let Some(table) = table else {
-            return match checksum(&self.get(&file.name)?) == file.checksum {
-                true => Ok(()),
-                false => Err(damaged(&file.name, "its checksum is not the one in the journal")),
-            };
+            return self.sound(&file.name, file).map(drop);
         };
         let (kept, made) = (Summary::from_bytes(&bytes)?, self.remade(table, file)?);
         let columns = |summary: &Summary| -> Vec<(String, Part)> {
@@ -221,10 +234,7 @@ impl ChunkFiles {
 
     /// The summary that a whole file asks for.
     pub fn remade(&self, table: &Table, file: &ChunkFile) -> Result<Summary> {
-        let bytes = self.get(&file.name)?;
-        if checksum(&bytes) != file.checksum {
-            return Err(damaged(&file.name, "its checksum is not the one in the journal"));
-        }
+        let bytes = self.sound(&file.name, file)?;
         let footer = footer(&bytes).ok_or_else(|| damaged(&file.name, "it is too short"))?;
         let metadata = decode(&bytes[footer.offset as usize..bytes.len() - TAIL], &file.name)?;
         let reader = metadata.metadata().clone();

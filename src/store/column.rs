@@ -15,8 +15,10 @@ use datafusion::arrow::array::{
     PrimitiveArray, StringViewArray, make_view, new_null_array,
 };
 use datafusion::arrow::buffer::{Buffer, NullBuffer, ScalarBuffer};
+use datafusion::arrow::compute;
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
 
+use crate::error::{Error, Result};
 use crate::value::{Guid, Value};
 
 /// A column whose cells are all null has no array.
@@ -99,6 +101,25 @@ pub fn write(
         DataType::Utf8View => text(array, rows, cells),
         other => unreachable!("the catalog makes no column of type {other}"),
     })
+}
+
+/// One column of several, whose lengths are given for those without a cell.
+pub fn concat(
+    parts: Vec<Column>,
+    lengths: impl Iterator<Item = usize>,
+    data_type: &DataType,
+) -> Result<Column> {
+    if parts.iter().all(Option::is_none) {
+        return Ok(None);
+    }
+    let parts = parts.into_iter().zip(lengths);
+    let parts: Vec<ArrayRef> = parts
+        .map(|(part, length)| part.unwrap_or_else(|| new_null_array(data_type, length)))
+        .collect();
+    let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
+    let whole = compute::concat(&parts)
+        .map_err(|e| Error::internal("columns of chunks cannot be put together").caused_by(e))?;
+    Ok(Some(whole))
 }
 
 /// The primary keys of a column of GUIDs.

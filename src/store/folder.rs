@@ -6,6 +6,15 @@ use std::path::Path;
 
 use crate::error::{Error, ErrorKind, Result, codes};
 
+/// Whether there is a data folder.
+pub fn expect(dir: &Path) -> Result<()> {
+    if dir.join("journal").is_dir() {
+        return Ok(());
+    }
+    let message = format!("'{}' is not a data folder: it has no journal", dir.display());
+    Err(Error::new(ErrorKind::NotFound, codes::UNEXPECTED, message))
+}
+
 /// The lock, given back when it is dropped.
 pub struct FolderLock {
     _file: File,

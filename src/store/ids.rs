@@ -12,7 +12,8 @@ use parking_lot::RwLock;
 
 use super::chunk::Chunk;
 use super::column;
-use super::filter::{Filter, Filters};
+use super::filter::{Filter, Filters, Holder};
+use super::sealed::Sealed;
 use super::snapshot::Place;
 use crate::error::Result;
 use crate::value::Guid;
@@ -56,9 +57,15 @@ impl Ids {
         }
     }
 
-    /// Takes in the keys of a chunk by their filter.
-    pub fn add_filter(&self, first: u64, filter: &Filter) {
-        self.filters.add(first, filter);
+    /// Takes in the keys of a chunk by their filter; called by the writer only.
+    pub fn add_filter(&self, first: u64, filter: &Filter, chunk: &Arc<Sealed>) {
+        let chunk: Holder = Arc::<Sealed>::downgrade(chunk);
+        self.filters.add(first, filter, &chunk);
+    }
+
+    /// Takes in many chunks by their filters, before anybody looks anything up.
+    pub fn add_filters(&self, filters: &[(u64, &Filter, Holder)]) {
+        self.filters.add_all(filters);
     }
 
     /// Where among some chunks the row of a key is, by what is known now. `key` is

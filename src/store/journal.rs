@@ -12,23 +12,30 @@
 //! | `sealed_rows` | row of a sealed chunk | all cells that are not null; takes precedence over the file's row |
 //! | `sealed_changes` | row of a sealed chunk | as `changes` |
 //! | `deleted` | row of a sealed chunk | nothing |
+//! | `counted` | row of a sealed chunk that one of the three before has | CRC-32 of the chunk's file (u32), cells that the file has of the row and that rows are counted by |
 //!
 //! One commit is one atomic, synced batch over all of them. What `rows` and
 //! `changes` have of a row that an entry of `chunks` covers is out of date; it is
 //! removed after the chunk was sealed.
 
+use std::collections::HashMap;
 use std::path::Path;
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Readable};
 
 use super::chunk::Numbers;
 use super::chunk_file::ChunkFile;
 use super::numbering::Numbering;
+use super::write_ahead;
 use crate::catalog::{self, Catalog};
 use crate::error::{Error, Result};
 
 /// Version of everything described here; another one is refused.
 const FORMAT: &[u8] = b"3";
+
+/// The keyspaces, in the order of the table above.
+const SPACES: [&str; 8] =
+    ["meta", "chunks", "rows", "changes", "sealed_rows", "sealed_changes", "deleted", "counted"];
 
 /// A row: table number and row number.
 pub type RowKey = (u16, u64);
@@ -47,6 +54,7 @@ pub struct Journal {
     open: Cells,
     sealed: Cells,
     deleted: Keyspace,
+    counted: Keyspace,
     /// How many of the process's derived entity names are written down.
     entities: usize,
 }
@@ -84,23 +92,19 @@ fn parse_key(bytes: &[u8]) -> Result<RowKey> {
 impl Journal {
     /// Opens or creates the journal and reads the folder's numbering.
     pub fn open(path: &Path, catalog: &Catalog) -> Result<(Self, Numbering)> {
+        write_ahead::check(path)?;
         let database = Database::builder(path).open().map_err(failed("be opened"))?;
         let space = |name: &str| {
             database.keyspace(name, KeyspaceCreateOptions::default).map_err(failed("be opened"))
         };
-        let meta = space("meta")?;
-        let (chunks, deleted) = (space("chunks")?, space("deleted")?);
-        let open = Cells { rows: space("rows")?, changes: space("changes")? };
-        let sealed = Cells { rows: space("sealed_rows")?, changes: space("sealed_changes")? };
+        let [meta, chunks, rows, changes, sealed_rows, sealed_changes, deleted, counted] =
+            SPACES.map(space);
+        let (meta, chunks, deleted, counted) = (meta?, chunks?, deleted?, counted?);
+        let open = Cells { rows: rows?, changes: changes? };
+        let sealed = Cells { rows: sealed_rows?, changes: sealed_changes? };
         match meta.get("format").map_err(failed("be read"))? {
             Some(format) if *format == *FORMAT => {}
-            Some(format) => {
-                return Err(Error::data(format!(
-                    "the data folder has format {}, this sysjob reads format {}",
-                    String::from_utf8_lossy(&format),
-                    String::from_utf8_lossy(FORMAT),
-                )));
-            }
+            Some(format) => return Err(other_format(&format)),
             None => meta.insert("format", FORMAT).map_err(failed("be written"))?,
         }
         for entry in meta.prefix("entity/") {
@@ -124,7 +128,7 @@ impl Journal {
         };
         meta.insert("names", numbering.to_json()).map_err(failed("be written"))?;
         database.persist(PersistMode::SyncAll).map_err(failed("be written"))?;
-        let journal = Self { database, meta, chunks, open, sealed, deleted, entities: 0 };
+        let journal = Self { database, meta, chunks, open, sealed, deleted, counted, entities: 0 };
         Ok((journal, numbering))
     }
 
@@ -135,15 +139,16 @@ impl Journal {
 
     /// All sealed chunks, by table and first row.
     pub fn chunk_entries(&self) -> Result<Vec<ChunkEntry>> {
-        self.chunks
-            .iter()
-            .map(|entry| {
-                let (key, value) = entry.into_inner().map_err(failed("be read"))?;
-                let (table, first) = parse_key(&key)?;
-                chunk_entry(table, first, &value)
-                    .ok_or_else(|| Error::data("a chunk entry in the journal is unreadable"))
-            })
-            .collect()
+        chunk_entries(self.chunks.iter())
+    }
+
+    /// Everything as of the last commit, while others go on.
+    pub fn snapshot(&self) -> JournalSnapshot {
+        let Self { meta, chunks, open, sealed, deleted, counted, .. } = self;
+        let (rows, changes) = (&open.rows, &open.changes);
+        let spaces = [meta, chunks, rows, changes, &sealed.rows, &sealed.changes, deleted, counted];
+        let keyspaces = SPACES.into_iter().zip(spaces.map(Keyspace::clone)).collect();
+        JournalSnapshot { snapshot: self.database.snapshot(), keyspaces }
     }
 
     /// All rows kept one by one, in the order of their keys: those of sealed chunks or
@@ -169,10 +174,106 @@ impl Journal {
         if sealed { &self.sealed } else { &self.open }
     }
 
+    /// What changed rows of sealed chunks are counted by in their files, and the
+    /// checksums of these.
+    pub fn for_each_counted(
+        &self,
+        mut see: impl FnMut(RowKey, u32, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        for_each(&self.counted, |key, value| {
+            let (file, cells) = value
+                .split_first_chunk()
+                .ok_or_else(|| Error::data("a counted row in the journal is unreadable"))?;
+            see(key, u32::from_le_bytes(*file), cells)
+        })
+    }
+
     /// The deleted rows of sealed chunks.
     pub fn for_each_deleted(&self, mut see: impl FnMut(RowKey) -> Result<()>) -> Result<()> {
         for_each(&self.deleted, |key, _| see(key))
     }
+}
+
+/// A journal at one commit.
+pub struct JournalSnapshot {
+    snapshot: fjall::Snapshot,
+    keyspaces: Vec<(&'static str, Keyspace)>,
+}
+
+/// A key and its value.
+pub type Entry = (fjall::UserKey, fjall::UserValue);
+
+impl JournalSnapshot {
+    /// All sealed chunks, by table and first row.
+    pub fn chunk_entries(&self) -> Result<Vec<ChunkEntry>> {
+        chunk_entries(self.snapshot.iter(&self.keyspaces[1].1))
+    }
+
+    /// Calls back with the name of each keyspace and all its entries.
+    pub fn for_each_keyspace(
+        &self,
+        mut see: impl FnMut(&str, &mut dyn Iterator<Item = Result<Entry>>) -> Result<()>,
+    ) -> Result<()> {
+        self.keyspaces.iter().try_for_each(|(name, space)| {
+            let entries = self.snapshot.iter(space);
+            let mut entries = entries.map(|entry| entry.into_inner().map_err(failed("be read")));
+            see(name, &mut entries)
+        })
+    }
+}
+
+/// A journal that is made of the entries of another one.
+pub struct Restoring {
+    database: Database,
+    keyspaces: HashMap<String, Keyspace>,
+}
+
+impl Restoring {
+    pub fn begin(path: &Path) -> Result<Self> {
+        let database = Database::builder(path).open().map_err(failed("be made"))?;
+        let space = |name: &str| {
+            let space = database.keyspace(name, KeyspaceCreateOptions::default);
+            Ok((name.to_owned(), space.map_err(failed("be made"))?))
+        };
+        let keyspaces = SPACES.into_iter().map(space).collect::<Result<_>>()?;
+        Ok(Self { database, keyspaces })
+    }
+
+    pub fn put(&mut self, name: &str, entries: &[(&[u8], &[u8])]) -> Result<()> {
+        let space = self.keyspaces.get(name);
+        let space = space.ok_or_else(|| Error::data(format!("no journal has '{name}'")))?;
+        let mut batch = self.database.batch();
+        for (key, value) in entries {
+            if (name, *key) == ("meta", b"format") && *value != FORMAT {
+                return Err(other_format(value));
+            }
+            batch.insert(space, *key, *value);
+        }
+        batch.commit().map_err(failed("be written"))
+    }
+
+    /// Durable when it returns.
+    pub fn finish(self) -> Result<()> {
+        self.database.persist(PersistMode::SyncAll).map_err(failed("be written"))
+    }
+}
+
+fn other_format(format: &[u8]) -> Error {
+    Error::data(format!(
+        "the data folder has format {}, this sysjob reads format {}",
+        String::from_utf8_lossy(format),
+        String::from_utf8_lossy(FORMAT),
+    ))
+}
+
+fn chunk_entries(entries: fjall::Iter) -> Result<Vec<ChunkEntry>> {
+    let entry = |entry: fjall::Guard| {
+        let (key, value) = entry.into_inner().map_err(failed("be read"))?;
+        let (table, first) = parse_key(&key)?;
+        chunk_entry(table, first, &value)
+            .ok_or_else(|| Error::data("a chunk entry in the journal is unreadable"))
+    };
+    entries.map(entry).collect()
 }
 
 fn for_each(space: &Keyspace, mut see: impl FnMut(RowKey, &[u8]) -> Result<()>) -> Result<()> {
@@ -205,6 +306,12 @@ impl Batch<'_> {
         self.batch.insert(&self.journal.cells(sealed).changes, key(row), cells);
     }
 
+    /// What the row is counted by in its file.
+    pub fn put_counted(&mut self, row: RowKey, file: u32, cells: &[u8]) {
+        let value = [&file.to_le_bytes(), cells].concat();
+        self.batch.insert(&self.journal.counted, key(row), value);
+    }
+
     /// `sealed`: the row stands in a chunk file, which cannot forget it.
     pub fn delete_row(&mut self, row: RowKey, sealed: bool) {
         let space = self.journal.cells(sealed);
@@ -215,10 +322,25 @@ impl Batch<'_> {
         }
     }
 
-    /// Removes what is out of date of a row whose chunk has been sealed.
-    pub fn forget_row(&mut self, row: RowKey) {
-        self.batch.remove(&self.journal.open.rows, key(row));
-        self.batch.remove(&self.journal.open.changes, key(row));
+    /// A chunk that has been written anew.
+    pub fn remove_chunk(&mut self, table: u16, first: u64) {
+        self.batch.remove(&self.journal.chunks, key((table, first)));
+    }
+
+    /// Removes what is out of date of a row whose chunk has been sealed, or written
+    /// anew if it was.
+    pub fn forget_row(&mut self, row: RowKey, sealed: bool) {
+        let space = self.journal.cells(sealed);
+        self.batch.remove(&space.rows, key(row));
+        self.batch.remove(&space.changes, key(row));
+        if sealed {
+            self.batch.remove(&self.journal.deleted, key(row));
+            self.batch.remove(&self.journal.counted, key(row));
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.batch.is_empty()
     }
 
     /// Makes everything durable or nothing.

@@ -12,6 +12,7 @@ use super::sealed::Sealed;
 pub struct Memory {
     limit: usize,
     used: AtomicUsize,
+    read: AtomicUsize,
     clock: Mutex<Clock>,
 }
 
@@ -23,7 +24,8 @@ struct Clock {
 
 impl Memory {
     pub fn new(limit: usize) -> Self {
-        Self { limit, used: AtomicUsize::new(0), clock: Mutex::default() }
+        let (used, read) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self { limit, used, read, clock: Mutex::default() }
     }
 
     /// Half of what the machine has, or a GiB where it does not say.
@@ -36,6 +38,11 @@ impl Memory {
         self.used.load(Ordering::Relaxed)
     }
 
+    /// How often a column was read from its file.
+    pub fn read(&self) -> usize {
+        self.read.load(Ordering::Relaxed)
+    }
+
     /// Whether less than half of what columns may take is taken.
     pub fn is_half_empty(&self) -> bool {
         self.used() < self.limit / 2
@@ -44,6 +51,7 @@ impl Memory {
     /// A column has come into memory; others go until all fit.
     pub fn took(&self, chunk: &Arc<Sealed>, column: usize, bytes: usize) {
         self.used.fetch_add(bytes, Ordering::Relaxed);
+        self.read.fetch_add(1, Ordering::Relaxed);
         let mut clock = self.clock.lock();
         clock.columns.push((Arc::downgrade(chunk), column));
         // Twice round the clock: once to see that a column is not read any more.

@@ -4,11 +4,13 @@
 //! and is answered after it is synced to disk; [`Store::snapshot`] never waits
 //! for a disk. Invariant: a snapshot shows whole commits only.
 
+mod backup;
 mod check;
 mod chunk;
 mod chunk_file;
 mod codec;
 mod column;
+mod compaction;
 mod counts;
 mod encoded;
 mod filter;
@@ -27,6 +29,7 @@ mod tables;
 mod versions;
 mod wait;
 mod waits;
+mod write_ahead;
 mod writer;
 
 use std::path::Path;
@@ -38,6 +41,7 @@ use futures::executor::block_on;
 use parking_lot::RwLock;
 use tokio::sync::{OwnedMutexGuard, mpsc, oneshot};
 
+pub use self::backup::{BackedUp, copy as copy_backup, restore};
 pub use self::check::{Checked, check};
 pub use self::chunk::{Chunk, ROWS_MAX};
 pub use self::counts::{CountedBy, CountsSnapshot};
@@ -118,6 +122,12 @@ impl Store {
         Self::open_within(dir, catalog, Memory::half_of_machine())
     }
 
+    /// [`Store::open`], if there is a data folder.
+    pub fn open_existing(dir: &Path, catalog: Arc<Catalog>) -> Result<Self> {
+        folder::expect(dir)?;
+        Self::open(dir, catalog)
+    }
+
     /// [`Store::open`] with a number of bytes that columns of sealed chunks may take.
     pub fn open_within(dir: &Path, catalog: Arc<Catalog>, memory: usize) -> Result<Self> {
         let lock = FolderLock::take(dir)?;
@@ -132,6 +142,7 @@ impl Store {
         let lifecycle = writer::lifecycle_columns(&catalog);
         let writer = Writer {
             journal,
+            files: files.clone(),
             numbering,
             tables: tables.clone(),
             versions: versions.clone(),
@@ -232,13 +243,29 @@ impl Store {
         self.memory.used()
     }
 
-    /// Seals the chunks with at least so many rows that may be sealed, and says how
-    /// many. A store seals its full chunks by itself now and then.
-    pub fn seal(&self, rows_min: usize) -> Result<usize> {
-        match &self.sealing {
-            Some(sealing) => sealing.sealer().seal(rows_min),
-            None => Err(closed()),
-        }
+    /// How often a column of a sealed chunk was read from its file since the start.
+    pub fn columns_read(&self) -> usize {
+        self.memory.read()
+    }
+
+    /// Seals the chunks that may be sealed, and says how many. A store seals its full
+    /// chunks by itself now and then.
+    pub fn seal(&self) -> Result<usize> {
+        self.sealing.as_ref().ok_or_else(closed)?.sealer().seal()
+    }
+
+    /// Writes sealed chunks anew that have lost or changed many rows, and small ones as
+    /// one; how many come of it. A store does so by itself too.
+    pub fn compact(&self) -> Result<usize> {
+        self.sealing.as_ref().ok_or_else(closed)?.sealer().compact()
+    }
+
+    /// Writes a backup of everything as of the last commit, while commits go on; blocks
+    /// its thread.
+    pub fn backup(&self, out: &mut dyn std::io::Write) -> Result<BackedUp> {
+        let (reply, source) = oneshot::channel();
+        block_on(self.sender()?.send(Request::Backup(reply))).map_err(|_| closed())?;
+        block_on(source).map_err(|_| closed())?.write(out)
     }
 
     /// Waits until it is the caller's turn to read and then write what depends on

@@ -3,7 +3,9 @@
 //! column of a sealed chunk is read but to take changed rows out of its counts.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::num::NonZero;
 use std::sync::Arc;
+use std::thread;
 
 use super::chunk::{Cells, Chunk, ROWS_MAX};
 use super::chunk_file::ChunkFiles;
@@ -14,7 +16,7 @@ use super::numbering::Numbering;
 use super::sealed::Sealed;
 use super::summary::Summary;
 use super::tables::{Row, TableState};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Table};
 use crate::error::{Error, Result};
 use crate::value::Value;
 
@@ -24,8 +26,16 @@ pub struct Recovery {
     pub tables: Vec<TableState>,
     /// The files that the journal names.
     pub named: HashSet<String>,
-    /// By table: rows of sealed chunks that the journal still has as single rows.
-    pub stale: Vec<(usize, Vec<u64>)>,
+    /// What the journal has of rows that is out of date.
+    pub stale: Vec<Stale>,
+}
+
+/// Entries of the journal for single rows that their chunk's file has made void.
+pub struct Stale {
+    pub table: usize,
+    pub numbers: Vec<u64>,
+    /// Whether the rows were sealed before, and their chunk has been written anew.
+    pub sealed: bool,
 }
 
 pub fn recover(
@@ -46,11 +56,14 @@ pub fn recover(
 
     let entries = journal.chunk_entries()?;
     let named: HashSet<String> = entries.iter().map(|e| e.file.name.clone()).collect();
-    for entry in entries {
-        let Some(index) = index_of(entry.table) else { continue };
-        let table = &catalog.tables()[index];
-        let summary = files.summary(table, &entry.file)?;
-        files.expect(&entry.file, &summary)?;
+    let known = entries.into_iter().filter_map(|entry| Some((index_of(entry.table)?, entry)));
+    let known: Vec<_> = known.collect();
+    let summaries = side_by_side(&known, |(index, entry)| {
+        let summary = files.summary(&catalog.tables()[*index], &entry.file)?;
+        files.expect(&entry.file, &summary).map(|()| summary)
+    });
+    for ((index, entry), summary) in known.into_iter().zip(summaries) {
+        let (table, summary) = (&catalog.tables()[index], summary?);
         let sealed =
             Sealed::new(entry.file, &summary, table.clone(), files.clone(), memory.clone());
         let chunk = Chunk::sealed(entry.numbers, Arc::new(sealed));
@@ -65,7 +78,8 @@ pub fn recover(
             match (sealed, tables[index].is_sealed(number)) {
                 (false, false) => tables[index].rows.push((number, cells)),
                 (false, true) => tables[index].stale.push(number),
-                (true, _) => {
+                (true, false) => tables[index].left.push(number),
+                (true, true) => {
                     // The journal's row takes the place of the whole row in the file,
                     // which has the same key.
                     let columns =
@@ -88,25 +102,85 @@ pub fn recover(
         journal.for_each_change(sealed, |(table, number), bytes| {
             let Some(index) = index_of(table) else { return Ok(()) };
             let cells = codec::decode(bytes, &catalog.tables()[index], numbering.table(index))?;
-            match !sealed && tables[index].is_sealed(number) {
-                true => tables[index].stale.push(number),
-                false => tables[index].changes.push((number, cells)),
+            match (sealed, tables[index].is_sealed(number)) {
+                (false, true) => tables[index].stale.push(number),
+                (true, false) => tables[index].left.push(number),
+                _ => tables[index].changes.push((number, cells)),
             }
             Ok(())
         })?;
     }
-    journal.for_each_deleted(|(table, number)| {
-        if let Some(index) = index_of(table) {
-            tables[index].deleted.push(number);
+    journal.for_each_counted(|(table, number), file, bytes| {
+        let Some(index) = index_of(table) else { return Ok(()) };
+        let table = &mut tables[index];
+        // It may be left over from the file before.
+        if table
+            .find(number)
+            .and_then(|(chunk, _)| table.chunks[chunk].file())
+            .map(|f| f.file().checksum)
+            == Some(file)
+        {
+            let cells = codec::decode(bytes, &catalog.tables()[index], numbering.table(index))?;
+            table.counted.insert(number, cells.into_iter().collect());
         }
         Ok(())
     })?;
-    let stale = tables.iter_mut().map(|table| std::mem::take(&mut table.stale)).enumerate();
-    let stale = stale.filter(|(_, numbers)| !numbers.is_empty()).collect();
+    journal.for_each_deleted(|(table, number)| {
+        if let Some(index) = index_of(table) {
+            let table = &mut tables[index];
+            match table.is_sealed(number) {
+                true => table.deleted.push(number),
+                false => table.left.push(number),
+            }
+        }
+        Ok(())
+    })?;
+    let mut stale = Vec::new();
+    for (index, table) in tables.iter_mut().enumerate() {
+        let mut add = |numbers: Vec<u64>, sealed| {
+            if !numbers.is_empty() {
+                stale.push(Stale { table: index, numbers, sealed });
+            }
+        };
+        add(std::mem::take(&mut table.stale), false);
+        add(table.left.clone(), true);
+    }
     let tables = tables.into_iter().enumerate();
     let tables =
         tables.map(|(index, table)| table.finish(catalog, index)).collect::<Result<_>>()?;
     Ok(Recovery { tables, named, stale })
+}
+
+/// Does the same with many things on all processors.
+fn side_by_side<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    let share = items.len().div_ceil(threads).max(1);
+    let work = &work;
+    thread::scope(|scope| {
+        let mut threads = Vec::new();
+        for part in items.chunks(share) {
+            threads.push(scope.spawn(move || part.iter().map(work).collect::<Vec<R>>()));
+        }
+        let done = threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        done.flatten().collect()
+    })
+}
+
+/// Rows by their numbers as a chunk.
+fn chunk_of(rows: &BTreeMap<u64, BTreeMap<usize, Value>>, table: &Table) -> Chunk {
+    let numbers: Vec<u64> = rows.keys().copied().collect();
+    if numbers.is_empty() {
+        return Chunk::new(0, table.columns.len());
+    }
+    let mut cells = Cells::new();
+    for (place, row) in rows.values().enumerate() {
+        for (column, value) in row {
+            cells.entry(*column).or_default().push((place, value));
+        }
+    }
+    Chunk::from_rows(&numbers, table.schema(), &cells)
 }
 
 /// One table while it is read.
@@ -116,10 +190,15 @@ struct Recovered {
     chunks: Vec<Chunk>,
     /// Of sealed chunks, by first row.
     summaries: BTreeMap<u64, Summary>,
+    /// Single rows that are sealed now.
     stale: Vec<u64>,
+    /// Rows of sealed chunks that were written anew without them.
+    left: Vec<u64>,
     rows: Vec<(u64, Row)>,
     changes: Vec<(u64, Row)>,
     deleted: Vec<u64>,
+    /// What rows that have changed are counted by in their files.
+    counted: BTreeMap<u64, BTreeMap<usize, Value>>,
 }
 
 impl Recovered {
@@ -175,6 +254,7 @@ impl Recovered {
                 columns.entry(*column).or_default().push((row, value));
             }
         }
+        let (before, after) = self.counted(table);
         let mut touched: BTreeMap<u64, BTreeSet<usize>> = BTreeMap::new();
         for (chunk, cells) in by_chunk {
             let chunk = &mut self.chunks[chunk];
@@ -184,13 +264,10 @@ impl Recovered {
         }
         let mut deleted: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for number in &self.deleted {
-            let (chunk, row) = self.find(*number).ok_or_else(|| {
-                Error::data(format!(
-                    "the journal deletes row {number} of '{}', which does not exist",
-                    table.logical_name
-                ))
-            })?;
-            deleted.entry(chunk).or_default().push(row);
+            // Only what is found is kept.
+            if let Some((chunk, row)) = self.find(*number) {
+                deleted.entry(chunk).or_default().push(row);
+            }
         }
         for (chunk, rows) in deleted {
             let chunk = &mut self.chunks[chunk];
@@ -198,7 +275,32 @@ impl Recovered {
             touched.entry(chunk.first_number()).or_default().extend(rows);
         }
         let mut state = TableState::new(table.clone());
-        state.recover(self.chunks, &self.summaries, &touched)?;
+        for number in self.counted.keys() {
+            if let Some((chunk, row)) = self.find(*number)
+                && let Some(rows) = touched.get_mut(&self.chunks[chunk].first_number())
+            {
+                rows.remove(&row);
+            }
+        }
+        touched.retain(|_, rows| !rows.is_empty());
+        let next = self.left.iter().max().map_or(0, |last| last + 1);
+        state.recover(self.chunks, &self.summaries, &touched, (&before, &after), next)?;
         Ok(state)
+    }
+
+    /// The rows of which the journal knows what they are counted by, as their files have
+    /// them and as they are.
+    fn counted(&self, table: &Table) -> (Chunk, Chunk) {
+        let mut now = self.counted.clone();
+        for (number, cells) in &self.changes {
+            let Some(row) = now.get_mut(number) else { continue };
+            for (column, value) in cells {
+                row.entry(*column).and_modify(|cell| *cell = value.clone());
+            }
+        }
+        for number in &self.deleted {
+            now.remove(number);
+        }
+        (chunk_of(&self.counted, table), chunk_of(&now, table))
     }
 }

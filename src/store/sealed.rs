@@ -26,6 +26,8 @@ pub struct Sealed {
     metadata: OnceLock<ArrowReaderMetadata>,
     /// By column of the table; nothing where all cells are null.
     columns: Vec<Option<InFile>>,
+    /// Whether the file goes with the last who holds this.
+    obsolete: AtomicBool,
 }
 
 /// A column of a file.
@@ -62,7 +64,14 @@ impl Sealed {
             });
         }
         let (footer, metadata) = (summary.footer, OnceLock::new());
-        Self { file, files, memory, table, footer, metadata, columns }
+        let obsolete = AtomicBool::new(false);
+        Self { file, files, memory, table, footer, metadata, columns, obsolete }
+    }
+
+    /// The journal does not name the file, or not any more: it is removed when the last
+    /// snapshot that reads it is gone.
+    pub fn abandon(&self) {
+        self.obsolete.store(true, Ordering::Relaxed);
     }
 
     pub fn file(&self) -> &ChunkFile {
@@ -153,6 +162,12 @@ impl Drop for Sealed {
             if let Some(encoded) = column.encoded.get_mut() {
                 self.memory.gave(encoded.bytes());
             }
+        }
+        if self.obsolete.load(Ordering::Relaxed)
+            && let Err(e) = self.files.remove(&self.file.name)
+        {
+            // It only takes up room; the next start removes it.
+            eprintln!("sysjob: {e}");
         }
     }
 }

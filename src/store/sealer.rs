@@ -1,36 +1,44 @@
-//! Seals chunks: writes them to files and takes their rows out of the journal.
+//! Seals chunks: writes them to files and takes their rows out of the journal. Sealed
+//! ones that are worn or small are written anew in the same way.
 //!
-//! The work is done on a thread of its own, on a chunk as a snapshot has it; the
-//! writer then puts the sealed chunk in its place if nothing has changed meanwhile.
+//! The work is done on a thread of its own, on chunks as a snapshot has them; the
+//! writer then puts the sealed chunk in their place if nothing has changed meanwhile.
 //! A chunk of jobs may be sealed when all of them have ended, one of another table
 //! when it has not changed since the last look.
 
+use std::slice;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use datafusion::arrow::array::types::Int32Type;
-use datafusion::arrow::array::{AsArray, UInt32Array};
+use datafusion::arrow::array::{ArrayRef, AsArray, UInt32Array};
 use futures::executor::block_on;
 use parking_lot::RwLock;
 use tokio::sync::mpsc::WeakSender;
 use tokio::sync::oneshot;
 
-use super::chunk::{Chunk, Numbers, ROWS_MAX};
+use super::chunk::{Chunk, Numbers};
 use super::chunk_file::ChunkFiles;
-use super::column;
+use super::column::{self, Column};
+use super::compaction;
 use super::counts::Counts;
 use super::memory::Memory;
+use super::recover::Stale;
 use super::sealed::Sealed;
-use super::tables::TableState;
-use super::writer::{NewFile, Request};
+use super::tables::{TableState, missing_key};
+use super::writer::{NewFile, Request, Rewrite, Rewritten};
 use crate::catalog::{Catalog, ColumnType, Table};
 use crate::error::{Error, Result};
 use crate::job::{self, Status};
+use crate::value::Guid;
 
 /// Between two looks at the tables.
 const EVERY: Duration = Duration::from_secs(2);
+
+/// Chunks that are not full, left over by a restart, are sealed from so many rows on.
+const SEALED_ROWS_MIN: usize = 1024;
 
 /// Rows whose entries one request removes from the journal: a few milliseconds.
 const FORGET_ROWS: usize = 1024;
@@ -53,7 +61,7 @@ pub struct Sealing {
 
 impl Sealing {
     /// Removes stale rows from the journal, then seals full chunks until dropped.
-    pub fn begin(sealer: Sealer, stale: Vec<(usize, Vec<u64>)>) -> Result<Self> {
+    pub fn begin(sealer: Sealer, stale: Vec<Stale>) -> Result<Self> {
         let sealer = Arc::new(sealer);
         let (stop, stopped) = mpsc::channel();
         let own = sealer.clone();
@@ -86,9 +94,9 @@ impl Drop for Sealing {
 }
 
 impl Sealer {
-    fn run(&self, stale: Vec<(usize, Vec<u64>)>, stopped: &mpsc::Receiver<()>) -> Result<()> {
-        for (table, numbers) in stale {
-            self.forget(table, &numbers)?;
+    fn run(&self, stale: Vec<Stale>, stopped: &mpsc::Receiver<()>) -> Result<()> {
+        for stale in stale {
+            self.forget(stale)?;
         }
         if stopped.recv_timeout(EVERY) != Err(RecvTimeoutError::Timeout) {
             return Ok(());
@@ -100,11 +108,18 @@ impl Sealer {
                 |chunk: &Arc<Chunk>| seen.iter().any(|weak| weak.as_ptr() == Arc::as_ptr(chunk));
             let mut now = Vec::new();
             for table in 0..self.catalog.tables().len() {
-                let full = self.tables.read()[table].sealable(ROWS_MAX);
-                for chunk in full {
-                    now.push(Arc::downgrade(&chunk));
-                    if known(&chunk) && self.has_ended(table, &chunk)? {
-                        self.seal_chunk(table, chunk)?;
+                let closed = self.tables.read()[table].closed().to_vec();
+                for old in compaction::mergeable(&closed) {
+                    now.extend(old.iter().map(Arc::downgrade));
+                    if old.iter().all(known) {
+                        self.merge(table, old)?;
+                    }
+                }
+                let full = compaction::sealable(&closed, SEALED_ROWS_MIN).map(slice::from_ref);
+                for old in full.chain(compaction::compactable(&closed)) {
+                    now.extend(old.iter().map(Arc::downgrade));
+                    if old.iter().all(known) && self.may_be_written(table, old)? {
+                        self.rewrite(table, old)?;
                     }
                     if stopped.try_recv() != Err(mpsc::TryRecvError::Empty) {
                         return Ok(());
@@ -147,18 +162,46 @@ impl Sealer {
         }
     }
 
-    /// Seals chunks now, if they have enough rows; how many.
-    pub fn seal(&self, rows_min: usize) -> Result<usize> {
-        let mut sealed = 0;
+    /// Seals whatever has rows and may be sealed; how many chunks.
+    pub fn seal(&self) -> Result<usize> {
+        self.each(|closed| {
+            closed
+                .iter()
+                .filter(|c| c.file().is_none() && c.live() > 0)
+                .map(slice::from_ref)
+                .collect()
+        })
+    }
+
+    /// Merges small chunks and writes anew what is worn; how often.
+    pub fn compact(&self) -> Result<usize> {
+        let mut merged = 0;
         for table in 0..self.catalog.tables().len() {
-            let chunks = self.tables.read()[table].sealable(rows_min.max(1));
-            for chunk in chunks {
-                if self.has_ended(table, &chunk)? && self.seal_chunk(table, chunk)? {
-                    sealed += 1;
+            let closed = self.tables.read()[table].closed().to_vec();
+            for old in compaction::mergeable(&closed) {
+                merged += usize::from(self.merge(table, old)?);
+            }
+        }
+        Ok(merged + self.each(compaction::compactable)?)
+    }
+
+    fn each(&self, wanted: impl Fn(&[Arc<Chunk>]) -> Vec<&[Arc<Chunk>]>) -> Result<usize> {
+        let mut written = 0;
+        for table in 0..self.catalog.tables().len() {
+            let chunks = self.tables.read()[table].chunks().to_vec();
+            for old in wanted(&chunks) {
+                if self.may_be_written(table, old)? && self.rewrite(table, old)? {
+                    written += 1;
                 }
             }
         }
-        Ok(sealed)
+        Ok(written)
+    }
+
+    /// What is sealed stays so; the rows of other chunks must have come to rest.
+    fn may_be_written(&self, table: usize, chunks: &[Arc<Chunk>]) -> Result<bool> {
+        let mut open = chunks.iter().filter(|chunk| chunk.file().is_none());
+        open.try_fold(true, |ended, chunk| Ok(ended && self.has_ended(table, chunk)?))
     }
 
     /// Whether all jobs of a chunk have ended; rows of other tables have no end.
@@ -175,49 +218,86 @@ impl Sealer {
         Ok((0..chunk.rows()).filter(alive).all(|row| states.value(row) == ended))
     }
 
-    /// Whether the chunk was still the same at the end.
-    fn seal_chunk(&self, table: usize, old: Arc<Chunk>) -> Result<bool> {
-        let facts: &Arc<Table> = &self.catalog.tables()[table];
-        let rows: Vec<u32> = match old.alive() {
-            Some(alive) => alive.set_indices_u32().collect(),
-            None => (0..old.rows() as u32).collect(),
-        };
-        let numbers: Vec<u64> = rows.iter().map(|row| old.number(*row as usize)).collect();
-        let rows = UInt32Array::from(rows);
-        let columns = (0..facts.columns.len())
-            .map(|index| old.taken(index, &rows))
-            .collect::<Result<Vec<_>>>()?;
-        let key = columns[facts.primary_id_index()].clone();
-        let (file, summary) = self.files.write(facts, &columns, rows.len())?;
-        drop(columns);
-        let name = file.name.clone();
-        let sealed =
-            Sealed::new(file, &summary, facts.clone(), self.files.clone(), self.memory.clone());
-        let sealed = Arc::new(sealed);
-        let new = Chunk::sealed(Numbers::of(&numbers), sealed.clone());
-        let filtered = summary.filter.is_some();
+    /// Makes one chunk of neighbours in memory. Whether they were still the same at the
+    /// end.
+    fn merge(&self, table: usize, old: &[Arc<Chunk>]) -> Result<bool> {
+        let chunk = Chunk::merge(old, self.catalog.tables()[table].schema())?;
+        self.put(table, old, Some(Rewritten { chunk, file: None }))
+    }
+
+    fn put(&self, table: usize, old: &[Arc<Chunk>], new: Option<Rewritten>) -> Result<bool> {
         let (reply, answer) = oneshot::channel();
-        let file = NewFile { sealed, summary };
-        self.send(Request::Seal { table, old, new, file, reply })?;
-        if !block_on(answer).map_err(|_| super::closed())?? {
-            self.files.remove(&name)?;
+        let request = Rewrite { table, old: old.to_vec(), new };
+        self.send(Request::Rewrite(request, reply))?;
+        block_on(answer).map_err(|_| super::closed())?
+    }
+
+    /// Writes the rows of neighbours to one file. Whether the chunks were still the same
+    /// at the end.
+    fn rewrite(&self, table: usize, old: &[Arc<Chunk>]) -> Result<bool> {
+        let new = match old.iter().any(|chunk| chunk.live() > 0) {
+            true => Some(self.written(table, old)?),
+            false => None,
+        };
+        let written = new.as_ref().and_then(|new| Some((&new.chunk, new.file.as_ref()?)));
+        let file = written.map(|(_, (file, _))| file.sealed.clone());
+        let filtered = written.filter(|(_, (file, _))| file.summary.filter.is_some());
+        let keys = filtered.map(|(chunk, (_, ids))| pairs(chunk, ids)).unwrap_or_default();
+        if !self.put(table, old, new)? {
+            file.iter().for_each(|file| file.abandon());
             return Ok(false);
         }
         // The look-up finds the keys by the filter now.
-        if let (Some(key), true) = (key, filtered) {
-            let ids = self.tables.read()[table].ids().clone();
-            let pairs: Vec<_> =
-                column::guids(&key).flatten().zip(numbers.iter().copied()).collect();
-            pairs.chunks(FORGET_ROWS).for_each(|part| ids.remove(part.iter().copied()));
+        let ids = self.tables.read()[table].ids().clone();
+        keys.chunks(FORGET_ROWS).for_each(|part| ids.remove(part.iter().copied()));
+        for chunk in old {
+            let sealed = chunk.file().is_some();
+            let void = |row: &usize| !sealed || chunk.has_left_file(*row);
+            let numbers = (0..chunk.rows()).filter(void).map(|row| chunk.number(row)).collect();
+            self.forget(Stale { table, numbers, sealed })?;
+            if let Some(file) = chunk.file() {
+                file.abandon();
+            }
         }
-        self.forget(table, &numbers)?;
         Ok(true)
     }
 
+    /// The rows of neighbours that are not deleted, in a file.
+    fn written(&self, table: usize, old: &[Arc<Chunk>]) -> Result<Rewritten> {
+        let facts: &Arc<Table> = &self.catalog.tables()[table];
+        let rows: Vec<UInt32Array> = old
+            .iter()
+            .map(|chunk| match chunk.alive() {
+                Some(alive) => alive.set_indices_u32().collect::<Vec<_>>().into(),
+                None => (0..chunk.rows() as u32).collect::<Vec<_>>().into(),
+            })
+            .collect();
+        let numbers: Vec<u64> = old
+            .iter()
+            .zip(&rows)
+            .flat_map(|(chunk, rows)| rows.values().iter().map(|row| chunk.number(*row as usize)))
+            .collect();
+        let column = |index: usize| -> Result<Column> {
+            let parts = old.iter().zip(&rows).map(|(chunk, rows)| chunk.taken(index, rows));
+            let parts = parts.collect::<Result<Vec<Column>>>()?;
+            let lengths = rows.iter().map(UInt32Array::len);
+            column::concat(parts, lengths, facts.schema().field(index).data_type())
+        };
+        let columns = (0..facts.columns.len()).map(column).collect::<Result<Vec<_>>>()?;
+        let ids = columns[facts.primary_id_index()].clone();
+        let ids = ids.ok_or_else(|| missing_key(facts))?;
+        let (file, summary) = self.files.write(facts, &columns, numbers.len())?;
+        let (files, memory) = (self.files.clone(), self.memory.clone());
+        let sealed = Arc::new(Sealed::new(file, &summary, facts.clone(), files, memory));
+        let chunk = Chunk::sealed(Numbers::of(&numbers), sealed.clone());
+        Ok(Rewritten { chunk, file: Some((NewFile { sealed, summary }, ids)) })
+    }
+
     /// Takes rows out of the journal, little by little.
-    fn forget(&self, table: usize, numbers: &[u64]) -> Result<()> {
+    fn forget(&self, Stale { table, numbers, sealed }: Stale) -> Result<()> {
         for part in numbers.chunks(FORGET_ROWS) {
-            self.send(Request::Forget { table, numbers: part.to_vec() })?;
+            let part = Stale { table, numbers: part.to_vec(), sealed };
+            self.send(Request::Forget(part))?;
         }
         Ok(())
     }
@@ -226,4 +306,10 @@ impl Sealer {
         let requests = self.requests.upgrade().ok_or_else(super::closed)?;
         block_on(requests.send(request)).map_err(|_| super::closed())
     }
+}
+
+/// The keys of a chunk and their row numbers.
+fn pairs(chunk: &Chunk, ids: &ArrayRef) -> Vec<(Guid, u64)> {
+    let ids = column::guids(ids).enumerate();
+    ids.filter_map(|(row, id)| Some((id?, chunk.number(row)))).collect()
 }

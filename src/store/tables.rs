@@ -6,10 +6,12 @@ use std::sync::{Arc, OnceLock};
 
 use datafusion::arrow::array::{ArrayRef, UInt32Array};
 
-use super::chunk::{Cells, Chunk, OPEN_ROWS_MAX, ROWS_MAX};
+use super::chunk::{Cells, Chunk, OPEN_ROWS_MAX};
 use super::column;
 use super::counts::Counts;
+use super::filter::Holder;
 use super::ids::{self, Ids};
+use super::sealed::Sealed;
 use super::snapshot::{Derived, NameIndex, TableSnapshot};
 use super::summary::Summary;
 use crate::catalog::Table;
@@ -35,11 +37,15 @@ pub struct TableState {
     /// Rises with every change.
     changes: u64,
     counts: Vec<Counts>,
+    /// The columns that rows are counted by.
+    counted: Vec<usize>,
 }
 
 impl TableState {
     pub fn new(table: Arc<Table>) -> Self {
         let counts = Counts::of(&table);
+        let is_counted = |column: &usize| counts.iter().any(|counts| counts.depends_on(*column));
+        let counted = (0..table.columns.len()).filter(is_counted).collect();
         Self {
             key: table.primary_id_index(),
             table,
@@ -51,6 +57,7 @@ impl TableState {
             derived: Arc::default(),
             changes: 0,
             counts,
+            counted,
         }
     }
 
@@ -96,9 +103,17 @@ impl TableState {
     pub fn load_counted(&self, number: u64) -> Result<()> {
         let Some((chunk, _)) = self.locate(number) else { return Ok(()) };
         let Some(file) = self.chunks[chunk].file() else { return Ok(()) };
-        let counted = |column: &usize| self.counts.iter().any(|c| c.depends_on(*column));
-        let columns = (0..self.table.columns.len()).filter(|c| *c == self.key || counted(c));
+        let columns = self.counted.iter().copied().chain([self.key]);
         columns.filter(|c| file.has(*c)).try_for_each(|c| file.load(c).map(drop))
+    }
+
+    /// What a row is counted by in its file, and the file's checksum, if nothing of the
+    /// row has changed since.
+    pub fn counted(&self, number: u64) -> Option<(u32, Row)> {
+        let (chunk, row) = self.locate(number)?;
+        let file = self.chunks[chunk].file()?.file().checksum;
+        let fresh = !self.counted.is_empty() && !self.chunks[chunk].has_left_file(row);
+        fresh.then(|| (file, self.cells(number, self.counted.iter().copied())))
     }
 
     /// Some cells of an existing row.
@@ -117,8 +132,8 @@ impl TableState {
         ids::locate(&self.chunks, number).map(|place| (place.chunk, place.row))
     }
 
-    /// Adds a sealed chunk. Of equal primary keys the last row counts: `hidden` are the
-    /// others. Rows that these replace were deleted before.
+    /// Adds a sealed chunk, whose filter the look-up has. Of equal primary keys the last
+    /// row counts: `hidden` are the others. Rows that these replace were deleted before.
     pub fn append(
         &mut self,
         mut chunk: Chunk,
@@ -133,12 +148,9 @@ impl TableState {
             self.counts.iter_mut().for_each(|counts| counts.count(&chunk, Some(&gone), -1));
             chunk.delete(hidden);
         }
-        match &summary.filter {
-            Some(filter) => self.ids.add_filter(self.next, filter),
-            None => {
-                for (row, id) in column::guids(ids).enumerate() {
-                    id.map(|id| self.ids.insert(id, self.next + row as u64));
-                }
+        if summary.filter.is_none() {
+            for (row, id) in column::guids(ids).enumerate() {
+                id.map(|id| self.ids.insert(id, self.next + row as u64));
             }
         }
         self.next += chunk.rows() as u64;
@@ -246,27 +258,13 @@ impl TableState {
         self.derived = Arc::default();
     }
 
-    /// The full small chunks at the end that are enough for one full chunk.
-    pub fn mergeable(&self) -> Option<Vec<Arc<Chunk>>> {
-        let end = self.chunks.len() - usize::from(self.open);
-        let small = self.chunks[..end]
-            .iter()
-            .rev()
-            .take_while(|c| c.rows() == OPEN_ROWS_MAX && c.file().is_none());
-        let small = small.count();
-        (small * OPEN_ROWS_MAX >= ROWS_MAX).then(|| self.chunks[end - small..end].to_vec())
+    pub fn chunks(&self) -> &[Arc<Chunk>] {
+        &self.chunks
     }
 
-    /// Puts a merged chunk in the place of those it was made of.
-    pub fn replace_merged(&mut self, count: usize, merged: Chunk) {
-        let end = self.chunks.len() - usize::from(self.open);
-        self.chunks.splice(end - count..end, [Arc::new(merged)]);
-    }
-
-    /// Chunks that could be sealed: those with enough rows that no job waits or runs in.
-    pub fn sealable(&self, rows_min: usize) -> Vec<Arc<Chunk>> {
-        let full = |chunk: &&Arc<Chunk>| chunk.file().is_none() && chunk.live() >= rows_min;
-        self.chunks.iter().filter(full).cloned().collect()
+    /// The chunks that take no new rows.
+    pub fn closed(&self) -> &[Arc<Chunk>] {
+        &self.chunks[..self.chunks.len() - usize::from(self.open)]
     }
 
     /// Whether a chunk is one of the table as it is now.
@@ -279,16 +277,18 @@ impl TableState {
         after.checked_sub(1).filter(|index| Arc::ptr_eq(&self.chunks[*index], chunk))
     }
 
-    /// Puts a sealed chunk in the place of one that is there.
-    pub fn replace_sealed(&mut self, old: &Arc<Chunk>, new: Chunk, summary: &Summary) {
-        let index = self.position(old).expect("the chunk is there");
-        if index + 1 == self.chunks.len() {
+    /// Puts a chunk, or nothing, in the place of neighbours that are there.
+    pub fn replace(&mut self, old: &[Arc<Chunk>], new: Option<Chunk>) {
+        let index = self.position(&old[0]).expect("the chunk is there");
+        if index + old.len() == self.chunks.len() {
             self.open = false;
         }
-        if let Some(filter) = &summary.filter {
-            self.ids.add_filter(new.first_number(), filter);
-        }
-        self.chunks[index] = Arc::new(new);
+        self.chunks.splice(index..index + old.len(), new.map(Arc::new));
+    }
+
+    /// Whether the journal says something of a row that no file does.
+    pub fn has_left_file(&self, number: u64) -> bool {
+        self.locate(number).is_some_and(|(chunk, row)| self.chunks[chunk].has_left_file(row))
     }
 
     /// The look-up of the table's keys.
@@ -297,20 +297,32 @@ impl TableState {
     }
 
     /// Recovery: takes over chunks, and the summaries of sealed ones by their first
-    /// rows. `touched` are the rows of them that are not as in their files.
+    /// rows. `touched` are the rows of them that are not as in their files, but for those
+    /// whose cells the journal has as they were and as they are: `before` and `after`.
+    /// `next` is a number above all that the journal still knows.
     pub fn recover(
         &mut self,
         mut chunks: Vec<Chunk>,
         summaries: &BTreeMap<u64, Summary>,
         touched: &BTreeMap<u64, BTreeSet<usize>>,
+        (before, after): (&Chunk, &Chunk),
+        next: u64,
     ) -> Result<()> {
+        for counts in &mut self.counts {
+            counts.count(before, None, -1);
+            counts.count(after, None, 1);
+        }
         chunks.sort_by_key(Chunk::first_number);
+        let mut filters = Vec::new();
         for chunk in &chunks {
             let first = chunk.first_number();
             let summary = summaries.get(&first);
-            match summary.and_then(|summary| summary.filter.as_ref()) {
-                Some(filter) => self.ids.add_filter(first, filter),
-                None => self.take_in_keys(chunk)?,
+            match (summary.and_then(|summary| summary.filter.as_ref()), chunk.file()) {
+                (Some(filter), Some(file)) => {
+                    let holder: Holder = Arc::<Sealed>::downgrade(file);
+                    filters.push((first, filter, holder));
+                }
+                _ => self.take_in_keys(chunk)?,
             }
             let Some((summary, file)) = summary.zip(chunk.file()) else {
                 self.counts.iter_mut().for_each(|counts| counts.add_chunk(chunk));
@@ -328,7 +340,8 @@ impl TableState {
                 }
             }
         }
-        self.next = chunks.last().map_or(0, |c| c.number(c.rows() - 1) + 1);
+        self.ids.add_filters(&filters);
+        self.next = chunks.last().map_or(0, |c| c.number(c.rows() - 1) + 1).max(next);
         self.chunks = chunks.into_iter().map(Arc::new).collect();
         Ok(())
     }

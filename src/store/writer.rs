@@ -13,11 +13,14 @@ use datafusion::common::HashMap;
 use parking_lot::RwLock;
 use tokio::sync::{mpsc, oneshot};
 
+use super::backup::Source;
 use super::chunk::{Chunk, Numbers};
+use super::chunk_file::ChunkFiles;
 use super::codec;
 use super::column;
-use super::journal::{ChunkEntry, Journal};
-use super::numbering::Numbering;
+use super::journal::{Batch, ChunkEntry, Journal};
+use super::numbering::{Numbering, TableNumbering};
+use super::recover::Stale;
 use super::sealed::Sealed;
 use super::summary::Summary;
 use super::tables::{Row, TableState, missing_key};
@@ -36,17 +39,31 @@ pub enum Request {
     /// All changes or none.
     Commit(Vec<Change>, Reply),
     /// Rows whose chunk file is written and synced, and their primary keys.
-    Append { table: usize, ids: ArrayRef, file: NewFile, reply: Reply },
-    /// A chunk that has been written to a file.
-    Seal {
+    Append {
         table: usize,
-        old: Arc<Chunk>,
-        new: Chunk,
+        ids: ArrayRef,
         file: NewFile,
-        reply: oneshot::Sender<Result<bool>>,
+        reply: Reply,
     },
-    /// Rows of sealed chunks, whose entries as single rows are to go.
-    Forget { table: usize, numbers: Vec<u64> },
+    /// Everything as of the last commit.
+    Backup(oneshot::Sender<Source>),
+    Rewrite(Rewrite, oneshot::Sender<Result<bool>>),
+    /// Entries for single rows that their chunk's file has made void are to go.
+    Forget(Stale),
+}
+
+/// Neighbours whose rows stand in one chunk now, or are all deleted.
+pub struct Rewrite {
+    pub table: usize,
+    pub old: Vec<Arc<Chunk>>,
+    pub new: Option<Rewritten>,
+}
+
+/// The rows of several chunks.
+pub struct Rewritten {
+    pub chunk: Chunk,
+    /// The file, if they stand in one, and their primary keys.
+    pub file: Option<(NewFile, ArrayRef)>,
 }
 
 /// A chunk file that the journal does not name yet.
@@ -57,6 +74,7 @@ pub struct NewFile {
 
 pub struct Writer {
     pub journal: Journal,
+    pub files: Arc<ChunkFiles>,
     pub numbering: Numbering,
     pub tables: Arc<RwLock<Vec<TableState>>>,
     pub versions: Arc<Versions>,
@@ -103,18 +121,24 @@ impl Writer {
                         // A caller that went away no longer needs the answer.
                         let _ = reply.send(answer);
                     }
-                    Request::Seal { table, old, new, file, reply } => {
+                    Request::Rewrite(rewrite, reply) => {
                         self.commit(std::mem::take(&mut commits));
-                        let _ = reply.send(self.seal(table, &old, new, file));
+                        let _ = reply.send(self.rewrite(rewrite));
                     }
-                    Request::Forget { table, numbers } => self.forget(table, &numbers),
+                    Request::Backup(reply) => {
+                        self.commit(std::mem::take(&mut commits));
+                        let _ = reply.send(self.source());
+                    }
+                    Request::Forget(stale) => {
+                        self.commit(std::mem::take(&mut commits));
+                        self.forget(&stale);
+                    }
                 }
                 if commits.len() < GROUP_MAX {
                     next = requests.try_recv().ok();
                 }
             }
             self.commit(commits);
-            self.merge_small_chunks();
         }
     }
 
@@ -196,6 +220,7 @@ impl Writer {
                 set(&mut image, *column, value.clone());
             }
             let (key, sealed) = ((numbering.table(), *number), state.is_sealed(*number));
+            put_counted(&mut batch, state, numbering, *number);
             if small {
                 batch.put_change(key, codec::encode(&image, &state.table, numbering), sealed);
             } else {
@@ -205,6 +230,7 @@ impl Writer {
         }
         for (table, number) in &group.deletes {
             let numbering = self.numbering.table(*table);
+            put_counted(&mut batch, &tables[*table], numbering, *number);
             batch.delete_row((numbering.table(), *number), tables[*table].is_sealed(*number));
         }
         drop(tables);
@@ -245,9 +271,11 @@ impl Writer {
         let mut journal = self.journal.batch();
         journal.put_chunk(&entry);
         {
-            let tables = self.tables.read();
+            let state = &self.tables.read()[table];
             for row in &replaced {
-                journal.delete_row((number, *row), tables[table].is_sealed(*row));
+                state.load_counted(*row)?;
+                put_counted(&mut journal, state, self.numbering.table(table), *row);
+                journal.delete_row((number, *row), state.is_sealed(*row));
             }
         }
         for row in &hidden {
@@ -255,6 +283,7 @@ impl Writer {
         }
         let outcome = journal.commit();
         self.note(outcome)?;
+        self.add_filter(table, first, &file);
         let mut tables = self.tables.write();
         let replaced: Vec<u64> = replaced.into_iter().collect();
         tables[table].delete(&replaced);
@@ -268,54 +297,71 @@ impl Writer {
         Ok(Appended { inserted, replaced: ids.len() as u64 - inserted })
     }
 
-    /// Puts a sealed chunk in the place of one that has not changed since; false if
-    /// it has.
-    fn seal(&mut self, table: usize, old: &Arc<Chunk>, new: Chunk, file: NewFile) -> Result<bool> {
+    /// What a backup is made of: only this thread changes journal and tables.
+    fn source(&self) -> Source {
+        let tables = self.tables.read();
+        let chunks = tables.iter().flat_map(TableState::chunks);
+        let chunks = chunks.filter(|chunk| chunk.file().is_some()).cloned().collect();
+        Source::new(self.journal.snapshot(), self.files.clone(), chunks)
+    }
+
+    /// Before the chunk is seen, so that nobody waits for it under the lock.
+    fn add_filter(&self, table: usize, first: u64, file: &NewFile) {
+        if let Some(filter) = &file.summary.filter {
+            let ids = self.tables.read()[table].ids().clone();
+            ids.add_filter(first, filter, &file.sealed);
+        }
+    }
+
+    /// Puts a chunk in the place of some that have not changed since; false if they have.
+    fn rewrite(&mut self, Rewrite { table, old, new }: Rewrite) -> Result<bool> {
         self.usable()?;
-        if !self.tables.read()[table].has(old) {
+        if !old.iter().all(|chunk| self.tables.read()[table].has(chunk)) {
             return Ok(false);
         }
-        let entry = ChunkEntry {
-            table: self.numbering.table(table).table(),
-            numbers: new.numbers().clone(),
-            file: file.sealed.file().clone(),
-        };
+        let number = self.numbering.table(table).table();
+        let first = new.as_ref().map(|new| new.chunk.first_number());
         let mut journal = self.journal.batch();
-        journal.put_chunk(&entry);
-        let outcome = journal.commit();
-        self.note(outcome)?;
-        self.tables.write()[table].replace_sealed(old, new, &file.summary);
+        let sealed = old.iter().filter(|chunk| chunk.file().is_some()).map(|c| c.first_number());
+        sealed.filter(|old| Some(*old) != first).for_each(|old| journal.remove_chunk(number, old));
+        if let Some(Rewritten { chunk, file: Some((file, _)) }) = &new {
+            let (numbers, file) = (chunk.numbers().clone(), file.sealed.file().clone());
+            journal.put_chunk(&ChunkEntry { table: number, numbers, file });
+        }
+        // Chunks in memory are no concern of the journal.
+        if !journal.is_empty() {
+            let outcome = journal.commit();
+            self.note(outcome)?;
+        }
+        if let Some(Rewritten { chunk, file: Some((file, ids)) }) = &new {
+            self.add_filter(table, chunk.first_number(), file);
+            if file.summary.filter.is_none() {
+                let look_up = self.tables.read()[table].ids().clone();
+                for (row, id) in column::guids(ids).enumerate() {
+                    id.map(|id| look_up.insert(id, chunk.number(row)));
+                }
+            }
+        }
+        self.tables.write()[table].replace(&old, new.map(|new| new.chunk));
         Ok(true)
     }
 
-    fn forget(&mut self, table: usize, numbers: &[u64]) {
+    fn forget(&mut self, stale: &Stale) {
         if self.usable().is_err() {
             return;
         }
-        let table = self.numbering.table(table).table();
+        let Stale { table, numbers, sealed } = stale;
+        let number = self.numbering.table(*table).table();
+        let tables = self.tables.read();
         let mut journal = self.journal.batch();
-        numbers.iter().for_each(|number| journal.forget_row((table, *number)));
+        // A row may have changed again since its chunk was written anew.
+        let void = |row: &&u64| !sealed || !tables[*table].has_left_file(**row);
+        for row in numbers.iter().filter(void) {
+            journal.forget_row((number, *row), *sealed);
+        }
+        drop(tables);
         if let Err(e) = journal.commit() {
             self.failed = Some(e.to_string());
-        }
-    }
-
-    /// Small chunks fill up one by one; enough of them become one full chunk.
-    /// The copying is done outside the lock, so no reader waits for it.
-    fn merge_small_chunks(&mut self) {
-        for table in 0..self.lifecycle.len() {
-            let (small, schema) = {
-                let tables = self.tables.read();
-                match tables[table].mergeable() {
-                    Some(small) => (small, tables[table].table.schema().clone()),
-                    None => continue,
-                }
-            };
-            match Chunk::merge(&small, &schema) {
-                Ok(merged) => self.tables.write()[table].replace_merged(small.len(), merged),
-                // The rows stay where they are; only scans are a little slower.
-                Err(e) => eprintln!("sysjob: {e}"),
-            }
         }
     }
 }
@@ -450,6 +496,15 @@ impl Group {
         for (table, rows) in self.inserts {
             tables[table].insert(&rows);
         }
+    }
+}
+
+/// Writes down what a sealed row is counted by when it changes for the first time, so
+/// that nobody has to read its file to take it out of the counts.
+fn put_counted(batch: &mut Batch<'_>, state: &TableState, numbering: &TableNumbering, number: u64) {
+    if let Some((file, cells)) = state.counted(number) {
+        let cells = codec::encode(&cells, &state.table, numbering);
+        batch.put_counted((numbering.table(), number), file, &cells);
     }
 }
 

@@ -3,6 +3,7 @@
 //! closing and reopening in between, with much memory and with hardly any. After each step the store shows what the model
 //! says, and snapshots taken before still show what they showed.
 
+mod backup;
 mod folder;
 mod model;
 
@@ -46,6 +47,8 @@ enum Step {
     Remember,
     /// Ends all jobs and seals whatever has rows.
     Seal,
+    /// Writes worn and small chunks anew.
+    Compact,
     /// With memory for sealed columns, or for none.
     Reopen(usize),
 }
@@ -166,6 +169,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => append(1_030..1_100),
         2 => Just(Step::Remember),
         2 => Just(Step::Seal),
+        2 => Just(Step::Compact),
         2 => prop::sample::select(vec![0, 1 << 30]).prop_map(Step::Reopen),
     ]
 }
@@ -264,7 +268,7 @@ impl Run {
                 let answer = self.store().commit_blocking(changes.clone());
                 answer.expect("the commit goes through");
                 self.model.commit(&self.catalog, &changes).expect("the rows are there");
-                self.store().seal(1).expect("the chunks are sealed");
+                self.store().seal().expect("the chunks are sealed");
                 let snapshot = self.store().snapshot();
                 for table in &self.tables {
                     let chunks = snapshot.table(*table).chunks();
@@ -272,6 +276,7 @@ impl Run {
                     assert!(open.is_none(), "a chunk is not sealed");
                 }
             }
+            Step::Compact => _ = self.store().compact().expect("the chunks are written"),
             Step::Reopen(memory) => {
                 self.store = None;
                 let store = Store::open_within(self.folder.path(), self.catalog.clone(), memory);
@@ -348,6 +353,7 @@ fn tables_of_several_full_chunks_keep_every_row() {
             run.take(Step::Remember);
         }
     }
+    run.take(Step::Compact);
     let chunks = run.store().snapshot().table(jobs).chunks().len();
     assert!(chunks < 17, "small chunks are merged: {chunks}");
 

@@ -92,7 +92,12 @@ pub struct Service {
 impl Service {
     /// Starts `sysjob serve` on free ports and waits until it is ready.
     pub fn start(data_dir: &Path, options: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_sysjob"))
+        Self::start_by(Command::new(env!("CARGO_BIN_EXE_sysjob")), data_dir, options)
+    }
+
+    /// The same by a command that runs `sysjob` with the arguments it is given.
+    pub fn start_by(mut command: Command, data_dir: &Path, options: &[&str]) -> Self {
+        let mut child = command
             .args(["serve", "--pg", "127.0.0.1:0", "--data-dir"])
             .arg(data_dir)
             .args(options)

@@ -1,0 +1,161 @@
+//! Looks through the journal's write-ahead files before fjall reads them.
+//!
+//! fjall cuts a file off at the first entry that it cannot read. That is right for
+//! the last batch, which a crash may have left unfinished, and it would be a silent
+//! loss if a byte in the middle has changed. What fjall checks itself, the checksum
+//! of each batch, is left to it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+/// What a complete batch ends with.
+const TRAILER: &[u8] = b"FJL\x03";
+
+/// Tags of entries.
+const START: u8 = 1;
+const ITEM: u8 = 2;
+const END: u8 = 3;
+const CLEAR: u8 = 4;
+
+/// What disks write at once. After a loss of power a batch that was not synced may
+/// lack some in the middle.
+const SECTOR: usize = 512;
+
+/// LZ4 makes no more of a byte.
+const INFLATION_MAX: usize = 255;
+
+/// Refuses a journal of which fjall would silently drop more than an unfinished batch.
+pub fn check(journal: &Path) -> Result<()> {
+    let mut sequence = None;
+    for path in files(journal)? {
+        let name = path.display();
+        let unreadable = |e| Error::data(format!("'{name}' cannot be read: {e}")).caused_by(e);
+        let bytes = fs::read(&path).map_err(unreadable)?;
+        if let Err(at) = whole(&bytes, &mut sequence) {
+            let message = format!("'{name}' is damaged: the batch at byte {at} is unreadable");
+            return Err(Error::data(message));
+        }
+    }
+    Ok(())
+}
+
+/// The files in the order in which they were written.
+pub fn files(journal: &Path) -> Result<Vec<PathBuf>> {
+    let failed = |e: std::io::Error| {
+        Error::data(format!("'{}' cannot be listed: {e}", journal.display())).caused_by(e)
+    };
+    if !journal.is_dir() {
+        return Ok(Vec::new());
+    }
+    let mut files = Vec::new();
+    for entry in fs::read_dir(journal).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let number = path.file_stem().and_then(|stem| stem.to_str()?.parse::<u64>().ok());
+        if let (Some(number), Some("jnl")) = (number, path.extension().and_then(|e| e.to_str())) {
+            files.push((number, path));
+        }
+    }
+    files.sort();
+    Ok(files.into_iter().map(|(_, path)| path).collect())
+}
+
+/// Where a file is damaged, if it is. `sequence` is the number of the batch before.
+fn whole(bytes: &[u8], sequence: &mut Option<u64>) -> Result<(), usize> {
+    // Files are made longer than what is in them.
+    let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    let mut at = 0;
+    while at < end {
+        let mut input = Input { bytes: &bytes[at..] };
+        match input.batch() {
+            Some((number, TRAILER)) if sequence.is_none_or(|before| before < number) => {
+                *sequence = Some(number);
+                at = bytes.len() - input.bytes.len();
+            }
+            Some((_, trailer)) if is_trailer_with_a_change(trailer) => return Err(at),
+            _ if is_unfinished(&bytes[..end], at) => return Ok(()),
+            _ => return Err(at),
+        }
+    }
+    Ok(())
+}
+
+fn is_trailer_with_a_change(trailer: &[u8]) -> bool {
+    let changed = trailer.iter().zip(TRAILER).filter(|(a, b)| a != b).count();
+    changed == 1 && trailer.last() != Some(&0)
+}
+
+/// Whether what begins there can be a batch that was cut off while it was written.
+fn is_unfinished(bytes: &[u8], at: usize) -> bool {
+    let rest = &bytes[at..];
+    match rest.windows(TRAILER.len()).position(|window| window == TRAILER) {
+        None => true,
+        Some(place) if place + TRAILER.len() == rest.len() => {
+            let mut sectors = bytes.chunks(SECTOR).skip(at.div_ceil(SECTOR));
+            sectors.any(|sector| sector.len() == SECTOR && sector.iter().all(|byte| *byte == 0))
+        }
+        Some(_) => false,
+    }
+}
+
+struct Input<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> Input<'a> {
+    fn slice(&mut self, length: usize) -> Option<&'a [u8]> {
+        let (head, tail) = self.bytes.split_at_checked(length)?;
+        self.bytes = tail;
+        Some(head)
+    }
+
+    /// A little-endian number.
+    fn number(&mut self, bytes: usize) -> Option<u64> {
+        let mut number = [0; 8];
+        number[..bytes].copy_from_slice(self.slice(bytes)?);
+        Some(u64::from_le_bytes(number))
+    }
+
+    fn tag(&mut self) -> Option<u8> {
+        self.slice(1).map(|tag| tag[0])
+    }
+
+    /// A batch: its number, and what stands where its trailer should.
+    fn batch(&mut self) -> Option<(u64, &'a [u8])> {
+        if self.tag()? != START {
+            return None;
+        }
+        let (items, number) = (self.number(4)?, self.number(8)?);
+        for _ in 0..items {
+            match self.tag()? {
+                ITEM => self.item()?,
+                CLEAR => _ = self.number(8)?,
+                _ => return None,
+            }
+        }
+        if self.tag()? != END {
+            return None;
+        }
+        self.number(8)?;
+        Some((number, self.slice(TRAILER.len())?))
+    }
+
+    fn item(&mut self) -> Option<()> {
+        let kind = self.tag()?;
+        let packed = self.tag()?;
+        self.number(8)?;
+        let (key, length, stored) =
+            (self.number(2)? as usize, self.number(4)? as usize, self.number(4)? as usize);
+        let sound = match packed {
+            0 => length == stored,
+            1 => length <= stored.saturating_mul(INFLATION_MAX),
+            _ => false,
+        };
+        if !sound || !matches!(kind, 0 | 1 | 2 | 4) {
+            return None;
+        }
+        self.slice(key)?;
+        self.slice(stored).map(drop)
+    }
+}
