@@ -220,7 +220,7 @@ impl Store {
     /// no such row.
     pub fn cells(&self, table: usize, id: &Guid, columns: &[usize]) -> Option<Vec<(usize, Value)>> {
         let tables = self.tables.read();
-        let number = tables[table].find(id)?;
+        let number = self.find(&tables[table], id)?;
         Some(tables[table].cells(number, columns.iter().copied()))
     }
 
