@@ -21,7 +21,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Readable};
+use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Readable};
 
 use super::chunk::Numbers;
 use super::chunk_file::ChunkFile;
@@ -31,7 +31,7 @@ use crate::catalog::{self, Catalog};
 use crate::error::{Error, Result};
 
 /// Version of everything described here; another one is refused.
-const FORMAT: &[u8] = b"3";
+const FORMAT: &[u8] = b"4";
 
 /// The keyspaces, in the order of the table above.
 const SPACES: [&str; 8] =
@@ -89,11 +89,17 @@ fn parse_key(bytes: &[u8]) -> Result<RowKey> {
     Ok((u16::from_be_bytes([t0, t1]), u64::from_be_bytes(row)))
 }
 
+/// fjall drops what follows a packed value that it cannot unpack, without a word; what
+/// is not packed it checks.
+fn database(path: &Path) -> fjall::Result<Database> {
+    Database::builder(path).journal_compression(CompressionType::None).open()
+}
+
 impl Journal {
     /// Opens or creates the journal and reads the folder's numbering.
     pub fn open(path: &Path, catalog: &Catalog) -> Result<(Self, Numbering)> {
         write_ahead::check(path)?;
-        let database = Database::builder(path).open().map_err(failed("be opened"))?;
+        let database = database(path).map_err(failed("be opened"))?;
         let space = |name: &str| {
             database.keyspace(name, KeyspaceCreateOptions::default).map_err(failed("be opened"))
         };
@@ -230,7 +236,7 @@ pub struct Restoring {
 
 impl Restoring {
     pub fn begin(path: &Path) -> Result<Self> {
-        let database = Database::builder(path).open().map_err(failed("be made"))?;
+        let database = database(path).map_err(failed("be made"))?;
         let space = |name: &str| {
             let space = database.keyspace(name, KeyspaceCreateOptions::default);
             Ok((name.to_owned(), space.map_err(failed("be made"))?))

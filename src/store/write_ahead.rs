@@ -23,9 +23,6 @@ const CLEAR: u8 = 4;
 /// lack some in the middle.
 const SECTOR: usize = 512;
 
-/// LZ4 makes no more of a byte.
-const INFLATION_MAX: usize = 255;
-
 /// Refuses a journal of which fjall would silently drop more than an unfinished batch.
 pub fn check(journal: &Path) -> Result<()> {
     let mut sequence = None;
@@ -147,12 +144,8 @@ impl<'a> Input<'a> {
         self.number(8)?;
         let (key, length, stored) =
             (self.number(2)? as usize, self.number(4)? as usize, self.number(4)? as usize);
-        let sound = match packed {
-            0 => length == stored,
-            1 => length <= stored.saturating_mul(INFLATION_MAX),
-            _ => false,
-        };
-        if !sound || !matches!(kind, 0 | 1 | 2 | 4) {
+        // Nothing is packed.
+        if packed != 0 || length != stored || !matches!(kind, 0 | 1 | 2 | 4) {
             return None;
         }
         self.slice(key)?;

@@ -214,10 +214,8 @@ impl World {
         }
         self.finish();
         self.step(Event::Tick);
-        if self.chance.once_in(3) || calm {
-            if !self.commit() {
-                self.crash();
-            }
+        if (self.chance.once_in(3) || calm) && !self.commit() {
+            self.crash();
         }
         if self.turns.is_multiple_of(16) {
             self.check();
