@@ -10,11 +10,11 @@ use sysjob::ask;
 use sysjob::catalog::Catalog;
 use sysjob::diagnose::{DOCUMENTED, FURTHER, Question};
 use sysjob::dialect::Dialect;
-use sysjob::engine::Engine;
+use sysjob::engine::{Engine, QueryLimits};
 use sysjob::query::Context;
-use sysjob::store::Snapshot;
+use sysjob::store::{Snapshot, Store};
 
-use support::{rows, trace_store};
+use support::{answer, rows, trace_store};
 
 /// The optimized plan, without what one published text asks and another does
 /// not: OData's missing sort, and the top projection with its names and order.
@@ -152,6 +152,48 @@ async fn every_question_answers_in_every_dialect_it_is_written_in() {
             assert_eq!(rows, expected, "{name} {dialect:?}");
         }
     }
+}
+
+/// Columns are read from their files again and again, and what a query gathers goes to
+/// disk; the answers are the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_larger_than_memory_answers_everything() {
+    let (folder, store) = trace_store();
+    let catalog = store.catalog().clone();
+    let sort = "SELECT * FROM asyncoperation ORDER BY message, name, asyncoperationid";
+    let questions = DOCUMENTED.iter().chain(&FURTHER).map(|question| question.sql);
+    let texts: Vec<&str> =
+        questions.filter(|text| !text.contains("GETUTCDATE")).chain([sort]).collect();
+    let ask_all = async |engine: &Engine, snapshot: &Arc<Snapshot>| {
+        let mut answers = Vec::new();
+        for text in &texts {
+            let mut rows = answer(engine, snapshot, Dialect::Sql, text).await.expect(text);
+            if *text != sort {
+                rows.sort_by_key(|row| format!("{row:?}"));
+            }
+            answers.push(rows);
+        }
+        answers
+    };
+    let scanning = Engine::scanning(QueryLimits::default()).expect("no limits");
+    let expected = ask_all(&scanning, &store.snapshot()).await;
+    let whole = store.resident_bytes();
+    drop(store);
+
+    let store = Store::open_within(folder.path(), catalog, whole / 2).expect("opens");
+    let limits = QueryLimits { memory: Some(48 << 20), ..QueryLimits::default() };
+    let engine = Engine::scanning(limits).expect("limits");
+    let snapshot = store.snapshot();
+    for ((text, found), expected) in
+        texts.iter().zip(ask_all(&engine, &snapshot).await).zip(expected)
+    {
+        assert!(found == expected, "{text}");
+        assert!(store.resident_bytes() <= whole / 2, "{text}");
+    }
+    let plan = ask::plan(&engine, &snapshot, Some(Dialect::Sql), sort, Context::default());
+    let plan = engine.explain(plan.expect("a plan"), true, true).await.expect("explained");
+    let spilled = plan.split("spill_count=").skip(1).any(|rest| !rest.starts_with('0'));
+    assert!(spilled, "{plan}");
 }
 
 #[test]

@@ -39,6 +39,68 @@ fn id(kind: u8, n: usize) -> Guid {
     id
 }
 
+/// Nothing but the keys of small chunks is read at the start, and nothing to count rows,
+/// whether they have changed since they were sealed or not.
+#[tokio::test]
+async fn counts_after_a_restart_read_no_column() {
+    let (folder, store) = store();
+    let catalog = store.catalog().clone();
+    let jobs = catalog.table_index("asyncoperation").expect("built in");
+    let column = |name: &str| catalog.tables()[jobs].column_index(name).expect("a column");
+    let texts = [
+        "SELECT statecode, statuscode, operationtype, COUNT(*) AS jobs FROM asyncoperation \
+         GROUP BY statecode, statuscode, operationtype",
+        "SELECT COUNT(*) AS jobs FROM asyncoperation WHERE datablobid IS NULL",
+    ];
+    let engine = Engine::new();
+    let ended = vec![(column("statecode"), Value::Int32(3))];
+    let end = (0..JOBS).filter(|n| store.contains(jobs, &id(1, *n)));
+    let end = end.map(|n| Change::Update { table: jobs, id: id(1, n), values: ended.clone() });
+    store.commit_blocking(end.collect()).expect("commits");
+    store.seal().expect("seals");
+    let there: Vec<usize> = (0..JOBS).filter(|n| store.contains(jobs, &id(1, *n))).collect();
+    let status = |n: usize| {
+        let values = vec![(column("statuscode"), Value::Int32(32))];
+        Change::Update { table: jobs, id: id(1, n), values }
+    };
+    let changes = vec![
+        status(there[0]),
+        status(there[1]),
+        Change::Delete { table: jobs, id: id(1, there[2]) },
+        Change::Delete { table: jobs, id: id(1, there[1]) },
+        Change::Insert {
+            table: jobs,
+            values: vec![
+                (column("asyncoperationid"), Value::Guid(id(1, there[3]))),
+                (column("statuscode"), Value::Int32(10)),
+            ],
+        },
+    ];
+    store.commit_blocking(changes).expect("commits");
+    let mut expected = Vec::new();
+    for text in texts {
+        expected.push(rows(&engine, &store.snapshot(), Dialect::Sql, text).await.expect("rows"));
+    }
+    drop(store);
+    // Without memory for columns none is read ahead.
+    let store = Store::open_within(folder.path(), catalog.clone(), 0).expect("opens");
+    let snapshot = store.snapshot();
+    let tables = (0..catalog.tables().len()).map(|table| snapshot.table(table));
+    let sealed = tables.flat_map(|t| t.chunks()).filter(|chunk| chunk.file().is_some()).count();
+    assert!(sealed > 0);
+    assert_eq!(store.columns_read(), sealed);
+    for (text, expected) in texts.iter().zip(expected) {
+        let found = answer(&engine, &store.snapshot(), Dialect::Sql, text).await.expect("rows");
+        let sorted = |rows: support::Rows| {
+            let mut rows: Vec<String> = rows.iter().map(|row| format!("{row:?}")).collect();
+            rows.sort();
+            rows
+        };
+        assert_eq!(sorted(found), sorted(expected), "{text}");
+    }
+    assert_eq!(store.columns_read(), sealed);
+}
+
 /// Jobs of which some changed and some were deleted, and half of the workflows
 /// they point to.
 fn store() -> (tempfile::TempDir, Store) {

@@ -21,7 +21,10 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Readable};
+use fjall::{
+    CompressionType, Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode,
+    Readable,
+};
 
 use super::chunk::Numbers;
 use super::chunk_file::ChunkFile;

@@ -152,3 +152,100 @@ impl<'a> Input<'a> {
         self.slice(stored).map(drop)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use fjall::{CompressionType, Database, KeyspaceCreateOptions, PersistMode};
+
+    use super::*;
+
+    fn database(folder: &Path) -> Option<Database> {
+        Database::builder(folder).journal_compression(CompressionType::None).open().ok()
+    }
+
+    /// A database with some batches that hold a large value each, and where they begin.
+    fn folder(large: &[u8]) -> (tempfile::TempDir, PathBuf, Vec<usize>) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let database = database(folder.path()).expect("opens");
+        let space = database.keyspace("space", KeyspaceCreateOptions::default).expect("opens");
+        let path = files(folder.path()).expect("listed").remove(0);
+        let mut begins = Vec::new();
+        for n in 0..4u8 {
+            let bytes = fs::read(&path).expect("readable");
+            begins.push(bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1));
+            let mut batch = database.batch().durability(Some(PersistMode::SyncAll));
+            batch.insert(&space, [n], [n + 7; 20]);
+            batch.insert(&space, [n, n], large);
+            batch.remove(&space, [n + 1]);
+            batch.commit().expect("commits");
+        }
+        drop((space, database));
+        (folder, path, begins)
+    }
+
+    /// A copy of a folder in which one file has other bytes.
+    fn with(folder: &Path, path: &Path, bytes: &[u8]) -> tempfile::TempDir {
+        fn copy(from: &Path, to: &Path) {
+            for entry in fs::read_dir(from).expect("listed") {
+                let path = entry.expect("an entry").path();
+                let target = to.join(path.file_name().expect("a name"));
+                if path.is_dir() {
+                    fs::create_dir(&target).expect("made");
+                    copy(&path, &target);
+                } else {
+                    fs::copy(&path, &target).expect("copied");
+                }
+            }
+        }
+        let other = tempfile::tempdir().expect("a temporary folder");
+        copy(folder, other.path());
+        let name = path.strip_prefix(folder).expect("inside");
+        fs::write(other.path().join(name), bytes).expect("writes");
+        other
+    }
+
+    fn rows(folder: &Path) -> Option<usize> {
+        let space = database(folder)?.keyspace("space", KeyspaceCreateOptions::default).ok()?;
+        Some(space.iter().count())
+    }
+
+    #[test]
+    fn a_flipped_byte_is_noticed_and_an_unfinished_batch_is_not_damage() {
+        let (folder, path, begins) = folder(&[9; 300]);
+        let whole = fs::read(&path).expect("readable");
+        assert!(check(folder.path()).is_ok());
+        let end = whole.iter().rposition(|byte| *byte != 0).expect("written") + 1;
+        for at in (0..end).step_by(7) {
+            let mut bytes = whole[..end + 100].to_vec();
+            bytes[at] ^= 0x55;
+            let damaged = with(folder.path(), &path, &bytes);
+            if let Err(e) = check(damaged.path()) {
+                assert!(e.message.contains(".jnl"), "{e}");
+                continue;
+            }
+            let kept = rows(damaged.path());
+            assert!(kept.is_none_or(|rows| rows == 8), "byte {at}: {kept:?} rows");
+        }
+        let last = *begins.last().expect("some");
+        for cut in [last, last + 1, last + 30, end - 5, end - 1] {
+            let mut bytes = whole.clone();
+            bytes[cut..].fill(0);
+            let cut_off = with(folder.path(), &path, &bytes);
+            assert!(check(cut_off.path()).is_ok(), "cut at {cut} of {end}");
+            assert_eq!(rows(cut_off.path()), Some(6), "cut at {cut} of {end}");
+        }
+    }
+
+    #[test]
+    fn a_sector_missing_in_the_last_batch_is_no_damage() {
+        let (_folder, path, begins) = folder(&[9; 4_000]);
+        let bytes = fs::read(&path).expect("readable");
+        for (batch, harmless) in [(3, true), (1, false)] {
+            let mut torn = bytes.clone();
+            let sector = (begins[batch].div_ceil(SECTOR) + 1) * SECTOR;
+            torn[sector..sector + SECTOR].fill(0);
+            torn[begins[batch] + 13] = 0;
+            assert_eq!(whole(&torn, &mut None).is_ok(), harmless, "batch {batch}");
+        }
+    }
+}

@@ -4,6 +4,7 @@
 //! says, and snapshots taken before still show what they showed.
 
 mod backup;
+mod damage;
 mod folder;
 mod model;
 
