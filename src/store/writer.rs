@@ -91,7 +91,7 @@ struct Group {
     inserts: BTreeMap<usize, Vec<Option<Row>>>,
     updates: BTreeMap<(usize, u64), Row>,
     deletes: BTreeSet<(usize, u64)>,
-    /// Primary keys whose row differs from the tables' index.
+    /// Where primary keys are that were looked for or have changed.
     ids: HashMap<(usize, Guid), Option<u64>>,
     /// A chunk file that could not be read; nothing of the group may be written.
     unreadable: Option<Error>,
@@ -368,13 +368,15 @@ impl Writer {
 
 impl Group {
     fn find(&mut self, tables: &[TableState], table: usize, id: &Guid) -> Option<u64> {
-        match self.ids.get(&(table, *id)) {
-            Some(staged) => *staged,
-            None => tables[table].find(id).unwrap_or_else(|e| {
-                self.unreadable = Some(e);
-                None
-            }),
+        if let Some(known) = self.ids.get(&(table, *id)) {
+            return *known;
         }
+        let found = tables[table].find(id).unwrap_or_else(|e| {
+            self.unreadable = Some(e);
+            None
+        });
+        self.ids.insert((table, *id), found);
+        found
     }
 
     /// Takes in one request's changes, all or none.
