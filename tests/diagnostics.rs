@@ -160,7 +160,9 @@ async fn every_question_answers_in_every_dialect_it_is_written_in() {
 async fn a_table_larger_than_memory_answers_everything() {
     let (folder, store) = trace_store();
     let catalog = store.catalog().clone();
-    let sort = "SELECT * FROM asyncoperation ORDER BY message, name, asyncoperationid";
+    let sort = "SELECT MAX(place) AS rows FROM (SELECT ROW_NUMBER() OVER (ORDER BY a.message, \
+                copies.n, a.asyncoperationid) AS place FROM asyncoperation AS a CROSS JOIN \
+                (VALUES (1), (2), (3), (4), (5), (6)) AS copies(n)) AS sorted";
     let questions = DOCUMENTED.iter().chain(&FURTHER).map(|question| question.sql);
     let texts: Vec<&str> =
         questions.filter(|text| !text.contains("GETUTCDATE")).chain([sort]).collect();
@@ -168,9 +170,7 @@ async fn a_table_larger_than_memory_answers_everything() {
         let mut answers = Vec::new();
         for text in &texts {
             let mut rows = answer(engine, snapshot, Dialect::Sql, text).await.expect(text);
-            if *text != sort {
-                rows.sort_by_key(|row| format!("{row:?}"));
-            }
+            rows.sort_by_key(|row| format!("{row:?}"));
             answers.push(rows);
         }
         answers
@@ -181,7 +181,7 @@ async fn a_table_larger_than_memory_answers_everything() {
     drop(store);
 
     let store = Store::open_within(folder.path(), catalog, whole / 2).expect("opens");
-    let limits = QueryLimits { memory: Some(48 << 20), ..QueryLimits::default() };
+    let limits = QueryLimits { memory: Some(64 << 20), ..QueryLimits::default() };
     let engine = Engine::scanning(limits).expect("limits");
     let snapshot = store.snapshot();
     for ((text, found), expected) in

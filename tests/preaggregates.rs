@@ -79,7 +79,9 @@ async fn counts_after_a_restart_read_no_column() {
     store.commit_blocking(changes).expect("commits");
     let mut expected = Vec::new();
     for text in texts {
-        expected.push(rows(&engine, &store.snapshot(), Dialect::Sql, text).await.expect("rows"));
+        expected.push(
+            support::rows(&engine, &store.snapshot(), Dialect::Sql, text).await.expect("rows"),
+        );
     }
     drop(store);
     // Without memory for columns none is read ahead.
@@ -90,7 +92,8 @@ async fn counts_after_a_restart_read_no_column() {
     assert!(sealed > 0);
     assert_eq!(store.columns_read(), sealed);
     for (text, expected) in texts.iter().zip(expected) {
-        let found = answer(&engine, &store.snapshot(), Dialect::Sql, text).await.expect("rows");
+        let found =
+            support::answer(&engine, &store.snapshot(), Dialect::Sql, text).await.expect("rows");
         let sorted = |rows: support::Rows| {
             let mut rows: Vec<String> = rows.iter().map(|row| format!("{row:?}")).collect();
             rows.sort();

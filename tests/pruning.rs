@@ -119,7 +119,7 @@ fn fill(store: &Store) {
     let mut seen = std::collections::HashSet::new();
     let once = changes.filter(|change| match change {
         Change::Delete { id, .. } | Change::Update { id, .. } => seen.insert(*id),
-        Change::Insert { .. } => true,
+        Change::Insert { .. } | Change::Append { .. } => true,
     });
     store.commit_blocking(once.collect()).expect("committed");
     let table = &catalog.tables()[deletions];

@@ -10,6 +10,7 @@ mod import;
 mod jobs;
 mod limits;
 mod memory;
+mod priority;
 mod query;
 mod remote;
 mod replay;
@@ -206,10 +207,12 @@ fn complain(error: &Error) {
 /// Only what is used of it becomes memory.
 const STACK: usize = 64 << 20;
 
-/// A runtime for a command that waits for something.
+/// A runtime for a command that waits for something. Its threads answer questions: they
+/// take what the scheduler and the writer of the store leave them of a busy machine.
 pub fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .thread_stack_size(STACK)
+        .on_thread_start(priority::background)
         .enable_all()
         .build()
         .map_err(|e| Error::internal("the async runtime cannot start").caused_by(e))

@@ -8,6 +8,8 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::execution::{FunctionRegistry, SessionState};
 use datafusion::optimizer::OptimizerConfig;
 
+use crate::clock::{Clock, SystemClock};
+
 /// One statement of the engine's session. A session of its own for each would copy
 /// all functions.
 pub struct Statement<'a> {
@@ -20,7 +22,11 @@ pub struct Statement<'a> {
 impl<'a> Statement<'a> {
     /// A statement that starts now.
     pub fn starting(session: &'a SessionState) -> Self {
-        Self { session, start: Utc::now(), aliases: Arc::default() }
+        Self {
+            session,
+            start: DateTime::from_timestamp_micros(SystemClock.now()).unwrap_or_default(),
+            aliases: Arc::default(),
+        }
     }
 }
 

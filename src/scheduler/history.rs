@@ -71,7 +71,7 @@ impl History {
         if let Some(lasted) = change.lasted {
             values.push((self.durationms, Value::Int64(lasted / 1000)));
         }
-        Change::Insert { table: self.table, values }
+        Change::Append { table: self.table, values }
     }
 }
 

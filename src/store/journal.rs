@@ -21,6 +21,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use fjall::config::{CompressionPolicy, FilterPolicy};
 use fjall::{
     CompressionType, Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode,
     Readable,
@@ -98,14 +99,20 @@ fn database(path: &Path) -> fjall::Result<Database> {
     Database::builder(path).journal_compression(CompressionType::None).open()
 }
 
+/// Keyspaces are read from end to end at the start and never by key, and what is in
+/// them soon goes into chunk files: filters and compression would only cost time.
+fn options() -> KeyspaceCreateOptions {
+    KeyspaceCreateOptions::default()
+        .filter_policy(FilterPolicy::disabled())
+        .data_block_compression_policy(CompressionPolicy::disabled())
+}
+
 impl Journal {
     /// Opens or creates the journal and reads the folder's numbering.
     pub fn open(path: &Path, catalog: &Catalog) -> Result<(Self, Numbering)> {
         write_ahead::check(path)?;
         let database = database(path).map_err(failed("be opened"))?;
-        let space = |name: &str| {
-            database.keyspace(name, KeyspaceCreateOptions::default).map_err(failed("be opened"))
-        };
+        let space = |name: &str| database.keyspace(name, options).map_err(failed("be opened"));
         let [meta, chunks, rows, changes, sealed_rows, sealed_changes, deleted, counted] =
             SPACES.map(space);
         let (meta, chunks, deleted, counted) = (meta?, chunks?, deleted?, counted?);
@@ -241,7 +248,7 @@ impl Restoring {
     pub fn begin(path: &Path) -> Result<Self> {
         let database = database(path).map_err(failed("be made"))?;
         let space = |name: &str| {
-            let space = database.keyspace(name, KeyspaceCreateOptions::default);
+            let space = database.keyspace(name, options);
             Ok((name.to_owned(), space.map_err(failed("be made"))?))
         };
         let keyspaces = SPACES.into_iter().map(space).collect::<Result<_>>()?;
@@ -338,10 +345,13 @@ impl Batch<'_> {
 
     /// Removes what is out of date of a row whose chunk has been sealed, or written
     /// anew if it was.
-    pub fn forget_row(&mut self, row: RowKey, sealed: bool) {
+    /// `changed`: there may be an entry of what has changed of it.
+    pub fn forget_row(&mut self, row: RowKey, sealed: bool, changed: bool) {
         let space = self.journal.cells(sealed);
         self.batch.remove(&space.rows, key(row));
-        self.batch.remove(&space.changes, key(row));
+        if changed {
+            self.batch.remove(&space.changes, key(row));
+        }
         if sealed {
             self.batch.remove(&self.journal.deleted, key(row));
             self.batch.remove(&self.journal.counted, key(row));

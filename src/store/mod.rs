@@ -80,6 +80,11 @@ pub enum Change {
         table: usize,
         values: Vec<(usize, Value)>,
     },
+    /// A new row whose primary key no row has had: nothing is looked up.
+    Append {
+        table: usize,
+        values: Vec<(usize, Value)>,
+    },
     Update {
         table: usize,
         id: Guid,

@@ -351,13 +351,14 @@ impl Writer {
             return;
         }
         let Stale { table, numbers, sealed } = stale;
+        let changed = !self.lifecycle[*table].is_empty();
         let number = self.numbering.table(*table).table();
         let tables = self.tables.read();
         let mut journal = self.journal.batch();
         // A row may have changed again since its chunk was written anew.
         let void = |row: &&u64| !sealed || !tables[*table].has_left_file(**row);
         for row in numbers.iter().filter(void) {
-            journal.forget_row((number, *row), *sealed);
+            journal.forget_row((number, *row), *sealed, changed);
         }
         drop(tables);
         if let Err(e) = journal.commit() {
@@ -401,9 +402,13 @@ impl Group {
                         }
                         None => done.inserted += 1,
                     }
-                    let rows = self.inserts.entry(table).or_default();
-                    self.ids.insert((table, id), Some(tables[table].next() + rows.len() as u64));
-                    rows.push(Some(values));
+                    self.add(tables, table, id, values);
+                }
+                Change::Append { table, mut values } => {
+                    versions.stamp(table, &mut values, version);
+                    let id = key_of(tables, table, &values)?;
+                    self.add(tables, table, id, values);
+                    done.inserted += 1;
                 }
                 Change::Update { table, id, mut values } => {
                     versions.stamp(table, &mut values, version);
@@ -427,7 +432,7 @@ impl Group {
         let mut here: HashMap<(usize, Guid), bool> = HashMap::new();
         for change in changes {
             match change {
-                Change::Insert { table, values } => {
+                Change::Insert { table, values } | Change::Append { table, values } => {
                     here.insert((*table, key_of(tables, *table, values)?), true);
                 }
                 Change::Update { table, id, .. } | Change::Delete { table, id } => {
@@ -450,6 +455,12 @@ impl Group {
             }
         }
         Ok(())
+    }
+
+    fn add(&mut self, tables: &[TableState], table: usize, id: Guid, values: Row) {
+        let rows = self.inserts.entry(table).or_default();
+        self.ids.insert((table, id), Some(tables[table].next() + rows.len() as u64));
+        rows.push(Some(values));
     }
 
     fn update(&mut self, tables: &[TableState], table: usize, number: u64, values: Row) {

@@ -75,17 +75,18 @@ async fn the_history_reads_the_same_in_every_dialect() {
     live.jobs.act(vec![request(Action::Cancel, None)]).await.expect("an answer");
     live.jobs.act(vec![request(Action::Delete, None)]).await.expect("an answer");
 
+    let system = sysjob::value::guid_text(&sysjob::identity::SYSTEM_USER);
     let ann = "07070707-0707-0707-0707-070707070707";
     let first = [
-        json!([1, null, null, 0, 0, null, "scheduler", "created", null]),
-        json!([3, 0, 0, 2, 20, 1, "scheduler", "picked", 0]),
+        json!([1, null, null, 0, 0, null, system, "created", null]),
+        json!([2, 0, 0, 2, 20, 1, "scheduler", "picked", 0]),
         json!([4, 2, 20, 2, 21, 1, ann, "for lunch", 3000]),
         json!([5, 2, 21, 1, 10, 1, "scheduler", "paused as asked", 0]),
         json!([8, 1, 10, 3, 32, 1, ann, "canceled", 1000]),
         json!([9, 3, 32, null, null, 1, ann, "deleted", 0]),
     ];
     let second = [
-        json!([2, null, null, 0, 0, null, "scheduler", "created", null]),
+        json!([3, null, null, 0, 0, null, system, "created", null]),
         json!([6, 0, 0, 2, 20, 1, "scheduler", "picked", 3000]),
         json!([7, 2, 20, 3, 30, 1, "scheduler", "succeeded", 1000]),
     ];

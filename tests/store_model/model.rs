@@ -43,7 +43,7 @@ impl Model {
         done: &mut Appended,
     ) -> Result<(), ErrorKind> {
         match change {
-            Change::Insert { table, values } => {
+            Change::Insert { table, values } | Change::Append { table, values } => {
                 let cells: Cells = values.iter().cloned().collect();
                 let key = catalog.tables()[*table].primary_id_index();
                 let Some(Value::Guid(id)) = cells.get(&key) else { return Err(ErrorKind::Invalid) };

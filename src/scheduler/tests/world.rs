@@ -195,7 +195,7 @@ impl World {
         let step =
             format!("{} -> {}", from.as_deref().unwrap_or("new"), to.as_deref().unwrap_or("gone"));
         self.shown.insert(format!("history {step}"));
-        let Some(Change::Insert { values, .. }) = written.first() else { panic!("a line") };
+        let Some(Change::Append { values, .. }) = written.first() else { panic!("a line") };
         self.history(&step, values);
         let changed = self.update(change.id, &written[1..]);
         for (column, _) in &changed {
