@@ -93,7 +93,7 @@ fn every_cause_has_its_word() {
         "asyncoperations",
         &[("$filter", "waitreason eq 'token'"), ("$select", "name,waitreason")],
     );
-    assert_eq!(ids(&rows), [token.clone()], "{rows}");
+    assert_eq!(ids(&rows), std::slice::from_ref(&token), "{rows}");
     assert_eq!(rows["value"][0]["waitreason"], json!("token"));
     let fetch = "<fetch><entity name='asyncoperation'><attribute name='waitreason'/><filter><condition attribute='waitreason' operator='in'><value>token</value><value>Retry</value></condition></filter><order attribute='createdon'/></entity></fetch>";
     let (_, rows) = jobs.service.get("asyncoperations", &[("fetchXml", fetch)]);
