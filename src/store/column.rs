@@ -134,11 +134,9 @@ pub fn guid_at(array: &ArrayRef, row: usize) -> Option<Guid> {
     array.is_valid(row).then(|| array.value(row).try_into().expect("the type has 16 bytes"))
 }
 
-/// The rows that have a primary key, or null with such bytes beneath.
-pub fn rows_with<'a>(array: &'a ArrayRef, id: &'a Guid) -> impl Iterator<Item = usize> + 'a {
-    let array = array.as_fixed_size_binary();
-    let (keys, _) = array.value_data().as_chunks::<16>();
-    keys.iter().enumerate().filter(move |(_, key)| *key == id).map(|(row, _)| row)
+/// All primary keys of a column, and whatever bytes are beneath a null.
+pub fn key_bytes(array: &ArrayRef) -> &[Guid] {
+    array.as_fixed_size_binary().value_data().as_chunks().0
 }
 
 /// Validity after the cells are set. Bits are few; they are always copied.

@@ -94,8 +94,13 @@ impl Ids {
 /// The row of a key in one chunk.
 fn find_in(chunks: &[Arc<Chunk>], chunk: usize, key: usize, id: &Guid) -> Result<Option<Place>> {
     let Some(ids) = chunks[chunk].column(key)? else { return Ok(None) };
-    let mut places = column::rows_with(&ids, id).map(|row| Place { chunk, row });
-    Ok(places.find(|place| ids.is_valid(place.row) && is_alive(chunks, *place)))
+    let place = |row| Place { chunk, row };
+    let there = |place: &Place| ids.is_valid(place.row) && is_alive(chunks, *place);
+    if let Some(sealed) = chunks[chunk].file() {
+        return Ok(sealed.rows_with(&ids, id).map(place).find(there));
+    }
+    let keys = column::key_bytes(&ids).iter().enumerate();
+    Ok(keys.filter(|(_, key)| *key == id).map(|(row, _)| place(row)).find(there))
 }
 
 /// Where a row is, by its number.

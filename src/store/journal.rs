@@ -153,6 +153,12 @@ impl Journal {
         Batch { journal: self, batch }
     }
 
+    /// A batch that the next synced one makes durable, or nothing does.
+    pub fn unsynced_batch(&mut self) -> Batch<'_> {
+        let batch = self.database.batch();
+        Batch { journal: self, batch }
+    }
+
     /// All sealed chunks, by table and first row.
     pub fn chunk_entries(&self) -> Result<Vec<ChunkEntry>> {
         chunk_entries(self.chunks.iter())

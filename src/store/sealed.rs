@@ -5,16 +5,19 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use datafusion::arrow::array::ArrayRef;
 use datafusion::parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parking_lot::RwLock;
 
 use super::chunk_file::{ChunkFile, ChunkFiles};
+use super::column;
 use super::encoded::Encoded;
 use super::memory::Memory;
 use super::statistics::ColumnStatistics;
 use super::summary::{Part, Summary};
 use crate::catalog::Table;
 use crate::error::{Error, Result};
+use crate::value::Guid;
 
 /// A sealed chunk's file, and what of it is in memory.
 pub struct Sealed {
@@ -26,6 +29,8 @@ pub struct Sealed {
     metadata: OnceLock<ArrowReaderMetadata>,
     /// By column of the table; nothing where all cells are null.
     columns: Vec<Option<InFile>>,
+    /// The rows in the order of their primary keys; made at the first look-up.
+    by_key: OnceLock<Box<[u32]>>,
     /// Whether the file goes with the last who holds this.
     obsolete: AtomicBool,
 }
@@ -65,7 +70,8 @@ impl Sealed {
         }
         let (footer, metadata) = (summary.footer, OnceLock::new());
         let obsolete = AtomicBool::new(false);
-        Self { file, files, memory, table, footer, metadata, columns, obsolete }
+        let by_key = OnceLock::new();
+        Self { file, files, memory, table, footer, metadata, columns, by_key, obsolete }
     }
 
     /// The journal does not name the file, or not any more: it is removed when the last
@@ -130,6 +136,20 @@ impl Sealed {
         drop(place);
         self.memory.took(self, index, encoded.bytes());
         Ok(encoded)
+    }
+
+    /// The rows that have a primary key, or null with such bytes beneath. `keys` is the
+    /// column of primary keys.
+    pub fn rows_with(&self, keys: &ArrayRef, id: &Guid) -> impl Iterator<Item = usize> {
+        let keys = column::key_bytes(keys);
+        let rows = self.by_key.get_or_init(|| {
+            let mut rows: Box<[u32]> = (0..self.file.rows).collect();
+            rows.sort_unstable_by_key(|row| keys[*row as usize]);
+            rows
+        });
+        let start = rows.partition_point(|row| keys[*row as usize] < *id);
+        let same = rows[start..].iter().take_while(move |row| keys[**row as usize] == *id);
+        same.map(|row| *row as usize)
     }
 
     fn metadata(&self) -> Result<&ArrowReaderMetadata> {

@@ -297,7 +297,10 @@ impl Sealer {
     fn forget(&self, Stale { table, numbers, sealed }: Stale) -> Result<()> {
         for part in numbers.chunks(FORGET_ROWS) {
             let part = Stale { table, numbers: part.to_vec(), sealed };
-            self.send(Request::Forget(part))?;
+            let (reply, done) = oneshot::channel();
+            self.send(Request::Forget(part, reply))?;
+            // One at a time: commits that come in meanwhile wait for no more than one.
+            block_on(done).map_err(|_| super::closed())?;
         }
         Ok(())
     }

@@ -49,7 +49,7 @@ pub enum Request {
     Backup(oneshot::Sender<Source>),
     Rewrite(Rewrite, oneshot::Sender<Result<bool>>),
     /// Entries for single rows that their chunk's file has made void are to go.
-    Forget(Stale),
+    Forget(Stale, oneshot::Sender<()>),
 }
 
 /// Neighbours whose rows stand in one chunk now, or are all deleted.
@@ -129,9 +129,10 @@ impl Writer {
                         self.commit(std::mem::take(&mut commits));
                         let _ = reply.send(self.source());
                     }
-                    Request::Forget(stale) => {
+                    Request::Forget(stale, reply) => {
                         self.commit(std::mem::take(&mut commits));
                         self.forget(&stale);
+                        let _ = reply.send(());
                     }
                 }
                 if commits.len() < GROUP_MAX {
@@ -354,7 +355,7 @@ impl Writer {
         let changed = !self.lifecycle[*table].is_empty();
         let number = self.numbering.table(*table).table();
         let tables = self.tables.read();
-        let mut journal = self.journal.batch();
+        let mut journal = self.journal.unsynced_batch();
         // A row may have changed again since its chunk was written anew.
         let void = |row: &&u64| !sealed || !tables[*table].has_left_file(**row);
         for row in numbers.iter().filter(void) {
