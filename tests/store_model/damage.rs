@@ -90,7 +90,7 @@ fn a_changed_byte_is_named_or_harmless() {
         for _ in 0..BYTES {
             number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             let at = (number >> 16) as usize % bytes.len();
-            let flip = 1u8 << (number >> 60) % 8;
+            let flip = 1u8 << ((number >> 60) % 8);
             let folder = tempfile::tempdir().expect("a temporary folder");
             copy(whole.path(), folder.path());
             let mut damaged = bytes.clone();
