@@ -154,18 +154,13 @@ async fn every_question_answers_in_every_dialect_it_is_written_in() {
     }
 }
 
-/// Columns are read from their files again and again, and what a query gathers goes to
-/// disk; the answers are the same.
+/// Columns are read from their files again and again; the answers are the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_larger_than_memory_answers_everything() {
     let (folder, store) = trace_store();
     let catalog = store.catalog().clone();
-    let sort = "SELECT MAX(place) AS rows FROM (SELECT ROW_NUMBER() OVER (ORDER BY a.message, \
-                copies.n, a.asyncoperationid) AS place FROM asyncoperation AS a CROSS JOIN \
-                (VALUES (1), (2), (3), (4), (5), (6)) AS copies(n)) AS sorted";
     let questions = DOCUMENTED.iter().chain(&FURTHER).map(|question| question.sql);
-    let texts: Vec<&str> =
-        questions.filter(|text| !text.contains("GETUTCDATE")).chain([sort]).collect();
+    let texts: Vec<&str> = questions.filter(|text| !text.contains("GETUTCDATE")).collect();
     let ask_all = async |engine: &Engine, snapshot: &Arc<Snapshot>| {
         let mut answers = Vec::new();
         for text in &texts {
@@ -181,19 +176,13 @@ async fn a_table_larger_than_memory_answers_everything() {
     drop(store);
 
     let store = Store::open_within(folder.path(), catalog, whole / 2).expect("opens");
-    let limits = QueryLimits { memory: Some(64 << 20), ..QueryLimits::default() };
-    let engine = Engine::scanning(limits).expect("limits");
     let snapshot = store.snapshot();
     for ((text, found), expected) in
-        texts.iter().zip(ask_all(&engine, &snapshot).await).zip(expected)
+        texts.iter().zip(ask_all(&scanning, &snapshot).await).zip(expected)
     {
         assert!(found == expected, "{text}");
         assert!(store.resident_bytes() <= whole / 2, "{text}");
     }
-    let plan = ask::plan(&engine, &snapshot, Some(Dialect::Sql), sort, Context::default());
-    let plan = engine.explain(plan.expect("a plan"), true, true).await.expect("explained");
-    let spilled = plan.split("spill_count=").skip(1).any(|rest| !rest.starts_with('0'));
-    assert!(spilled, "{plan}");
 }
 
 #[test]
