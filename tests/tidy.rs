@@ -25,7 +25,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("relations", &["identity", "query", "store", "value"]),
     ("messages", &["catalog", "error", "identity", "store", "value"]),
     ("events", &["catalog", "identity", "job", "store", "value"]),
-    ("engine", &["catalog", "clock", "error", "job", "query", "store", "value"]),
+    ("engine", &["catalog", "error", "job", "query", "store", "value"]),
     ("dialect", &["catalog", "engine::functions", "error", "query", "value"]),
     ("encode", &["catalog", "error", "query", "value"]),
     ("import", &["catalog", "error", "store", "value"]),

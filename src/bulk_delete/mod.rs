@@ -4,6 +4,7 @@
 //! Parts: [`request`] what a client asks for, [`recurrence`] when again, [`run`]
 //! the work.
 
+pub mod arguments;
 pub mod recurrence;
 mod request;
 mod run;

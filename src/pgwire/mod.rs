@@ -34,6 +34,7 @@ mod send;
 mod session;
 mod session_functions;
 mod settings;
+mod shared;
 mod startup;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,6 @@
 //! Functions of PostgreSQL about the session that calls them.
 
 use std::collections::BTreeMap;
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +19,7 @@ use pgwire::error::ErrorInfo;
 
 use super::functions::constant;
 use super::settings::Settings;
+use super::shared::Shared;
 use super::view::View;
 
 /// Registers the functions for a statement of a session.
@@ -28,7 +28,7 @@ pub fn register(state: &mut SessionState, view: &Arc<View>) {
     let user = || ScalarValue::Utf8(Some(user.to_owned()));
     let waiting = |kind| {
         let signature = Signature::any(1, Volatility::Volatile);
-        let waiting = Waiting { kind, view: Seen(view.clone()), signature };
+        let waiting = Waiting { kind, view: Shared(view.clone()), signature };
         AsyncScalarUDF::new(Arc::new(waiting)).into_scalar_udf()
     };
     let functions = ["current_user", "session_user", "current_role", "user", "pg_get_userbyid"]
@@ -38,7 +38,7 @@ pub fn register(state: &mut SessionState, view: &Arc<View>) {
             constant("pg_backend_pid", ScalarValue::Int32(Some(view.process))),
             ScalarUDF::from(CurrentSetting::new(&view.settings)),
             ScalarUDF::from(SetConfig {
-                view: Seen(view.clone()),
+                view: Shared(view.clone()),
                 signature: Signature::any(3, Volatility::Volatile),
             }),
             waiting(Kind::Sleep),
@@ -50,28 +50,10 @@ pub fn register(state: &mut SessionState, view: &Arc<View>) {
     }
 }
 
-/// A view, of which there is one for a statement.
-#[derive(Clone, Debug)]
-struct Seen(Arc<View>);
-
-impl PartialEq for Seen {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-}
-
-impl Eq for Seen {}
-
-impl Hash for Seen {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        Arc::as_ptr(&self.0).hash(state);
-    }
-}
-
 /// `set_config(name, value, is_local)`.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct SetConfig {
-    view: Seen,
+    view: Shared<View>,
     signature: Signature,
 }
 
@@ -124,7 +106,7 @@ enum Kind {
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Waiting {
     kind: Kind,
-    view: Seen,
+    view: Shared<View>,
     signature: Signature,
 }
 

@@ -95,7 +95,7 @@ fn parse_key(bytes: &[u8]) -> Result<RowKey> {
 
 /// fjall drops what follows a packed value that it cannot unpack, without a word; what
 /// is not packed it checks.
-fn database(path: &Path) -> fjall::Result<Database> {
+pub(super) fn database(path: &Path) -> fjall::Result<Database> {
     Database::builder(path).journal_compression(CompressionType::None).open()
 }
 

@@ -155,13 +155,10 @@ impl<'a> Input<'a> {
 
 #[cfg(test)]
 mod tests {
-    use fjall::{CompressionType, Database, KeyspaceCreateOptions, PersistMode};
+    use fjall::{KeyspaceCreateOptions, PersistMode};
 
     use super::*;
-
-    fn database(folder: &Path) -> Option<Database> {
-        Database::builder(folder).journal_compression(CompressionType::None).open().ok()
-    }
+    use crate::store::journal::database;
 
     /// A database with some batches that hold a large value each, and where they begin.
     fn folder(large: &[u8]) -> (tempfile::TempDir, PathBuf, Vec<usize>) {
@@ -205,7 +202,8 @@ mod tests {
     }
 
     fn rows(folder: &Path) -> Option<usize> {
-        let space = database(folder)?.keyspace("space", KeyspaceCreateOptions::default).ok()?;
+        let space =
+            database(folder).ok()?.keyspace("space", KeyspaceCreateOptions::default).ok()?;
         Some(space.iter().count())
     }
 

@@ -14,12 +14,12 @@
 //! `{Name}` is the id of the job with that name, in calls and in answers.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 
-use super::{Answer, Server, start_as, stored};
+use super::{Answer, Server, each_golden_file, start_as, stored};
 use crate::clock::{Clock, ManualClock};
 use crate::job::{Handler, JobColumns};
 use crate::messages;
@@ -32,18 +32,11 @@ const SECOND: i64 = 1_000_000;
 
 #[test]
 fn calls() {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/calls");
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
-        .expect("the golden files")
-        .map(|entry| entry.expect("a readable folder").path())
-        .collect();
-    files.sort();
-    let differ: Vec<String> = files.iter().filter_map(check).collect();
-    assert!(differ.is_empty(), "{}", differ.join("\n"));
+    each_golden_file("calls", check);
 }
 
 /// Runs every script of a file; where one went otherwise, how.
-fn check(path: &PathBuf) -> Option<String> {
+fn check(path: &Path) -> Option<String> {
     let golden = std::fs::read_to_string(path).expect("a text");
     let mut actual = Vec::new();
     for record in golden.trim_end().split("\n====\n") {

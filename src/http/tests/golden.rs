@@ -7,12 +7,12 @@
 //! Addresses are written unencoded, but for `%`, `&`, `+` and `#` inside values.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use super::{Answer, Server, job_id, start_as, stored};
+use super::{Answer, Server, each_golden_file, job_id, start_as, stored};
 use crate::clock::ManualClock;
 use crate::value::{Value, parse_time};
 
@@ -39,14 +39,7 @@ const LINES_SHOWN: usize = 60;
 
 #[test]
 fn exchanges() {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/http");
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
-        .expect("the golden files")
-        .map(|entry| entry.expect("a readable folder").path())
-        .collect();
-    files.sort();
-    let differ: Vec<String> = files.iter().filter_map(check).collect();
-    assert!(differ.is_empty(), "{}", differ.join("\n"));
+    each_golden_file("http", check);
 }
 
 /// Five jobs and a user, two files of one of the jobs, at a quarter past ten.
@@ -73,7 +66,7 @@ fn served(limits: bool) -> Server {
 }
 
 /// Runs every exchange of a file; where one went otherwise, how.
-fn check(path: &PathBuf) -> Option<String> {
+fn check(path: &Path) -> Option<String> {
     let golden = std::fs::read_to_string(path).expect("a text");
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned())?;
     let server = served(name == "limits.txt");

@@ -20,6 +20,7 @@ mod sql;
 mod writes;
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value as Json;
@@ -119,6 +120,18 @@ fn stored(jobs: u32) -> (tempfile::TempDir, Arc<Store>) {
 /// Serves a store; `live` runs its jobs too.
 fn start(dir: tempfile::TempDir, store: Arc<Store>, live: bool) -> Server {
     start_as(dir, store, live.then(|| Policies::with_concurrency(2)), |_| {})
+}
+
+/// Checks each file of a folder of golden files; `check` tells where one went otherwise.
+fn each_golden_file(folder: &str, check: fn(&Path) -> Option<String>) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(folder);
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+        .expect("the golden files")
+        .map(|entry| entry.expect("a readable folder").path())
+        .collect();
+    files.sort();
+    let differ: Vec<String> = files.iter().filter_map(|path| check(path)).collect();
+    assert!(differ.is_empty(), "{}", differ.join("\n"));
 }
 
 /// Serves a store from a service that is set up as the test wants it; with policies it

@@ -2,7 +2,6 @@
 //! names, definitions and comments.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
@@ -21,6 +20,7 @@ use super::relations::{Relations, quoted};
 use super::types::{self, Listed};
 use super::{ids, server};
 use crate::error::{Error, codes};
+use crate::pgwire::shared::Shared;
 
 /// The types that hold numbers of objects under their names: the type, the
 /// function from a name, the function to it, what a missing object is called.
@@ -180,30 +180,6 @@ fn listed(pg_proc: &RecordBatch) -> Result<HashMap<String, DataType>> {
 fn any() -> Signature {
     let any = vec![TypeSignature::Nullary, TypeSignature::VariadicAny];
     Signature::one_of(any, Volatility::Stable)
-}
-
-/// Answers of functions, alike when they are the same ones.
-#[derive(Debug)]
-struct Shared<T>(Arc<T>);
-
-impl<T> Clone for Shared<T> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
-    }
-}
-
-impl<T> PartialEq for Shared<T> {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-}
-
-impl<T> Eq for Shared<T> {}
-
-impl<T> Hash for Shared<T> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        Arc::as_ptr(&self.0).hash(state);
-    }
 }
 
 /// An argument as whole numbers; what is none is null.

@@ -1,12 +1,11 @@
 //! `HASHBYTES`, and the checksums `CHECKSUM` and `BINARY_CHECKSUM`.
 
-mod digest;
-
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, BinaryBuilder};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::Result;
+use sha2::{Digest, Sha256, Sha512};
 
 use super::SqlType;
 use super::arguments::Kind::{Any, Int, Text};
@@ -43,16 +42,20 @@ pub(super) static FUNCTIONS: &[Definition] = &[
     },
 ];
 
-type Digest = fn(&[u8]) -> Vec<u8>;
+type Algorithm = fn(&[u8]) -> Vec<u8>;
 
 /// The algorithms by name; SQL Server gives null for others.
-const ALGORITHMS: &[(&str, Digest)] = &[
-    ("MD5", digest::md5),
-    ("SHA", digest::sha1),
-    ("SHA1", digest::sha1),
-    ("SHA2_256", digest::sha256),
-    ("SHA2_512", digest::sha512),
+const ALGORITHMS: &[(&str, Algorithm)] = &[
+    ("MD5", |bytes| md5::compute(bytes).to_vec()),
+    ("SHA", sha1),
+    ("SHA1", sha1),
+    ("SHA2_256", |bytes| Sha256::digest(bytes).to_vec()),
+    ("SHA2_512", |bytes| Sha512::digest(bytes).to_vec()),
 ];
+
+fn sha1(bytes: &[u8]) -> Vec<u8> {
+    sha1_smol::Sha1::from(bytes).digest().bytes().to_vec()
+}
 
 fn hash(call: &Call) -> Result<ArrayRef> {
     let kind = call.sql_type(1);
