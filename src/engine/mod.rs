@@ -6,6 +6,7 @@
 
 pub mod functions;
 
+mod attached;
 mod average;
 mod cached;
 mod canonical;
