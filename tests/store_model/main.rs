@@ -1,13 +1,17 @@
 //! The store against a plain model: random commits, some at the same time and
 //! some impossible, bulk appends to the journal and to chunk files, sealing, and
-//! closing and reopening in between, with much memory and with hardly any. After each step the store shows what the model
-//! says, and snapshots taken before still show what they showed.
+//! closing and reopening in between, with much memory and with hardly any. After each step the
+//! store shows what the model says, also in answer to a question, and snapshots taken before
+//! still show what they showed.
 
 mod backup;
+mod crash;
 mod damage;
 mod folder;
 mod model;
+mod questions;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::executor::block_on;
@@ -177,7 +181,9 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// The store, the model, and the snapshots kept with what they showed.
 struct Run {
-    folder: tempfile::TempDir,
+    /// Goes away with this, if it was made for it.
+    _temporary: Option<tempfile::TempDir>,
+    folder: PathBuf,
     store: Option<Store>,
     catalog: Arc<Catalog>,
     tables: Vec<usize>,
@@ -187,13 +193,18 @@ struct Run {
 
 impl Run {
     fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let store = open(folder.path());
+        let temporary = tempfile::tempdir().expect("a temporary folder");
+        let run = Self::at(temporary.path().to_owned());
+        Self { _temporary: Some(temporary), ..run }
+    }
+
+    fn at(folder: PathBuf) -> Self {
+        let store = open(&folder);
         let catalog = store.catalog().clone();
         let tables =
             TABLES.iter().map(|name| catalog.table_index(name).expect("built in")).collect();
         let (model, kept) = (Model::default(), Vec::new());
-        Self { folder, store: Some(store), catalog, tables, model, kept }
+        Self { _temporary: None, folder, store: Some(store), catalog, tables, model, kept }
     }
 
     fn store(&self) -> &Store {
@@ -280,10 +291,17 @@ impl Run {
             Step::Compact => _ = self.store().compact().expect("the chunks are written"),
             Step::Reopen(memory) => {
                 self.store = None;
-                let store = Store::open_within(self.folder.path(), self.catalog.clone(), memory);
+                let store = Store::open_within(&self.folder, self.catalog.clone(), memory);
                 self.store = Some(store.expect("the folder opens"));
             }
         }
+    }
+
+    fn ask(&self, question: &questions::Question, when: &str) {
+        let (jobs, none) = (self.tables[0], model::Rows::new());
+        let rows = self.model.tables.get(&jobs).unwrap_or(&none);
+        let asked = questions::Asked { table: &self.catalog.tables()[jobs], rows };
+        questions::check(question, &asked, &self.store().snapshot(), when);
     }
 
     fn check(&self, when: &str) {
@@ -302,14 +320,20 @@ impl Run {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..Default::default() })]
 
     #[test]
-    fn the_store_does_what_the_model_does(steps in vec(step(), 1..14)) {
+    fn the_store_does_what_the_model_does(
+        steps in vec((step(), prop::option::weighted(0.4, questions::question())), 1..14),
+        last in questions::question(),
+    ) {
         let mut run = Run::new();
-        for (number, step) in steps.into_iter().chain([Step::Reopen(1 << 30)]).enumerate() {
+        let steps = steps.into_iter().chain([(Step::Reopen(1 << 30), Some(last))]);
+        for (number, (step, question)) in steps.enumerate() {
             run.take(step);
-            run.check(&format!("after step {number}"));
+            let when = format!("after step {number}");
+            run.check(&when);
+            question.iter().for_each(|question| run.ask(question, &when));
         }
         for (snapshot, model) in &run.kept {
             assert_same(snapshot, model, "a snapshot taken before");
