@@ -6,6 +6,7 @@
 
 pub mod functions;
 
+mod attached;
 mod average;
 mod by_value;
 mod cached;
@@ -65,7 +66,7 @@ use self::statement::Statement;
 
 use crate::error::{Error, Result};
 use crate::query::bound::BoundQuery;
-use crate::store::{ROWS_MAX, Snapshot};
+use crate::store::Snapshot;
 
 /// The query engine; one for all sessions.
 pub struct Engine {
@@ -114,8 +115,7 @@ impl Engine {
         limits: QueryLimits,
         rules: Vec<Arc<dyn OptimizerRule + Send + Sync>>,
     ) -> Result<Self> {
-        // Chunk-sized batches: small ones cost twice the time.
-        let mut config = SessionConfig::new().with_batch_size(ROWS_MAX);
+        let mut config = limits.configure(SessionConfig::new());
         // Lookups are mostly null; such rows need not reach an inner join.
         config.options_mut().optimizer.filter_null_join_keys = true;
         // More keys than by default are looked up one by one.
