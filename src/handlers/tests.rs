@@ -263,6 +263,17 @@ async fn a_failing_step_ends_by_its_error_code() {
 }
 
 #[tokio::test]
+async fn an_update_that_fails_is_logged_once() {
+    let world = world(None).await;
+    let missing = "00000000-0000-0000-0000-0000000000ff";
+    let update = json!({"table": "account", "id": missing, "attributes": {"name": "x"}});
+    world.workflow(1, &[CREATED], &json!([{"update": update}])).await;
+    world.account(9).await;
+    world.ends(1, Status::Waiting).await;
+    assert_eq!(world.cells("workflowlog", "status", None), [Value::Int32(3)]);
+}
+
+#[tokio::test]
 async fn a_loop_ends_at_the_eighth_level() {
     let world = world(None).await;
     let name = Value::Text("name".into());

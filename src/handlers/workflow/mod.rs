@@ -193,14 +193,7 @@ impl<'a> Run<'a> {
         let mut transaction = Transaction::begin(&service.store, scheduler, self.job.caller(), now)
             .await
             .in_chain(self.job.chain(now));
-        let written = transaction.update(table, id, &update.attributes);
-        if let Err(error) = written {
-            drop(transaction);
-            let step = Step::Update(update.clone());
-            let changes = self.done(&step, stage, started, &failed(&error));
-            service.store.commit(changes).await?;
-            return Err(error);
-        }
+        transaction.update(table, id, &update.attributes)?;
         let before = self.progress.clone();
         self.progress.advance();
         let report = Report::of(Outcome::Succeeded);

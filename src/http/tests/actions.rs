@@ -118,6 +118,13 @@ fn jobs_are_deleted_in_bulk_and_workflow_jobs_at_once() {
         assert_eq!(rows.len(), 8, "live {live}");
         let job = completed(&server, &answer);
         assert_eq!(job["friendlymessage"], "3 rows deleted, 0 failed");
+        let of = job["asyncoperationid"].as_str().expect("an id");
+        let history = format!(
+            "jobhistories?$filter=asyncoperationid%20eq%20{of}&$orderby=jobhistoryid%20desc"
+        );
+        let last = &server.get(&history, &[]).rows()[0];
+        let ended = (&last["fromstatuscode"], &last["tostatuscode"], &last["reason"]);
+        assert_eq!(ended, (&json!(20), &json!(30), &json!("succeeded")), "live {live}");
         let job = completed(&server, &run(&server, &bulk(all("asyncoperation"))));
         assert_eq!(job["statuscode"], 30, "{job}");
         // The job itself is left.

@@ -23,6 +23,8 @@ pub enum Event {
     Defined { id: Guid, definition: Option<Definition> },
     /// A worker asks for jobs of some operation types, or of any.
     Claim { worker: Arc<str>, operationtypes: Option<Vec<i32>>, max: usize, lease: i64 },
+    /// A worker got fewer jobs than it asks for, and waits, or will ask again, until a time.
+    Wants { worker: Arc<str>, operationtypes: Option<Vec<i32>>, max: usize, until: i64 },
     /// A worker says that an attempt goes on, and asks for more time.
     Heartbeat { id: Guid, attempt: i32, lease: i64 },
     /// An attempt has ended, says its handler, or the worker that has claimed it.

@@ -31,6 +31,7 @@ mod ranked;
 mod reasons;
 mod recovery;
 mod waking;
+mod wants;
 pub mod why;
 
 #[cfg(test)]
@@ -38,6 +39,7 @@ mod tests;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 pub use self::definition::Definition;
 pub use self::event::{
@@ -49,6 +51,7 @@ pub use self::why::{Link, PoolNow, Why};
 
 use self::definition::{Counted, Definitions};
 use self::queue::{Index, Queue, Timer};
+use self::wants::Want;
 use super::policy::Policies;
 use crate::error::codes;
 use crate::job::{Outcome, Report, Status};
@@ -70,13 +73,13 @@ pub struct Core {
 }
 
 /// Because a job changes its status, and who has changed it.
-struct Because {
+pub(super) struct Because {
     actor: Actor,
     reason: Cow<'static, str>,
 }
 
 impl Because {
-    fn scheduler(reason: impl Into<Cow<'static, str>>) -> Self {
+    pub(super) fn scheduler(reason: impl Into<Cow<'static, str>>) -> Self {
         Self { actor: Actor::Scheduler, reason: reason.into() }
     }
 }
@@ -107,6 +110,9 @@ impl Core {
                 self.wake(now, &mut step);
                 self.claim(&worker, operationtypes.as_deref(), max, now + lease, now, &mut step);
             }
+            Event::Wants { worker, operationtypes, max, until } => {
+                self.queue.wants.insert(worker, Want { operationtypes, max, until });
+            }
             Event::Heartbeat { id, attempt, lease } => {
                 self.heartbeat(id, attempt, now + lease, &mut step);
             }
@@ -135,7 +141,8 @@ impl Core {
         if unfinished {
             return Some(i64::MIN);
         }
-        self.queue.timers.first().map(|(at, ..)| *at)
+        let timer = self.queue.timers.first().map(|(at, ..)| *at);
+        timer.into_iter().chain(self.queue.wants.expiry()).min()
     }
 
     /// A job that has not ended, if it can still run or holds others back.
@@ -161,6 +168,11 @@ impl Core {
     /// Whether a claim of some operation types, or of any, would get a job.
     pub fn claimable(&self, operationtypes: Option<&[i32]>) -> bool {
         !self.draining && self.first_claimable(operationtypes).is_some()
+    }
+
+    /// Whether places are kept for a worker.
+    pub fn waits_for(&self, worker: &Arc<str>) -> bool {
+        self.queue.wants.contains(worker)
     }
 
     /// What is known of a definition beside its row.
@@ -305,7 +317,13 @@ impl Core {
 }
 
 /// A change of a job as it is.
-fn job_change(job: &Job, to: Option<Status>, set: Cells, why: Because, now: i64) -> JobChange {
+pub(super) fn job_change(
+    job: &Job,
+    to: Option<Status>,
+    set: Cells,
+    why: Because,
+    now: i64,
+) -> JobChange {
     let starts = to == Some(Status::InProgress) && !job.is_locked();
     // A clock that was set back does not make a job end before it has started.
     let at = now.max(job.since).max(job.createdon);

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use super::Core;
 use super::job::{Cause, Job, Place};
 use super::ranked::Ranked;
+use super::wants::Wants;
 use crate::job::Status;
 use crate::scheduler::policy::Policies;
 use crate::value::Guid;
@@ -63,6 +64,8 @@ pub struct Queue {
     pub claimable: BTreeMap<Option<i32>, Ranked>,
     chains: HashMap<Arc<str>, Chain>,
     pub timers: BTreeSet<(i64, Timer, Guid)>,
+    /// Workers for whom places are kept.
+    pub wants: Wants,
     /// Pools in which a job may have become able to start.
     pub stirred: BTreeSet<usize>,
 }
@@ -105,6 +108,7 @@ impl Queue {
             claimable: BTreeMap::new(),
             chains: HashMap::new(),
             timers: BTreeSet::new(),
+            wants: Wants::default(),
             stirred: BTreeSet::new(),
         }
     }
@@ -120,6 +124,10 @@ impl Queue {
             pools.push(Pool::new(name, concurrency));
             pools.len() - 1
         })
+    }
+
+    pub fn pool_of(&self, operationtype: Option<i32>) -> Option<usize> {
+        self.by_type.get(&operationtype).copied()
     }
 
     pub fn has_place(&self, operationtype: Option<i32>) -> bool {
@@ -154,6 +162,8 @@ impl Queue {
         if !index.remote {
             return self.pools[index.pool].ready.remove(&index.place);
         }
+        // A place that was kept for it may be free for others.
+        self.stirred.insert(index.pool);
         let Some(jobs) = self.claimable.get_mut(&index.operationtype) else { return false };
         let was = jobs.remove(&index.place);
         if jobs.is_empty() {
