@@ -4,6 +4,7 @@
 
 use super::core::{Actor, Because, Cells, Change as CoreChange, Core, Event, Step, job_change};
 use super::handle::NewJob;
+use super::operations;
 use super::policy::Policies;
 use super::related::Related;
 use super::rows::{self, Rows};
@@ -55,6 +56,7 @@ impl Frozen {
         if step.jobs().any(|change| change.to.is_none()) {
             changes.extend(self.related.deletions(store, &[id]));
         }
+        changes.extend(step.jobs().filter_map(|change| operations::row(store, change)));
         self.write(&step, &mut changes);
         Ok(changes)
     }

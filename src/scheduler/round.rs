@@ -154,6 +154,9 @@ impl Scheduler {
         };
         round.changes.extend(act.with);
         self.take_in(created, round);
+        for record in act.happened {
+            self.step(round, Event::Happened { record });
+        }
         for ActionRequest { id, action, by, reason } in act.requests {
             let Some(job) = jobs.entry(id).or_insert_with(|| self.job(&id)).clone() else {
                 outcomes.push(Err(missing(&id)));

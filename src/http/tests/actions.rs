@@ -134,24 +134,28 @@ fn jobs_are_deleted_in_bulk_and_workflow_jobs_at_once() {
 
 #[test]
 fn a_deletion_that_waits_for_its_time_can_be_canceled() {
-    let server = jobs(true);
-    let mut body = bulk(all("asyncoperation"));
-    body["StartDateTime"] = json!("2099-01-01T00:00:00Z");
-    body["RecurrencePattern"] = json!("FREQ=DAILY;INTERVAL=7;");
-    let answer = run(&server, &body);
-    assert_eq!(answer.status, 200, "{}", answer.text);
-    let path = format!("asyncoperations({})", answer.json()["JobId"].as_str().expect("an id"));
-    let row = server.get(&path, &[]).json();
-    assert_eq!(
-        (&row["statuscode"], &row["postponeuntil"]),
-        (&json!(10), &json!("2099-01-01T00:00:00Z"))
-    );
-    assert_eq!(row["recurrencepattern"], "FREQ=DAILY;INTERVAL=7;");
-    let operation = &server.get("bulkdeleteoperations", &[]).rows()[0];
-    assert_eq!(operation["nextrun"], "2099-01-08T00:00:00Z", "{operation}");
-    let cancel = json!({"statecode": 3, "statuscode": 32});
-    assert_eq!(server.write("PATCH", &path, &[], &cancel).status, 204);
-    assert_eq!(server.get(&path, &[]).json()["statuscode"], 32);
+    for live in [true, false] {
+        let server = jobs(live);
+        let mut body = bulk(all("asyncoperation"));
+        body["StartDateTime"] = json!("2099-01-01T00:00:00Z");
+        body["RecurrencePattern"] = json!("FREQ=DAILY;INTERVAL=7;");
+        let answer = run(&server, &body);
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        let path = format!("asyncoperations({})", answer.json()["JobId"].as_str().expect("an id"));
+        let row = server.get(&path, &[]).json();
+        assert_eq!(
+            (&row["statuscode"], &row["postponeuntil"]),
+            (&json!(10), &json!("2099-01-01T00:00:00Z"))
+        );
+        assert_eq!(row["recurrencepattern"], "FREQ=DAILY;INTERVAL=7;");
+        let operation = &server.get("bulkdeleteoperations", &[]).rows()[0];
+        assert_eq!(operation["nextrun"], "2099-01-08T00:00:00Z", "{operation}");
+        let cancel = json!({"statecode": 3, "statuscode": 32});
+        assert_eq!(server.write("PATCH", &path, &[], &cancel).status, 204);
+        assert_eq!(server.get(&path, &[]).json()["statuscode"], 32);
+        let operation = &server.get("bulkdeleteoperations", &[]).rows()[0];
+        assert_eq!(operation["statuscode"], 32, "live {live}: {operation}");
+    }
 }
 
 #[test]

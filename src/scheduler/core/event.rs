@@ -32,8 +32,10 @@ pub enum Event {
     /// Somebody asks something of a job. It is passed as its row has it, for jobs
     /// that are never picked are not known here.
     Action { job: Job, action: Action, by: Guid, reason: Option<String> },
-    /// The event that a job waits for has happened.
-    Signal { id: Guid },
+    /// An attempt is about to wait for what happens to the record of its job.
+    Listens { id: Guid, attempt: i32 },
+    /// Something has happened to a record.
+    Happened { record: Guid },
     /// Nothing but time has passed.
     Tick,
     /// The service is about to stop: nothing is picked any more.

@@ -22,6 +22,7 @@
 
 mod acting;
 mod attempts;
+mod awaiting;
 mod definition;
 pub mod event;
 mod finish;
@@ -54,7 +55,7 @@ use self::queue::{Index, Queue, Timer};
 use self::wants::Want;
 use super::policy::Policies;
 use crate::error::codes;
-use crate::job::{Outcome, Report, Status};
+use crate::job::{Outcome, Recurrence, Report, Status};
 use crate::value::Guid;
 
 /// Jobs that one step wakes or looks at for their turn, at most; more are left to
@@ -120,7 +121,8 @@ impl Core {
             Event::Action { job, action, by, reason } => {
                 self.act(job, action, by, reason, now, &mut step);
             }
-            Event::Signal { id } => self.signal(id, now, &mut step),
+            Event::Listens { id, attempt } => self.listen(id, attempt),
+            Event::Happened { record } => self.happened(&record, now, &mut step),
             Event::Tick => {}
             Event::Drain => self.draining = true,
             Event::Stop => {
@@ -368,6 +370,9 @@ fn recurs(missed: u64) -> Cow<'static, str> {
     match missed {
         0 => "its next occurrence".into(),
         1 => "its next occurrence; 1 missed one counts with it".into(),
+        Recurrence::MISSED_MAX.. => {
+            format!("its next occurrence; {missed} missed ones or more count with it").into()
+        }
         _ => format!("its next occurrence; {missed} missed ones count with it").into(),
     }
 }

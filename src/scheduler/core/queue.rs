@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::Core;
+use super::awaiting::Awaiting;
 use super::job::{Cause, Job, Place};
 use super::ranked::Ranked;
 use super::wants::Wants;
@@ -64,6 +65,7 @@ pub struct Queue {
     pub claimable: BTreeMap<Option<i32>, Ranked>,
     chains: HashMap<Arc<str>, Chain>,
     pub timers: BTreeSet<(i64, Timer, Guid)>,
+    pub awaiting: Awaiting,
     /// Workers for whom places are kept.
     pub wants: Wants,
     /// Pools in which a job may have become able to start.
@@ -89,6 +91,10 @@ pub struct Index {
     pub definition: Option<Guid>,
     /// Its definition has postponed it.
     pub postponed: bool,
+    /// The record that it is about.
+    pub record: Option<Guid>,
+    /// It waits for what happens to that.
+    pub awaits: bool,
 }
 
 impl Queue {
@@ -108,6 +114,7 @@ impl Queue {
             claimable: BTreeMap::new(),
             chains: HashMap::new(),
             timers: BTreeSet::new(),
+            awaiting: Awaiting::default(),
             wants: Wants::default(),
             stirred: BTreeSet::new(),
         }
@@ -211,6 +218,8 @@ impl Index {
             token: job.chain().cloned(),
             definition: job.definition.filter(|_| runs),
             postponed: job.status == Status::Waiting && job.cause == Cause::RepeatedFailure,
+            record: job.regarding.filter(|_| runs),
+            awaits: job.status == Status::Waiting && job.cause == Cause::Event,
         }
     }
 }
@@ -229,6 +238,7 @@ impl Core {
             self.queue.pools[index.pool].running -= 1;
             self.queue.stirred.insert(index.pool);
         }
+        self.queue.awaiting.take_out(index);
         if let Some(definition) = &index.definition {
             self.definitions.take_out(definition, &index.place, index.running, index.postponed);
         }
@@ -250,6 +260,7 @@ impl Core {
         if index.running {
             self.queue.pools[index.pool].running += 1;
         }
+        self.queue.awaiting.put_in(index);
         if let Some(definition) = &index.definition {
             self.definitions.put_in(definition, id, index.running, index.postponed);
         }

@@ -134,13 +134,15 @@ fn a_chain_that_is_too_deep_fails() {
 fn a_wait_of_the_work_gives_the_place_back() {
     let mut told = Told::one_at_a_time();
     told.create(job(1));
-    told.create(job(2));
+    told.create(Job { regarding: Some(id(100)), ..job(2) });
     told.end(1, 1, Outcome::Waits { until: Some(told.now + 60 * SECOND) });
     assert_eq!(told.started, [(1, 1), (2, 1)]);
     assert_eq!(told.get(1).retrycount, 0);
     told.end(2, 1, Outcome::Waits { until: None });
     assert_eq!(told.why(2).verdict, "waiting-for-event");
-    told.step(Event::Signal { id: id(2) });
+    told.step(Event::Happened { record: id(101) });
+    assert_eq!(told.status(2), Status::Waiting, "another record");
+    told.step(Event::Happened { record: id(100) });
     told.pass(60);
     assert_eq!(told.started[2..], [(2, 2)]);
 }
