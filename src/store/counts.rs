@@ -273,7 +273,7 @@ impl Counts {
         let number = groups(&self.blocks);
         self.numbers.insert(key.clone(), number);
         let blocks = Arc::make_mut(&mut self.blocks);
-        if number % BLOCK == 0 {
+        if number.is_multiple_of(BLOCK) {
             blocks.push(Arc::default());
         }
         let last = Arc::make_mut(blocks.last_mut().expect("there is one for each number"));
