@@ -40,8 +40,8 @@ impl AttachedTable {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let schema = self.0.table.schema();
-        let mut options = TableParquetOptions::default();
-        options.global = state.config_options().execution.parquet.clone();
+        let global = state.config_options().execution.parquet.clone();
+        let mut options = TableParquetOptions { global, ..TableParquetOptions::default() };
         // As nanoseconds such times end in the year 2262.
         options.global.coerce_int96 = Some("us".to_owned());
         let source = ParquetSource::new(schema.clone());

@@ -8,6 +8,7 @@ pub mod functions;
 
 mod attached;
 mod average;
+mod by_value;
 mod cached;
 mod canonical;
 pub mod collation;
@@ -15,9 +16,12 @@ mod decorrelate;
 mod derived;
 mod distinct;
 mod failure;
+mod grouping;
 mod grouping_sets;
 mod limits;
+mod oldest;
 mod percentile;
+mod percentile_groups;
 mod plan;
 mod preaggregate;
 mod provider;
@@ -88,16 +92,23 @@ impl Engine {
 
     /// An engine whose queries are limited.
     pub fn limited(limits: QueryLimits) -> Result<Self> {
-        let rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> = match limits.scanning {
-            true => Vec::new(),
-            false => vec![Arc::new(preaggregate::FromCounts)],
-        };
+        let mut rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> =
+            vec![Arc::new(preaggregate::GroupedRows)];
+        if !limits.scanning {
+            rules.insert(0, Arc::new(preaggregate::FromCounts));
+        }
         Self::build(limits, rules)
     }
 
     /// The same, but every query reads the rows it is about and no pre-aggregates.
     pub fn scanning(limits: QueryLimits) -> Result<Self> {
         Self::limited(QueryLimits { scanning: true, ..limits })
+    }
+
+    /// The plainest engine: an aggregate reads every row it is about. Tests compare the
+    /// others with it.
+    pub fn row_by_row() -> Self {
+        Self::build(QueryLimits::default(), Vec::new()).expect("no limits, nothing to set up")
     }
 
     fn build(

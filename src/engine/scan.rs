@@ -87,7 +87,7 @@ impl ScanExec {
     fn overall(&self) -> Statistics {
         let reading = &self.reading;
         let mut statistics = Statistics::new_unknown(&reading.schema);
-        if reading.conditions().next().is_some() {
+        if reading.conditions().next().is_some() || reading.grouping().is_some() {
             statistics.num_rows = Precision::Inexact(self.rows);
             return statistics;
         }
@@ -256,6 +256,12 @@ impl DisplayAs for ScanExec {
         let mut conditions = reading.conditions().map(ToString::to_string);
         if let Some(first) = conditions.next() {
             write!(f, ", filter={}", conditions.fold(first, |all, next| all + " AND " + &next))?;
+        }
+        if let Some(grouping) = reading.grouping() {
+            let columns = &reading.facts().columns;
+            let by: Vec<&str> =
+                grouping.by.iter().map(|column| columns[*column].logical_name.as_str()).collect();
+            write!(f, ", grouped by=[{}]", by.join(", "))?;
         }
         if reading.by_key() {
             write!(f, ", by primary key, rows={}", self.rows)?;
