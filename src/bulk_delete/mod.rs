@@ -151,7 +151,7 @@ async fn make_rows(
     let progress = Progress { job, operation, status, next };
     let with = vec![operation_row(service, caller, request, &progress, now)?];
     match scheduled {
-        Some(scheduler) => scheduler.commit(vec![job_cells], Vec::new(), with).await,
+        Some(scheduler) => scheduler.commit(vec![job_cells], Vec::new(), Vec::new(), with).await,
         None => {
             let turn = service.store.turn().await;
             scheduler::submit(service.scheduler.as_ref(), &service.store, job_cells, now).await?;

@@ -20,6 +20,8 @@ use crate::query::{
     ColumnRef, Condition, Context, Filter, Literal, LiteralKind, Name, Operand, Operator, Path,
     Select, Test,
 };
+use crate::scheduler::core::Cells;
+use crate::scheduler::frozen::Frozen;
 use crate::service::Service;
 use crate::store::Change;
 use crate::value::{Guid, Value};
@@ -94,21 +96,12 @@ impl Run {
                     _ => break,
                 }
             }
-            let columns = self.columns();
             let mut transaction = begin(&self.service, self.caller).await;
             if self.status() != Some(Status::Waiting) {
                 return Ok(());
             }
-            let now = self.service.clock.now();
-            transaction.record(self.job_change(
-                Status::InProgress,
-                now,
-                vec![
-                    (columns.startedon, Value::Time(now)),
-                    (columns.hostid, Value::Text("sysjob".into())),
-                    (columns.postponeuntil, Value::Null),
-                ],
-            ));
+            let set = Cells { postponeuntil: Some(None), ..Cells::default() };
+            self.change_job(&mut transaction, Status::InProgress, set, "picked");
             transaction.commit().await?;
         }
         self.perform().await
@@ -178,30 +171,25 @@ impl Run {
     pub async fn perform(mut self) -> Result<()> {
         let started = self.service.clock.now();
         let outcome = self.delete_all().await;
-        let columns = self.columns();
         let mut transaction = begin(&self.service, self.caller).await;
         if self.status() != Some(Status::InProgress) {
             return outcome;
         }
         let now = self.service.clock.now();
-        let mut cells = vec![
-            (columns.completedon, Value::Time(now)),
-            (columns.hostid, Value::Null),
-            (columns.executiontimespan, Value::Float64((now - started).max(0) as f64 / 1e6)),
-        ];
-        let status = match &outcome {
+        let (status, report, reason) = match &outcome {
             Ok(()) => {
-                cells.push((columns.friendlymessage, Value::Text(self.summary())));
-                Status::Succeeded
+                let friendlymessage = Some(self.summary());
+                let report = Report { friendlymessage, ..Report::of(Outcome::Succeeded) };
+                (Status::Succeeded, report, "succeeded")
             }
             Err(error) => {
-                cells.push((columns.errorcode, Value::Int32(error.code.cast_signed())));
-                cells.push((columns.friendlymessage, Value::Text(error.to_string())));
-                cells.push((columns.message, Value::Text(error.to_string())));
-                Status::Failed
+                let code = Some(error.code.cast_signed());
+                (Status::Failed, Report::failed(code, Some(error.to_string())), "failed")
             }
         };
-        transaction.record(self.job_change(status, now, cells));
+        let executed = Some((now - started).max(0) as f64 / 1e6);
+        let set = Cells { executed, report: Some(report), ..Cells::default() };
+        self.change_job(&mut transaction, status, set, reason);
         self.show_progress(&mut transaction, status, now);
         transaction.commit().await?;
         outcome
@@ -310,14 +298,19 @@ impl Run {
         transaction.record(Change::Update { table, id: self.operation, values });
     }
 
-    fn job_change(&self, status: Status, now: i64, mut values: Vec<(usize, Value)>) -> Change {
-        let columns = self.columns();
-        values.extend([
-            (columns.statecode, Value::Int32(status.statecode())),
-            (columns.statuscode, Value::Int32(status.statuscode())),
-            (columns.modifiedon, Value::Time(now)),
-        ]);
-        Change::Update { table: columns.table, id: self.job, values }
+    /// Changes the status of the job where no scheduler does.
+    fn change_job(
+        &self,
+        transaction: &mut Transaction,
+        status: Status,
+        set: Cells,
+        reason: &'static str,
+    ) {
+        let store = &self.service.store;
+        let Some(row) = store.row(self.columns().table, &self.job) else { return };
+        let now = self.service.clock.now();
+        let changes = Frozen::new(store).change(&row, status, set, reason, now);
+        changes.into_iter().for_each(|change| transaction.record(change));
     }
 
     fn columns(&self) -> JobColumns {

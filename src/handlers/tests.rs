@@ -243,6 +243,27 @@ async fn a_wait_gives_its_place_back() {
 }
 
 #[tokio::test]
+async fn a_wait_for_an_event_ends_when_something_happens_to_the_record() {
+    let world = world(None).await;
+    let steps = json!([{"wait": {"event": {}}}, {"update": {"attributes": {"fax": "1"}}}]);
+    world.workflow(1, &[CREATED], &steps).await;
+    let account = world.account(9).await;
+    world.ends(1, Status::Waiting).await;
+    assert_eq!(world.job(1, "postponeuntil"), [Value::Null]);
+    assert_eq!(world.job(1, "iswaitingforevent"), [Value::Boolean(true)]);
+    assert_eq!(world.cells("workflowlog", "status", None), [Value::Int32(5)]);
+    world.account(8).await;
+    let table = world.column("account", "accountid").0;
+    let mut transaction = world.begin().await;
+    transaction.update(table, account, &object(&json!({"name": "new"}))).expect("an update");
+    transaction.commit().await.expect("durable");
+    // That of the other record waits on.
+    let expected = [Value::Int32(30), Value::Int32(10)];
+    let goes_on = || world.job(1, "statuscode") == expected;
+    world.until("the job of the record goes on", goes_on).await;
+}
+
+#[tokio::test]
 async fn a_failing_step_ends_by_its_error_code() {
     for (code, status) in [
         ("0x80040265", Status::Failed),
@@ -260,6 +281,17 @@ async fn a_failing_step_ends_by_its_error_code() {
         let retried = matches!(world.job(1, "postponeuntil")[0], Value::Time(_));
         assert_eq!(retried, code == "0x80040216", "{code}");
     }
+}
+
+#[tokio::test]
+async fn an_update_that_fails_is_logged_once() {
+    let world = world(None).await;
+    let missing = "00000000-0000-0000-0000-0000000000ff";
+    let update = json!({"table": "account", "id": missing, "attributes": {"name": "x"}});
+    world.workflow(1, &[CREATED], &json!([{"update": update}])).await;
+    world.account(9).await;
+    world.ends(1, Status::Waiting).await;
+    assert_eq!(world.cells("workflowlog", "status", None), [Value::Int32(3)]);
 }
 
 #[tokio::test]

@@ -11,6 +11,13 @@ use crate::write::Object;
 
 /// The whole body, of at most `limit` bytes.
 pub async fn bytes(request: Request, limit: usize) -> Result<Bytes> {
+    let encoding = request.headers().get(header::CONTENT_ENCODING);
+    let encoding = encoding.and_then(|e| e.to_str().ok()).unwrap_or("identity").trim();
+    if !encoding.eq_ignore_ascii_case("identity") {
+        let message = format!("the body has the encoding '{encoding}'; it is read as it is only");
+        let error = Error::unsupported(message);
+        return Err(Failure::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, error));
+    }
     Bytes::from_request(request, &()).await.map_err(|rejection| {
         if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
             return Failure::body_too_long(limit);

@@ -7,11 +7,11 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::body;
 use super::error::Result;
+use super::jobs::members::Members;
 use crate::catalog::{Catalog, entity_code_or_none, nearest};
 use crate::error::{Error, Place, codes};
 use crate::events::RecordChange;
@@ -19,18 +19,6 @@ use crate::identity::Caller;
 use crate::service::Service;
 use crate::value::{Guid, guid_text, parse_guid};
 use crate::write::Transaction;
-
-/// An event as clients write it.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Event {
-    message: String,
-    table: String,
-    id: String,
-    #[serde(default)]
-    attributes: Map<String, Value>,
-    user: Option<String>,
-}
 
 pub async fn raise(
     State(service): State<Arc<Service>>,
@@ -48,11 +36,8 @@ pub async fn raise(
     let mut transaction = Transaction::begin(&service.store, scheduler, caller, now).await;
     let mut answers = Vec::with_capacity(events.len());
     for (index, event) in events.into_iter().enumerate() {
-        let at = |error: Error| match is_list {
-            true => error.at(Place::Part(format!("[{index}]"))),
-            false => error.at(Place::Part("request body".into())),
-        };
-        let (change, user) = read(event, catalog).map_err(at)?;
+        let place = if is_list { format!("events[{index}]") } else { "request body".into() };
+        let (change, user) = read(&Members::of(&event, &place)?, catalog)?;
         transaction.act_as(Caller { user: user.unwrap_or(caller.user), ..caller });
         let jobs: Vec<Value> = transaction
             .raise(&change)
@@ -80,34 +65,30 @@ pub async fn raise(
 }
 
 /// The change that an event tells of, and its user where it names one.
-fn read(event: Value, catalog: &Catalog) -> crate::error::Result<(RecordChange, Option<Guid>)> {
-    let wrong = |message: String| Error::invalid(codes::INVALID_ARGUMENT, message);
-    let event: Event = serde_json::from_value(event).map_err(|e| wrong(e.to_string()))?;
-    let guid = |name: &str, text: &str| {
-        parse_guid(text.trim()).ok_or_else(|| wrong(format!("'{name}': '{text}' is not a GUID")))
-    };
-    let id = guid("id", &event.id)?;
-    let user = event.user.as_deref().map(|user| guid("user", user)).transpose()?;
-    if event.message.trim().is_empty() {
-        return Err(wrong("'message': a name such as Create, Update or Delete is expected".into()));
-    }
-    let table = event.table.trim().to_lowercase();
+fn read(event: &Members, catalog: &Catalog) -> crate::error::Result<(RecordChange, Option<Guid>)> {
+    event.known(&["message", "table", "id", "attributes", "user"])?;
+    let message = event.required_text("message")?;
+    let (named, id) = (event.required_text("table")?, event.required_guid("id")?);
+    let user = event.guid("user")?;
+    let attributes = event.object("attributes")?.cloned().unwrap_or_default();
+    let table = named.trim().to_lowercase();
     let facts = catalog.table(&table);
     if facts.is_none() && entity_code_or_none(&table) < 0 && !is_regarded(catalog, &table) {
         let near = nearest(&table, catalog.tables().iter().map(|t| t.logical_name.as_str()));
         let hint = near.map(|n| format!("; did you mean '{n}'?")).unwrap_or_default();
-        let message = format!("the table '{}' does not exist{hint}", event.table);
-        return Err(Error::invalid(codes::UNKNOWN_ENTITY, message));
+        let message = format!("the table '{named}' does not exist{hint}");
+        let place = Place::Part(event.place_of("table"));
+        return Err(Error::invalid(codes::UNKNOWN_ENTITY, message).at(place));
     }
-    let text = |name: &str| event.attributes.get(name).and_then(Value::as_str);
+    let text = |name: &str| attributes.get(name).and_then(Value::as_str);
     let name = facts.and_then(|facts| facts.primary_name.as_deref());
     let name = name.and_then(|name| Some((name.to_owned(), text(name)?.to_owned())));
     let owner = text("ownerid").and_then(parse_guid);
     let business_unit = text("owningbusinessunit").and_then(parse_guid);
     let attributes =
-        event.attributes.into_iter().filter_map(|(name, value)| Some((column(&name)?, value)));
+        attributes.into_iter().filter_map(|(name, value)| Some((column(&name)?, value)));
     let change = RecordChange {
-        message: event.message.trim().to_owned(),
+        message: message.trim().to_owned(),
         table,
         id,
         attributes: attributes.collect(),

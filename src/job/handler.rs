@@ -37,7 +37,8 @@ pub struct Simulation {
     pub errorcode: Option<i32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// Attempts before this one end with a transient error instead.
+    /// This attempt and later ones succeed. Those before it end as told, or with a
+    /// transient error if they are told to succeed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempts_until_success: Option<i32>,
 }
@@ -90,11 +91,13 @@ impl Simulation {
             friendlymessage: self.message.clone(),
             ..Report::of(outcome)
         };
-        if self.attempts_until_success.is_some_and(|enough| attempt < enough) {
-            let errorcode = self.errorcode.or(Some(codes::SERVER_BUSY as i32));
-            return Some(Report { errorcode, ..told(Outcome::Retry) });
-        }
+        let enough = self.attempts_until_success.map(|enough| attempt >= enough);
         match self.outcome {
+            _ if enough == Some(true) => Some(Report::of(Outcome::Succeeded)),
+            SimulatedOutcome::Succeed if enough == Some(false) => {
+                let errorcode = self.errorcode.or(Some(codes::SERVER_BUSY as i32));
+                Some(Report { errorcode, ..told(Outcome::Retry) })
+            }
             SimulatedOutcome::Succeed => Some(Report::of(Outcome::Succeeded)),
             SimulatedOutcome::Fail => Some(told(Outcome::Failed)),
             SimulatedOutcome::Retry => Some(told(Outcome::Retry)),
@@ -127,14 +130,20 @@ mod tests {
     }
 
     #[test]
-    fn attempts_before_the_last_are_transient_failures() {
-        let simulation = Simulation {
-            attempts_until_success: Some(3),
-            ..Simulation::new(1.0, SimulatedOutcome::Succeed)
-        };
-        let outcome = |attempt| simulation.end(attempt).map(|report| report.outcome);
-        assert_eq!(outcome(1), Some(Outcome::Retry));
-        assert_eq!(outcome(2), Some(Outcome::Retry));
-        assert_eq!(outcome(3), Some(Outcome::Succeeded));
+    fn enough_attempts_end_in_success() {
+        for (told, before) in [
+            (SimulatedOutcome::Succeed, Some(Outcome::Retry)),
+            (SimulatedOutcome::Retry, Some(Outcome::Retry)),
+            (SimulatedOutcome::Fail, Some(Outcome::Failed)),
+            (SimulatedOutcome::Suspend, Some(Outcome::Suspended)),
+            (SimulatedOutcome::Hang, None),
+        ] {
+            let simulation =
+                Simulation { attempts_until_success: Some(3), ..Simulation::new(1.0, told) };
+            let outcome = |attempt| simulation.end(attempt).map(|report| report.outcome);
+            assert_eq!(outcome(1), before, "{told:?}");
+            assert_eq!(outcome(2), before, "{told:?}");
+            assert_eq!(outcome(3), Some(Outcome::Succeeded), "{told:?}");
+        }
     }
 }

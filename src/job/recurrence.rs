@@ -13,9 +13,6 @@ use crate::error::{Error, Place, Result, codes};
 /// left: `FREQ=YEARLY;BYMONTHDAY=31` or February 29 skip periods, never so many.
 const PERIODS_MAX: u32 = 20_000;
 
-/// Missed occurrences that are counted.
-const MISSED_MAX: usize = 20_000;
-
 /// Rules with COUNT are followed from their start.
 const COUNT_MAX: u32 = 100_000;
 
@@ -50,6 +47,9 @@ pub struct Recurrence {
 }
 
 impl Recurrence {
+    /// Missed occurrences that are counted.
+    pub const MISSED_MAX: u64 = 20_000;
+
     /// Reads `FREQ=DAILY;INTERVAL=3;`; empty text is none.
     pub fn read(text: &str) -> Result<Option<Self>> {
         let mut rule = Self {
@@ -127,7 +127,7 @@ impl Recurrence {
     /// How many occurrences lie after one time and not after another.
     pub fn between(&self, start: i64, from: i64, to: i64) -> u64 {
         let missed = self.following(start, from).take_while(|at| *at <= to);
-        missed.take(MISSED_MAX).count() as u64
+        missed.take(Self::MISSED_MAX as usize).count() as u64
     }
 
     /// The occurrences after a time, in order.
@@ -407,7 +407,11 @@ mod tests {
         assert_eq!(decade.next(begin, last - 1), Some(last), "ten years later");
         assert_eq!(decade.next(begin, last), None);
         assert_eq!(decade.between(begin, last - 3_600_000_000, last + 1), 1);
-        assert_eq!(decade.between(begin, begin, last), MISSED_MAX as u64, "no more are counted");
+        assert_eq!(
+            decade.between(begin, begin, last),
+            Recurrence::MISSED_MAX,
+            "no more are counted"
+        );
         assert_eq!(following("FREQ=DAILY;UNTIL=20260103", start, 9).len(), 2);
         assert_eq!(following("FREQ=DAILY;UNTIL=20260102T235959Z", start, 9).len(), 1);
         assert_eq!(following("FREQ=MONTHLY;BYDAY=5MO;BYMONTHDAY=1", start, 1).len(), 0, "never");

@@ -2,13 +2,14 @@
 //! The core decides, as it does live, so rows and history come out the same; nothing is
 //! picked.
 
-use super::core::{Actor, Change as CoreChange, Core, Event, Step};
+use super::core::{Actor, Because, Cells, Change as CoreChange, Core, Event, Step, job_change};
 use super::handle::NewJob;
+use super::operations;
 use super::policy::Policies;
 use super::related::Related;
 use super::rows::{self, Rows};
 use crate::error::Result;
-use crate::job::ActionRequest;
+use crate::job::{ActionRequest, Status};
 use crate::store::{Change, Store};
 use crate::value::Value;
 
@@ -55,8 +56,25 @@ impl Frozen {
         if step.jobs().any(|change| change.to.is_none()) {
             changes.extend(self.related.deletions(store, &[id]));
         }
+        changes.extend(step.jobs().filter_map(|change| operations::row(store, change)));
         self.write(&step, &mut changes);
         Ok(changes)
+    }
+
+    /// What comes of work that begins or ends on the job with some cells.
+    pub fn change(
+        &mut self,
+        cells: &[Value],
+        to: Status,
+        set: Cells,
+        reason: &'static str,
+        now: i64,
+    ) -> Vec<Change> {
+        let job = rows::job(|column| cells[column].clone(), self.rows.columns());
+        let change = job_change(&job, Some(to), set, Because::scheduler(reason), now);
+        let mut changes = Vec::new();
+        self.rows.write(&CoreChange::Job(change), &mut changes);
+        changes
     }
 
     /// What becomes of jobs; what the core knows of definitions is for those who run them.

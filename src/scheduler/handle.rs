@@ -2,6 +2,7 @@
 //! is durable.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -72,7 +73,7 @@ impl<I: Iterator<Item = ActionRequest>> Batches<I> {
             return Ok(None);
         }
         let ids: Vec<Guid> = requests.iter().map(|request| request.id).collect();
-        let act = Act { jobs: Vec::new(), requests, with: Vec::new(), whole: false };
+        let act = Act { requests, ..Act::default() };
         let answers = self.handle.ask(|reply| Message::Act(act, reply)).await?;
         Ok(Some(ids.into_iter().zip(answers).collect()))
     }
@@ -83,10 +84,13 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T>>;
 /// What came of each action.
 pub(super) type Outcomes = Vec<Result<()>>;
 
+#[derive(Default)]
 pub(super) struct Act {
     /// New jobs of the same commit.
     pub jobs: Vec<NewJob>,
     pub requests: Vec<ActionRequest>,
+    /// Records to which something has happened.
+    pub happened: Vec<Guid>,
     /// Changes of other tables that belong to the same commit.
     pub with: Vec<Change>,
     /// All actions are done, or none.
@@ -100,7 +104,7 @@ pub(super) enum Message {
     Claim(Claim, Reply<Vec<Claimed>>),
     Heartbeat(Vec<Heartbeat>, Reply<Vec<Beat>>),
     Ended(Vec<Ended>, Reply<Outcomes>),
-    Signal(Guid, Reply<()>),
+    Listen(Guid, i32, Reply<()>),
     Why(Guid, Reply<Why>),
     Waits(Reply<HashMap<Guid, String>>),
     WaitReasons(Reply<Waits>),
@@ -114,6 +118,8 @@ pub struct Handle {
     pub(super) inbox: mpsc::Sender<Message>,
     /// Why the scheduler has stopped, once it has.
     pub(super) failure: Arc<OnceLock<String>>,
+    /// A job has waited for what happens to a record.
+    pub(super) awaited: Arc<AtomicBool>,
 }
 
 impl Handle {
@@ -155,16 +161,17 @@ impl Handle {
         Batches { handle: self.clone(), requests: requests.into_iter() }
     }
 
-    /// Adds jobs, acts on jobs and changes rows of other tables in one commit: all of
-    /// it is durable when it returns, or nothing is done. The caller has made sure
+    /// Adds jobs, acts on jobs, lets go on what waits for the records to which something
+    /// has happened, and changes rows of other tables in one commit: all of it is durable when it returns, or nothing is done. The caller has made sure
     /// that the changes can be made, and has given the jobs their ids.
     pub async fn commit(
         &self,
         jobs: Vec<NewJob>,
         requests: Vec<ActionRequest>,
+        happened: Vec<Guid>,
         with: Vec<Change>,
     ) -> Result<()> {
-        let act = Act { jobs, requests, with, whole: true };
+        let act = Act { jobs, requests, happened, with, whole: true };
         self.ask(|reply| Message::Act(act, reply)).await?.into_iter().collect()
     }
 
@@ -184,9 +191,15 @@ impl Handle {
         self.ask(|reply| Message::Ended(ends, reply)).await
     }
 
-    /// The event that a job waits for has happened.
-    pub async fn signal(&self, id: Guid) -> Result<()> {
-        self.ask(|reply| Message::Signal(id, reply)).await
+    /// An attempt is about to wait for what happens to the record of its job. What
+    /// happens from now on is not missed.
+    pub async fn listen(&self, id: Guid, attempt: i32) -> Result<()> {
+        self.ask(|reply| Message::Listen(id, attempt, reply)).await
+    }
+
+    /// Whether a job may wait for what happens to a record.
+    pub fn is_awaited(&self) -> bool {
+        self.awaited.load(Ordering::Acquire)
     }
 
     /// Why a job is where it is.
@@ -214,8 +227,10 @@ impl Handle {
     /// known once that has ended.
     pub(super) fn explanation(&self) -> AskWaits {
         let (inbox, failure) = (self.inbox.downgrade(), self.failure.clone());
+        let awaited = self.awaited.clone();
         Arc::new(move || {
-            let handle = inbox.upgrade().map(|inbox| Handle { inbox, failure: failure.clone() });
+            let (failure, awaited) = (failure.clone(), awaited.clone());
+            let handle = inbox.upgrade().map(|inbox| Handle { inbox, failure, awaited });
             Box::pin(async move { handle?.wait_reasons().await.ok() })
         })
     }

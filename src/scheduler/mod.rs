@@ -6,8 +6,9 @@
 //! ask, [`round`] gathers what one commit makes durable, [`commits`] are rounds on their
 //! way to the disk, [`create`], [`rows`], [`definition_rows`] and [`history`] write rows,
 //! [`definitions`] watches workflows and steps, [`related`] what belongs to jobs,
-//! [`recover`] finds what earlier runs left, [`frozen`] is for jobs that nobody runs, [`runner`] is who does the work of attempts, [`trace`] tells of
-//! those of steps, [`drain`] lets attempts end before the service does.
+//! [`recover`] finds what earlier runs left, [`frozen`] is for jobs that nobody runs,
+//! [`runner`] is who does the work of attempts, [`trace`] tells of those of steps,
+//! [`operations`] of bulk deletions, [`drain`] lets attempts end before the service does.
 
 mod commits;
 pub mod core;
@@ -18,6 +19,7 @@ mod drain;
 pub mod frozen;
 mod handle;
 mod history;
+mod operations;
 pub mod policy;
 mod recover;
 mod related;
@@ -29,6 +31,7 @@ mod simulate;
 mod tests;
 mod trace;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -113,14 +116,17 @@ pub struct Scheduler {
     drain: Option<Drain>,
     inbox: mpsc::Receiver<Message>,
     failure: Arc<OnceLock<String>>,
+    /// A job has waited for what happens to a record.
+    awaited: Arc<AtomicBool>,
 }
 
 impl Scheduler {
     /// A scheduler for the jobs of a store.
     pub fn new(store: Arc<Store>, clock: Arc<dyn Clock>, policies: Policies) -> (Self, Handle) {
         let (sender, inbox) = mpsc::channel(QUEUE_MAX);
-        let failure = Arc::default();
-        let handle = Handle { inbox: sender, failure: Arc::clone(&failure) };
+        let (failure, awaited) = (Arc::default(), Arc::default());
+        let handle =
+            Handle { inbox: sender, failure: Arc::clone(&failure), awaited: Arc::clone(&awaited) };
         store.explain_waits(handle.explanation());
         let scheduler = Self {
             history_kept: policies.history_kept,
@@ -140,6 +146,7 @@ impl Scheduler {
             clock,
             inbox,
             failure,
+            awaited,
         };
         (scheduler, handle)
     }
@@ -227,6 +234,7 @@ impl Scheduler {
             self.step(&mut round, Event::Recovered(job));
         }
         drop(snapshot);
+        self.awaited.store(self.core.awaits_events(), Ordering::Release);
         self.commit(round).await?;
         self.all_durable().await
     }
@@ -255,8 +263,9 @@ impl Scheduler {
             }
             Message::Heartbeat(beats, reply) => self.heartbeat(beats, reply, round),
             Message::Ended(ends, reply) => self.ended(ends, reply, round),
-            Message::Signal(id, reply) => {
-                self.step(round, Event::Signal { id });
+            Message::Listen(id, attempt, reply) => {
+                self.step(round, Event::Listens { id, attempt });
+                self.awaited.store(true, Ordering::Release);
                 round.answer(reply, Ok(()));
             }
             Message::Why(id, reply) => {
@@ -340,6 +349,7 @@ impl Scheduler {
             self.rows.write(change, &mut round.changes);
             if let core::Change::Job(change) = change {
                 round.changes.extend(trace::row(&self.store, self.rows.columns(), change));
+                round.changes.extend(operations::row(&self.store, change));
             }
             if let core::Change::Job(core::JobChange { id, to: None, .. }) = change {
                 round.deleted.push(*id);

@@ -12,6 +12,9 @@ use crate::scheduler::core::{Claimed, Step};
 use crate::store::Change;
 use crate::value::{Guid, Value, guid_text};
 
+/// How long a worker that got less than it asked for is expected to ask again.
+const COMES_BACK: i64 = 10_000_000;
+
 /// What one commit makes durable, and what follows it.
 #[derive(Default)]
 pub struct Round {
@@ -151,6 +154,9 @@ impl Scheduler {
         };
         round.changes.extend(act.with);
         self.take_in(created, round);
+        for record in act.happened {
+            self.step(round, Event::Happened { record });
+        }
         for ActionRequest { id, action, by, reason } in act.requests {
             let Some(job) = jobs.entry(id).or_insert_with(|| self.job(&id)).clone() else {
                 outcomes.push(Err(missing(&id)));
@@ -211,6 +217,19 @@ impl Scheduler {
         round.answer(reply, Ok(outcomes));
     }
 
+    /// Sees to it that handlers inside the service do not take all places before a
+    /// worker that got less than it asked for.
+    fn keep_place(&mut self, claim: &Claim, got: usize, deadline: i64, round: &mut Round) {
+        let now = self.clock.now();
+        let known = deadline > now && self.core.waits_for(&claim.worker);
+        if got >= claim.max || known || self.draining {
+            return;
+        }
+        let until = deadline.max(now.saturating_add(COMES_BACK));
+        let (worker, operationtypes) = (claim.worker.clone(), claim.operationtypes.clone());
+        self.step(round, Event::Wants { worker, operationtypes, max: claim.max - got, until });
+    }
+
     /// Gives jobs to the workers that wait, in the order in which they came.
     pub(super) fn serve_claimers(&mut self, round: &mut Round) {
         let now = self.clock.now();
@@ -232,6 +251,7 @@ impl Scheduler {
             let there = self.core.claimable(claim.operationtypes.as_deref());
             let step = if there { self.step(round, event) } else { Step::default() };
             let waits = deadline > now && claim.max > 0 && !self.draining;
+            self.keep_place(&claim, step.claimed.len(), deadline, round);
             if step.claimed.is_empty() && waits {
                 self.claimers.push(Claimer { claim, reply, deadline });
             } else {

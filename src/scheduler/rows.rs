@@ -11,6 +11,7 @@ use super::definition_rows::DefinitionColumns;
 use super::history::History;
 use crate::catalog::Catalog;
 use crate::identity::SYSTEM_USER;
+use crate::job::report::WORKFLOW;
 use crate::job::{Handler, JobColumns, Status};
 use crate::store::{Change, Snapshot};
 use crate::value::Value;
@@ -113,7 +114,10 @@ impl Rows {
         }
         if let Some(cause) = set.cause {
             cells.push((c.waitcause, Value::Int32(cause.code())));
-            cells.push((c.iswaitingforevent, Value::Boolean(cause == Cause::Event)));
+            // A workflow that waits for a time waits for an event too: the time's coming.
+            let workflow = change.operationtype == Some(WORKFLOW);
+            let waits = cause == Cause::Event || (cause == Cause::Timer && workflow);
+            cells.push((c.iswaitingforevent, Value::Boolean(waits)));
         }
         cells.extend(set.postponeuntil.map(|until| (c.postponeuntil, optional(until))));
         cells.extend(set.retrycount.map(|count| (c.retrycount, Value::Int32(count))));
@@ -193,6 +197,7 @@ pub fn job(cell: impl Fn(usize) -> Value, c: &JobColumns) -> Job {
         token: text(c.dependencytoken).map(Arc::from),
         definition: guid(c.owningextensionid),
         depth: int(c.depth).unwrap_or(1),
+        regarding: guid(c.regardingobjectid),
         // A pattern that cannot be read was imported; such a job does not recur.
         recurring: recurring(&cell, c, createdon).ok().flatten(),
         retained: cell(c.retainjobhistory) == Value::Boolean(true),
@@ -283,6 +288,7 @@ mod tests {
                 (c.operationtype, Value::Int32(10)),
                 (c.dependencytoken, Value::Text("a".into())),
                 (c.owningextensionid, Value::Guid([9; 16])),
+                (c.regardingobjectid, Value::Guid([8; 16])),
                 (c.recurrencepattern, Value::Text("FREQ=DAILY;".into())),
             ]
         });
@@ -301,7 +307,7 @@ mod tests {
         kept.step(Event::Tick);
         kept.end(4, Report::of(Outcome::Waits { until: None }));
         assert_eq!(kept.cell(c.iswaitingforevent), Value::Boolean(true));
-        kept.step(Event::Signal { id: kept.id });
+        kept.step(Event::Happened { record: [8; 16] });
         kept.end(5, Report::of(Outcome::Succeeded));
         assert_eq!(kept.cell(c.errorcode), Value::Null, "nothing is wrong any more");
         assert_eq!(kept.cell(c.statuscode), Value::Int32(10), "it waits for its next occurrence");

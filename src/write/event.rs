@@ -5,6 +5,7 @@ use super::{Cells, Transaction};
 use crate::catalog::Table;
 use crate::events::{self, By, Chain, Definitions, Raised, RecordChange};
 use crate::job;
+use crate::scheduler::Handle;
 use crate::value::{Guid, Value};
 
 impl Transaction {
@@ -56,6 +57,7 @@ impl Transaction {
     /// What somebody tells of a record; the jobs that it raises.
     pub fn raise(&mut self, change: &RecordChange) -> &[Raised] {
         let before = self.jobs.len();
+        self.told.push(change.id);
         let by = By { user: self.caller.user, business_unit: self.caller.business_unit };
         let definitions = Definitions::of(&self.store);
         // Each event begins a chain of its own.
@@ -63,6 +65,16 @@ impl Transaction {
         let raised = events::raise(&self.store, &definitions, change, by, &chain, self.now);
         self.jobs.extend(raised);
         &self.jobs[before..]
+    }
+
+    /// The records to which something happens, if anybody waits for that.
+    pub(super) fn awaited(&mut self) -> Vec<Guid> {
+        let mut records = std::mem::take(&mut self.told);
+        if !self.scheduler.as_ref().is_some_and(Handle::is_awaited) {
+            return Vec::new();
+        }
+        records.extend(self.events.iter().map(|event| event.id));
+        records
     }
 
     /// The jobs that this transaction makes.

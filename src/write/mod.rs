@@ -79,6 +79,8 @@ pub struct Transaction {
     actions: Vec<ActionRequest>,
     /// What has happened to records, in order.
     events: Vec<RecordChange>,
+    /// Records of which somebody tells.
+    told: Vec<Guid>,
     /// Jobs beside those that the events raise.
     jobs: Vec<Raised>,
     chain: Chain,
@@ -103,6 +105,7 @@ impl Transaction {
             frozen: None,
             actions: Vec::new(),
             events: Vec::new(),
+            told: Vec::new(),
             jobs: Vec::new(),
             chain: Chain::of_request(),
         }
@@ -127,6 +130,7 @@ impl Transaction {
     /// Makes all of it durable, or nothing. It goes on to its end even when the
     /// caller no longer waits.
     pub async fn commit(mut self) -> Result<()> {
+        let happened = self.awaited();
         let raised = self.raised();
         let Self { store, scheduler, now, turn, mut changes, frozen, actions, .. } = self;
         let mut jobs = Vec::with_capacity(raised.len());
@@ -137,8 +141,10 @@ impl Transaction {
         let work = async move {
             let _turn = turn;
             match scheduler {
-                Some(scheduler) if !(jobs.is_empty() && actions.is_empty()) => {
-                    scheduler.commit(jobs, actions, changes).await
+                Some(scheduler)
+                    if !(jobs.is_empty() && actions.is_empty() && happened.is_empty()) =>
+                {
+                    scheduler.commit(jobs, actions, happened, changes).await
                 }
                 _ => {
                     if !jobs.is_empty() {

@@ -117,6 +117,31 @@ fn the_command_line_does_the_same() {
 }
 
 #[test]
+fn a_job_is_named_by_how_its_id_begins() {
+    let jobs = start(&[]);
+    let ids = ["abcdef01-0000-0000-0000-000000000001", "abcdef02-0000-0000-0000-000000000002"];
+    for id in ids {
+        jobs.json(&["submit", "--name", "x", "--operationtype", "54", "--id", id]);
+    }
+    assert_eq!(jobs.json(&["show", "ABCDEF01"])["asyncoperationid"], json!(ids[0]));
+    assert_eq!(jobs.json(&["why", "abcdef02-0000"])[0]["asyncoperationid"], json!(ids[1]));
+    for (beginning, expected, said) in [
+        ("abcdef0", 2, "several jobs have ids that begin with 'abcdef0': abcdef01-"),
+        ("abc", 2, "'abc' is not a GUID, nor 4 or more digits"),
+        ("abcdeg01", 2, "'abcdeg01' is not a GUID"),
+        ("abcdef03", 1, "there is no job whose id begins with 'abcdef03'"),
+    ] {
+        let (code, _, err) = jobs.cli(&["cancel", beginning]);
+        assert_eq!(code, Some(expected), "{beginning}: {err}");
+        assert!(err.contains(said), "{beginning}: {err}");
+    }
+    assert_eq!(jobs.json(&["cancel", "abcdef01"])["done"], json!(1));
+    assert_eq!(jobs.row(ids[0])["statuscode"], json!(32));
+    assert_eq!(jobs.json(&["postpone", "--until", "2h", "abcdef02"])["done"], json!(1));
+    assert_eq!(jobs.row(ids[1])["statuscode"], json!(10));
+}
+
+#[test]
 fn each_role_may_what_it_may() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let users = folder.path().join("users.toml");

@@ -32,7 +32,7 @@ enum Happening {
     Claims { kinds: u8, max: usize },
     Beats { n: usize },
     Workflow { active: bool },
-    Signals { n: usize },
+    Happens { n: usize },
     Passes(u8),
 }
 
@@ -50,7 +50,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         2 => (any::<u8>(), 1..4_usize).prop_map(|(kinds, max)| Happening::Claims { kinds, max }),
         1 => any::<usize>().prop_map(|n| Happening::Beats { n }),
         1 => any::<bool>().prop_map(|active| Happening::Workflow { active }),
-        1 => any::<usize>().prop_map(|n| Happening::Signals { n }),
+        1 => any::<usize>().prop_map(|n| Happening::Happens { n }),
         4 => (0..30_u8).prop_map(Happening::Passes),
     ]
 }
@@ -289,6 +289,7 @@ fn run(happenings: &[Happening]) -> Vec<Change> {
                     postponeuntil: until,
                     token: token.map(|token| Arc::from(format!("token {token}"))),
                     definition: kind.is_multiple_of(3).then(workflow),
+                    regarding: Some(id(n)),
                     handler: match handler % 8 {
                         0 => None,
                         1 | 2 => Some(Arc::new(Handler::Worker {})),
@@ -367,7 +368,7 @@ fn run(happenings: &[Happening]) -> Vec<Change> {
                 model.inactive = !active;
                 Event::Defined { id: workflow(), definition: row(*active) }
             }
-            Happening::Signals { n } => {
+            Happening::Happens { n } => {
                 let count = model.jobs.len().max(1);
                 let Some(job) = model.jobs.get_mut(n % count) else { continue };
                 if job.status == Status::Waiting
@@ -376,7 +377,7 @@ fn run(happenings: &[Happening]) -> Vec<Change> {
                 {
                     job.status = Status::WaitingForResources;
                 }
-                Event::Signal { id: job.id }
+                Event::Happened { record: job.id }
             }
             Happening::Passes(seconds) => {
                 now += i64::from(*seconds) * SECOND;

@@ -136,9 +136,15 @@ async fn every_transition_is_history() {
     let live = Live::start(folder.path(), clock.clone(), 1);
     live.submit([live.new_job(1, Some((0.0, Hang)))]).await;
     let request = |action| ActionRequest { id: id(1), action, by: [7; 16], reason: None };
-    live.jobs.commit(Vec::new(), vec![request(Action::Pause)], Vec::new()).await.expect("done");
+    live.jobs
+        .commit(Vec::new(), vec![request(Action::Pause)], Vec::new(), Vec::new())
+        .await
+        .expect("done");
     live.until("the pause", |rows| with(rows, Status::Waiting) == [1]).await;
-    live.jobs.commit(Vec::new(), vec![request(Action::Delete)], Vec::new()).await.expect("done");
+    live.jobs
+        .commit(Vec::new(), vec![request(Action::Delete)], Vec::new(), Vec::new())
+        .await
+        .expect("done");
     let statuses: Vec<_> = history(&live, id(1)).into_iter().map(|row| (row.0, row.1)).collect();
     let s = |status: Status| Value::Int32(status.statuscode());
     use Status::{InProgress, Pausing, Waiting, WaitingForResources};

@@ -32,7 +32,7 @@ const COLUMNS: [&str; 5] = ["outcome", "jobs", "code", "message", "sample"];
 impl Act {
     /// Whether nothing was skipped.
     pub fn run(&self, remote: &Remote, form: Form, action: Action) -> Result<bool> {
-        let mut body = self.jobs.members()?;
+        let mut body = self.jobs.members(remote)?;
         body["action"] = action.name().into();
         if let Action::Postpone(until) = action {
             body["until"] = time_text(until).into();

@@ -19,6 +19,7 @@ use self::act::Act;
 use self::print::Form;
 use super::remote::Remote;
 use super::{Connection, complain};
+use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, ErrorKind, Result, codes};
 use crate::job::Action;
 use crate::value::parse_time;
@@ -69,7 +70,7 @@ enum Command {
     Resume(Act),
     /// Hold jobs until a time
     Postpone {
-        /// The time, such as 2026-05-01T12:00:00Z
+        /// The time, such as 2026-05-01T12:00:00Z, or 30m, 2h or 1d from now
         #[arg(long)]
         until: String,
         #[command(flatten)]
@@ -109,7 +110,7 @@ impl Jobs {
             Command::Pause(act) => act.run(remote, form, Action::Pause),
             Command::Resume(act) => act.run(remote, form, Action::Resume),
             Command::Postpone { until, act } => {
-                let time = parse_time(until);
+                let time = parse_time(until).or_else(|| from_now(until, SystemClock.now()));
                 let time = time.ok_or_else(|| usage(format!("--until '{until}' is not a time")))?;
                 act.run(remote, form, Action::Postpone(time))
             }
@@ -117,6 +118,15 @@ impl Jobs {
             Command::Submit(submit) => submit.run(remote, form),
         }
     }
+}
+
+/// The time that is so far from now: `45s`, `30m`, `2h`, `1d`, `1w`.
+fn from_now(text: &str, now: i64) -> Option<i64> {
+    let units = [('s', 1), ('m', 60), ('h', 3_600), ('d', 86_400), ('w', 604_800)];
+    let (number, seconds) = units.iter().find_map(|(unit, seconds)| {
+        Some((text.trim().strip_suffix(*unit)?.parse::<u32>().ok()?, *seconds))
+    })?;
+    Some(now + i64::from(number) * seconds * 1_000_000)
 }
 
 /// What the command line got wrong.
@@ -127,4 +137,19 @@ fn usage(message: impl Into<String>) -> Error {
 /// An answer that is not as it should be.
 fn unexpected(what: &str) -> Error {
     Error::invalid(codes::UNEXPECTED, format!("the service's answer has no {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_from_now_have_a_unit() {
+        assert_eq!(from_now("45s", 0), Some(45_000_000));
+        assert_eq!(from_now("2h", 5), Some(7_200_000_005));
+        assert_eq!(from_now("1w", 0), Some(604_800_000_000));
+        for text in ["", "h", "2", "-2h", "2y", "1.5h", "2 h"] {
+            assert_eq!(from_now(text, 0), None, "{text}");
+        }
+    }
 }

@@ -9,7 +9,8 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value as Json, json};
 
 use super::usage;
-use crate::error::{Error, Result};
+use crate::cli::remote::Remote;
+use crate::error::{Error, ErrorKind, Result, codes};
 use crate::value::{guid_text, parse_guid};
 
 /// A query for jobs.
@@ -51,7 +52,7 @@ impl Query {
 /// Named jobs, or a query for them.
 #[derive(Args)]
 pub struct Selection {
-    /// Ids of jobs
+    /// Ids of jobs, or how they begin
     ids: Vec<String>,
     #[command(flatten)]
     query: Query,
@@ -59,11 +60,11 @@ pub struct Selection {
 
 impl Selection {
     /// The members of a call that say which jobs are meant.
-    pub fn members(&self) -> Result<Json> {
+    pub fn members(&self, remote: &Remote) -> Result<Json> {
         let query = self.query.given()?;
         match (self.ids.as_slice(), query) {
             ([], None) => Err(usage("which jobs? give ids, --fetch, --filter or --where")),
-            (ids, None) => Ok(json!({ "ids": guids(ids)? })),
+            (ids, None) => Ok(json!({ "ids": ids_of(remote, ids)? })),
             ([], Some(Given::FetchXml(text))) => {
                 Ok(json!({ "query": { "dialect": "fetchxml", "text": text } }))
             }
@@ -80,13 +81,45 @@ impl Selection {
     }
 }
 
-/// Ids, checked.
-pub fn guids(ids: &[String]) -> Result<Vec<String>> {
-    let id = |text: &String| {
-        let id = parse_guid(text.trim()).ok_or_else(|| usage(format!("'{text}' is not a GUID")));
-        id.map(|id| guid_text(&id))
+/// Digits of an id that are enough to look for it.
+const BEGINNING_MIN: usize = 4;
+
+/// The ids of jobs that are named by them or by how they begin.
+pub fn ids_of(remote: &Remote, texts: &[String]) -> Result<Vec<String>> {
+    let id = |text: &String| match parse_guid(text.trim()) {
+        Some(id) => Ok(guid_text(&id)),
+        None => beginning_with(remote, text.trim()),
     };
-    ids.iter().map(id).collect()
+    texts.iter().map(id).collect()
+}
+
+/// The one job whose id begins so.
+fn beginning_with(remote: &Remote, text: &str) -> Result<String> {
+    const KEY: &str = "asyncoperationid";
+    let digits = text.bytes().filter(u8::is_ascii_hexdigit).count();
+    let plain = text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
+    if !plain || digits < BEGINNING_MIN || text.len() >= 36 {
+        return Err(usage(format!(
+            "'{text}' is not a GUID, nor {BEGINNING_MIN} or more digits that one begins with"
+        )));
+    }
+    let query = format!(
+        "SELECT TOP 3 {KEY} FROM asyncoperation WHERE CAST({KEY} AS varchar(36)) LIKE '{text}%' ORDER BY {KEY}"
+    );
+    let rows = remote.rows("sql", &query)?;
+    let ids: Vec<&str> = rows.iter().filter_map(|row| row[KEY].as_str()).collect();
+    match ids.as_slice() {
+        [id] => Ok((*id).to_owned()),
+        [] => {
+            let message = format!("there is no job whose id begins with '{text}'");
+            Err(Error::new(ErrorKind::NotFound, codes::OBJECT_DOES_NOT_EXIST, message))
+        }
+        several => Err(usage(format!(
+            "several jobs have ids that begin with '{text}': {}{}",
+            several[..2].join(", "),
+            if several.len() > 2 { ", ..." } else { "" }
+        ))),
+    }
 }
 
 /// A value of a query option.

@@ -6,14 +6,14 @@ use ureq::http::Method;
 
 use super::list::ask;
 use super::print::{Form, rows, text};
-use super::select::guids;
+use super::select::ids_of;
 use super::unexpected;
 use crate::cli::remote::Remote;
 use crate::error::Result;
 
 #[derive(Args)]
 pub struct Show {
-    /// Id of the job
+    /// Id of the job, or how it begins
     id: String,
 }
 
@@ -24,7 +24,7 @@ const FORMATTED: &str = "@OData.Community.Display.V1.FormattedValue";
 
 impl Show {
     pub fn run(&self, remote: &Remote, form: Form) -> Result<bool> {
-        let id = guids(std::slice::from_ref(&self.id))?.remove(0);
+        let id = ids_of(remote, std::slice::from_ref(&self.id))?.remove(0);
         let row =
             remote.call(Method::GET, &format!("/api/data/v9.2/asyncoperations({id})"), None)?;
         let Json::Object(mut row) = row else { return Err(unexpected("job")) };
@@ -62,7 +62,7 @@ fn cells(row: &Map<String, Json>) -> Vec<Json> {
 
 #[derive(Args)]
 pub struct Why {
-    /// Ids of jobs
+    /// Ids of jobs, or how they begin
     #[arg(required = true)]
     ids: Vec<String>,
 }
@@ -70,7 +70,7 @@ pub struct Why {
 impl Why {
     pub fn run(&self, remote: &Remote, form: Form) -> Result<bool> {
         let mut answers = Vec::new();
-        for id in guids(&self.ids)? {
+        for id in ids_of(remote, &self.ids)? {
             let path = format!("/api/data/v9.2/asyncoperations({id})/sysjob.Why");
             let Json::Object(mut why) = remote.call(Method::GET, &path, None)? else {
                 return Err(unexpected("verdict"));

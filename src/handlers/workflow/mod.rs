@@ -7,7 +7,7 @@ mod steps;
 use std::time::Duration;
 
 use self::log::{Entry, Status};
-use self::steps::{Progress, Step, Update, Waiting};
+use self::steps::{Progress, Step, Update, Wait, Waiting};
 use super::job::JobRow;
 use super::{Asked, Shared, as_asked, asked_for, failed, interruptible};
 use crate::error::{Error, ErrorKind, Result, codes};
@@ -69,8 +69,8 @@ impl<'a> Run<'a> {
     async fn steps(&mut self, asked: &mut Asked) -> Result<Report> {
         self.expect_record()?;
         if let Some(wait) = self.progress.wait.clone() {
-            if self.now() < wait.until {
-                return Ok(Report::of(Outcome::Waits { until: Some(wait.until) }));
+            if let Some(until) = wait.until.filter(|until| self.now() < *until) {
+                return Ok(Report::of(Outcome::Waits { until: Some(until) }));
             }
             self.end_of_wait(&wait).await?;
         }
@@ -80,10 +80,7 @@ impl<'a> Run<'a> {
             }
             let (stage, started) = (self.progress.stage(), self.now());
             let report = match &step {
-                Step::Wait(wait) => {
-                    let micros = (wait.seconds.max(0.0) * 1e6) as i64;
-                    return self.wait(started.saturating_add(micros), started, &stage).await;
-                }
+                Step::Wait(wait) => return self.wait(wait, started, &stage).await,
                 Step::Webhook(webhook) => {
                     let endpoint = Endpoint::new(&webhook.url);
                     interruptible(asked, self.shared.post(self.job, &endpoint)).await
@@ -131,10 +128,21 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Gives the job's place back until a time.
-    async fn wait(&mut self, until: i64, since: i64, stage: &str) -> Result<Report> {
-        let log = uuid::Uuid::new_v4().into_bytes();
-        self.progress.wait = Some(Waiting { until, since, log: guid_text(&log) });
+    /// Gives the job's place back until a time, or until something happens to its
+    /// record. A wait for an event begins with the end of the attempt: one that is cut
+    /// off before begins it again.
+    async fn wait(&mut self, wait: &Wait, since: i64, stage: &str) -> Result<Report> {
+        let (store, catalog) =
+            (&self.shared.service.store, self.shared.service.store.catalog().clone());
+        let until = match wait {
+            Wait::Seconds(seconds) => Some(since.saturating_add((seconds.max(0.0) * 1e6) as i64)),
+            Wait::Event(_) => {
+                self.listen().await?;
+                None
+            }
+        };
+        let name = format!("{} {stage}", guid_text(&self.job.id));
+        let log = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes()).into_bytes();
         let entry = Entry {
             id: log,
             stage,
@@ -145,9 +153,37 @@ impl<'a> Run<'a> {
             started: since,
             now: since,
         };
-        let changes = self.with_place(entry.row(self.shared.service.store.catalog(), self.job));
-        self.shared.service.store.commit(changes).await?;
-        Ok(Report::of(Outcome::Waits { until: Some(until) }))
+        let row = entry.row(&catalog, self.job);
+        let waiting = Waiting { until, since, log: guid_text(&log) };
+        let changes = match until {
+            Some(_) => {
+                self.progress.wait = Some(waiting);
+                self.with_place(row)
+            }
+            None => {
+                let changes = self.with_place(row);
+                self.progress.wait = Some(waiting);
+                changes
+            }
+        };
+        store.commit(changes).await?;
+        Ok(Report::of(Outcome::Waits { until }))
+    }
+
+    /// From here on nothing that happens to the job's record is missed.
+    async fn listen(&self) -> Result<()> {
+        let service = &self.shared.service;
+        if self.job.guid("regardingobjectid").is_none() {
+            let message = "the step 'wait' waits for an event, and the job is about no record";
+            return Err(Error::invalid(codes::INVALID_ARGUMENT, message));
+        }
+        if let Some(scheduler) = &service.scheduler {
+            let attempt = self.job.int("sysjob_attempt").unwrap_or(1);
+            scheduler.listen(self.job.id, attempt).await?;
+            // Writes that began before this was known have ended.
+            drop(service.store.turn().await);
+        }
+        Ok(())
     }
 
     async fn end_of_wait(&mut self, wait: &Waiting) -> Result<()> {
@@ -193,14 +229,7 @@ impl<'a> Run<'a> {
         let mut transaction = Transaction::begin(&service.store, scheduler, self.job.caller(), now)
             .await
             .in_chain(self.job.chain(now));
-        let written = transaction.update(table, id, &update.attributes);
-        if let Err(error) = written {
-            drop(transaction);
-            let step = Step::Update(update.clone());
-            let changes = self.done(&step, stage, started, &failed(&error));
-            service.store.commit(changes).await?;
-            return Err(error);
-        }
+        transaction.update(table, id, &update.attributes)?;
         let before = self.progress.clone();
         self.progress.advance();
         let report = Report::of(Outcome::Succeeded);

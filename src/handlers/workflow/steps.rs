@@ -12,7 +12,8 @@ use crate::job::handler::Simulation;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Step {
-    /// Goes on after a time; the job has no place in its pool meanwhile.
+    /// Goes on after a time, or when something happens to the job's record; the job has
+    /// no place in its pool meanwhile.
     Wait(Wait),
     /// Posts the execution context.
     Webhook(Webhook),
@@ -27,9 +28,10 @@ pub enum Step {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Wait {
-    pub seconds: f64,
+#[serde(rename_all = "lowercase")]
+pub enum Wait {
+    Seconds(f64),
+    Event(Nothing),
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -98,10 +100,10 @@ pub struct Progress {
     pub wait: Option<Waiting>,
 }
 
-/// A wait: until when, and the row of the log that tells of it.
+/// A wait: until when, if not for an event, and the row of the log that tells of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
-    pub until: i64,
+    pub until: Option<i64>,
     pub since: i64,
     pub log: String,
 }
@@ -166,7 +168,7 @@ mod tests {
 
     #[test]
     fn every_step_is_read_and_kept() {
-        let logic = r#"{"steps":[{"wait":{"seconds":1.5}},{"webhook":{"url":"http://h/"}},
+        let logic = r#"{"steps":[{"wait":{"seconds":1.5}},{"wait":{"event":{}}},{"webhook":{"url":"http://h/"}},
             {"update":{"table":"account","id":"x","attributes":{"name":null}}},
             {"update":{"attributes":{}}},{"simulate":{"duration_ms":1,"outcome":"succeed"}},
             {"fail":{"errorcode":"0x80040265","message":"no"}},{"stop":{}}]}"#;
@@ -177,7 +179,7 @@ mod tests {
             assert_eq!(Progress::read(&progress.to_text()), Some(progress.clone()));
             progress.advance();
         }
-        let all = ["wait", "webhook", "update", "update", "simulate", "fail", "stop"];
+        let all = ["wait", "wait", "webhook", "update", "update", "simulate", "fail", "stop"];
         assert_eq!(names, all);
     }
 
@@ -191,6 +193,8 @@ mod tests {
             r#"{"steps":[{"wat":{}}]}"#,
             r#"{"steps":[{"wait":{}}]}"#,
             r#"{"steps":[{"wait":{"seconds":"1"}}]}"#,
+            r#"{"steps":[{"wait":{"seconds":1,"event":{}}}]}"#,
+            r#"{"steps":[{"wait":{"event":{"x":1}}}]}"#,
             r#"{"steps":[{"stop":{"x":1}}]}"#,
             r#"{"steps":[{"webhook":{"url":"u","x":1}}]}"#,
             r#"{"steps":[{"fail":{"errorcode":"x"}}]}"#,

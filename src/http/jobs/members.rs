@@ -64,6 +64,10 @@ impl<'a> Members<'a> {
         text.ok_or_else(|| self.wrong(name, "a text is required"))
     }
 
+    pub fn object(&self, name: &str) -> Result<Option<&'a Map<String, Json>>> {
+        self.read(name, "a JSON object is expected", Json::as_object)
+    }
+
     /// One of some words.
     pub fn word(&self, name: &str, words: &[&'static str]) -> Result<&'static str> {
         let word = self.required_text(name)?;
@@ -88,7 +92,11 @@ impl<'a> Members<'a> {
 
     /// A number of things, at least one.
     pub fn count(&self, name: &str, most: usize) -> Result<Option<usize>> {
-        let message = format!("a whole number from 1 to {most} is expected");
+        let range = match most {
+            usize::MAX => "from 1".to_owned(),
+            _ => format!("from 1 to {most}"),
+        };
+        let message = format!("a whole number {range} is expected");
         let count = |json: &Json| json.as_u64().and_then(|n| usize::try_from(n).ok());
         self.read(name, &message, |json| count(json).filter(|n| (1..=most).contains(n)))
     }

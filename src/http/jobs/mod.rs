@@ -8,7 +8,7 @@
 
 mod actions;
 mod handler;
-mod members;
+pub mod members;
 mod submit;
 pub mod why;
 mod workers;

@@ -23,7 +23,7 @@ use crate::service::Service;
 use crate::store::Store;
 use crate::value::{Guid, Value, guid_text, time_text};
 
-/// Jobs that one claim may ask for.
+/// Jobs that one claim gets at most.
 const CLAIM_MAX: usize = 10_000;
 /// Seconds.
 const LEASE_MAX: f64 = 86_400.0;
@@ -79,7 +79,8 @@ pub async fn claim(
     let claim = Claim {
         worker: members.required_text("worker")?.into(),
         operationtypes: operation_types(&service, &members)?,
-        max: members.count("max", CLAIM_MAX)?.unwrap_or(1),
+        // Who takes more than there is gets what there is.
+        max: members.count("max", usize::MAX)?.unwrap_or(1).min(CLAIM_MAX),
         lease: lease(&members)?,
         wait: members.seconds("wait_s", 0.0, WAIT_MAX)?.unwrap_or_default(),
     };

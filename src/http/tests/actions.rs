@@ -118,6 +118,13 @@ fn jobs_are_deleted_in_bulk_and_workflow_jobs_at_once() {
         assert_eq!(rows.len(), 8, "live {live}");
         let job = completed(&server, &answer);
         assert_eq!(job["friendlymessage"], "3 rows deleted, 0 failed");
+        let of = job["asyncoperationid"].as_str().expect("an id");
+        let history = format!(
+            "jobhistories?$filter=asyncoperationid%20eq%20{of}&$orderby=jobhistoryid%20desc"
+        );
+        let last = &server.get(&history, &[]).rows()[0];
+        let ended = (&last["fromstatuscode"], &last["tostatuscode"], &last["reason"]);
+        assert_eq!(ended, (&json!(20), &json!(30), &json!("succeeded")), "live {live}");
         let job = completed(&server, &run(&server, &bulk(all("asyncoperation"))));
         assert_eq!(job["statuscode"], 30, "{job}");
         // The job itself is left.
@@ -127,24 +134,28 @@ fn jobs_are_deleted_in_bulk_and_workflow_jobs_at_once() {
 
 #[test]
 fn a_deletion_that_waits_for_its_time_can_be_canceled() {
-    let server = jobs(true);
-    let mut body = bulk(all("asyncoperation"));
-    body["StartDateTime"] = json!("2099-01-01T00:00:00Z");
-    body["RecurrencePattern"] = json!("FREQ=DAILY;INTERVAL=7;");
-    let answer = run(&server, &body);
-    assert_eq!(answer.status, 200, "{}", answer.text);
-    let path = format!("asyncoperations({})", answer.json()["JobId"].as_str().expect("an id"));
-    let row = server.get(&path, &[]).json();
-    assert_eq!(
-        (&row["statuscode"], &row["postponeuntil"]),
-        (&json!(10), &json!("2099-01-01T00:00:00Z"))
-    );
-    assert_eq!(row["recurrencepattern"], "FREQ=DAILY;INTERVAL=7;");
-    let operation = &server.get("bulkdeleteoperations", &[]).rows()[0];
-    assert_eq!(operation["nextrun"], "2099-01-08T00:00:00Z", "{operation}");
-    let cancel = json!({"statecode": 3, "statuscode": 32});
-    assert_eq!(server.write("PATCH", &path, &[], &cancel).status, 204);
-    assert_eq!(server.get(&path, &[]).json()["statuscode"], 32);
+    for live in [true, false] {
+        let server = jobs(live);
+        let mut body = bulk(all("asyncoperation"));
+        body["StartDateTime"] = json!("2099-01-01T00:00:00Z");
+        body["RecurrencePattern"] = json!("FREQ=DAILY;INTERVAL=7;");
+        let answer = run(&server, &body);
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        let path = format!("asyncoperations({})", answer.json()["JobId"].as_str().expect("an id"));
+        let row = server.get(&path, &[]).json();
+        assert_eq!(
+            (&row["statuscode"], &row["postponeuntil"]),
+            (&json!(10), &json!("2099-01-01T00:00:00Z"))
+        );
+        assert_eq!(row["recurrencepattern"], "FREQ=DAILY;INTERVAL=7;");
+        let operation = &server.get("bulkdeleteoperations", &[]).rows()[0];
+        assert_eq!(operation["nextrun"], "2099-01-08T00:00:00Z", "{operation}");
+        let cancel = json!({"statecode": 3, "statuscode": 32});
+        assert_eq!(server.write("PATCH", &path, &[], &cancel).status, 204);
+        assert_eq!(server.get(&path, &[]).json()["statuscode"], 32);
+        let operation = &server.get("bulkdeleteoperations", &[]).rows()[0];
+        assert_eq!(operation["statuscode"], 32, "live {live}: {operation}");
+    }
 }
 
 #[test]

@@ -168,15 +168,20 @@ fn a_bad_event_refuses_all_of_them() {
     let good = json!({"message": "Create", "table": "account", "id": id});
     for (event, text) in [
         (json!({"message": "Create", "table": "acount", "id": id}), "did you mean 'account'?"),
-        (json!({"message": "Create", "table": "account", "id": "x"}), "'id': 'x' is not a GUID"),
-        (json!({"message": "Create", "table": "account"}), "missing field `id`"),
-        (json!({"message": "", "table": "account", "id": id}), "'message'"),
+        (json!({"message": "Create", "table": "account", "id": "x"}), "id: a GUID is expected"),
+        (json!({"message": "Create", "table": "account"}), "id: a GUID is required"),
+        (json!({"message": "", "table": "account", "id": id}), "message: a text is required"),
+        (json!({"message": 5, "table": "account", "id": id}), "message: a text is expected"),
+        (
+            json!({"message": "Create", "table": "account", "id": id, "attributes": []}),
+            "attributes: a JSON object is expected",
+        ),
         (
             json!({"message": "Create", "table": "account", "id": id, "usr": id}),
-            "unknown field `usr`",
+            "'usr' is no member of this object; did you mean 'user'?",
         ),
-        (json!({"message": "Create", "table": "account", "id": id, "user": 1}), "invalid type"),
-        (json!("Create"), "invalid type"),
+        (json!({"message": "Create", "table": "account", "id": id, "user": 1}), "user: a GUID"),
+        (json!("Create"), "a JSON object is expected, not a text"),
     ] {
         let answer = tell(&server, &event);
         assert_eq!(answer.status, 400, "{event}");

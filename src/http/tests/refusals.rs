@@ -44,6 +44,15 @@ fn a_body_beyond_the_limit_is_refused() {
 }
 
 #[test]
+fn a_body_that_is_compressed_is_refused_as_that() {
+    let server = server(0);
+    let headers = [("Content-Type", "application/json"), ("Content-Encoding", "gzip")];
+    let answer = server.send("POST", "/sysjob/jobs", &headers, "x");
+    assert_eq!(answer.status, 415, "{}", answer.text);
+    assert!(answer.message().contains("'gzip'"), "{}", answer.text);
+}
+
+#[test]
 fn other_methods_are_refused_by_name() {
     let server = server(1);
     let row = format!("/api/data/v9.2/asyncoperations({})", guid_text(&job_id(0)));

@@ -1,9 +1,9 @@
-//! What others do to jobs: people who act on them, and the events that jobs wait for.
+//! What people do to jobs.
 
 use std::borrow::Cow;
 
 use super::event::{Actor, Cells, Change, Effect, JobChange, Step, Told};
-use super::job::{Cause, Job};
+use super::job::Job;
 use super::{Because, Core, is_inside, job_change, ready, suspended};
 use crate::job::{Action, Status, Transition};
 use crate::value::Guid;
@@ -75,15 +75,6 @@ impl Core {
         }
         if canceled_first {
             deleted(actor, said, step);
-        }
-    }
-
-    /// The event that a job waits for has happened.
-    pub(super) fn signal(&mut self, id: Guid, now: i64, step: &mut Step) {
-        let waits = |job: &Job| job.status == Status::Waiting && job.cause == Cause::Event;
-        if self.jobs.get(&id).is_some_and(waits) {
-            let why = Because::scheduler("the event it waited for has happened");
-            self.change(&id, Some(Status::WaitingForResources), ready(), why, now, step);
         }
     }
 }

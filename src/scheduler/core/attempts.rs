@@ -28,14 +28,16 @@ impl Core {
 
     /// The oldest job that has a place to start in.
     fn first_ready(&mut self) -> Option<Place> {
-        let pools = &self.queue.pools;
-        let first = |pool: &usize| {
-            let pool = &pools[*pool];
-            if pool.running < pool.concurrency { pool.ready.first().copied() } else { None }
-        };
+        let mut stirred = std::mem::take(&mut self.queue.stirred);
+        let mut oldest: Option<Place> = None;
         // Until something changes, the others have nothing to start.
-        self.queue.stirred.retain(|pool| first(pool).is_some());
-        self.queue.stirred.iter().filter_map(first).min()
+        stirred.retain(|pool| {
+            let first = self.queue.first_of_pool(*pool);
+            oldest = oldest.into_iter().chain(first).min();
+            first.is_some()
+        });
+        self.queue.stirred = stirred;
+        oldest
     }
 
     /// Gives a worker the first jobs of the types it asks for.
@@ -57,6 +59,7 @@ impl Core {
             left -= 1;
             self.start(&place, Some((worker, lease)), now, step);
         }
+        self.queue.served(worker, step.claimed.len());
     }
 
     /// The job that a claim would get.

@@ -23,6 +23,8 @@ pub enum Event {
     Defined { id: Guid, definition: Option<Definition> },
     /// A worker asks for jobs of some operation types, or of any.
     Claim { worker: Arc<str>, operationtypes: Option<Vec<i32>>, max: usize, lease: i64 },
+    /// A worker got fewer jobs than it asks for, and waits, or will ask again, until a time.
+    Wants { worker: Arc<str>, operationtypes: Option<Vec<i32>>, max: usize, until: i64 },
     /// A worker says that an attempt goes on, and asks for more time.
     Heartbeat { id: Guid, attempt: i32, lease: i64 },
     /// An attempt has ended, says its handler, or the worker that has claimed it.
@@ -30,8 +32,10 @@ pub enum Event {
     /// Somebody asks something of a job. It is passed as its row has it, for jobs
     /// that are never picked are not known here.
     Action { job: Job, action: Action, by: Guid, reason: Option<String> },
-    /// The event that a job waits for has happened.
-    Signal { id: Guid },
+    /// An attempt is about to wait for what happens to the record of its job.
+    Listens { id: Guid, attempt: i32 },
+    /// Something has happened to a record.
+    Happened { record: Guid },
     /// Nothing but time has passed.
     Tick,
     /// The service is about to stop: nothing is picked any more.

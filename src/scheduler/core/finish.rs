@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::acting::deleted;
 use super::event::{Actor, Cells, Change, Step};
 use super::job::{Cause, Job};
-use super::{Because, Core, recurs, suspended, times};
+use super::{Because, Core, ready, recurs, suspended, times};
 use crate::job::report::{Consequence, WORKFLOW, consequence};
 use crate::job::{Outcome, Report, Status};
 use crate::value::Guid;
@@ -84,6 +84,11 @@ impl Core {
                 reason: "its work has ended as canceled".into(),
                 success: None,
             },
+            Outcome::Waits { until: None } if self.event_came(job) => {
+                let set = Cells { report: Some(report), ..ready() };
+                let reason = "its work waits for what has happened already".into();
+                End { to: Status::WaitingForResources, set, reason, success: None }
+            }
             Outcome::Waits { until } => {
                 let cause = if until.is_some() { Cause::Timer } else { Cause::Event };
                 let set =
@@ -99,6 +104,11 @@ impl Core {
                 Consequence::Suspend => suspended_by_error(report),
             },
         }
+    }
+
+    /// Whether what the job is about to wait for has happened meanwhile.
+    fn event_came(&self, job: &Job) -> bool {
+        job.regarding.is_some_and(|record| self.queue.awaiting.has_happened(&record, &job.id))
     }
 
     /// Another attempt later, if there may be one.

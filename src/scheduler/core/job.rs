@@ -41,6 +41,8 @@ pub struct Job {
     /// The workflow or step it belongs to: `owningextensionid`.
     pub definition: Option<Guid>,
     pub depth: i32,
+    /// The record it is about: `regardingobjectid`.
+    pub regarding: Option<Guid>,
     pub recurring: Option<Box<Recurring>>,
     /// `retainjobhistory`: the row stays when the job has succeeded.
     pub retained: bool,
@@ -77,6 +79,7 @@ impl Job {
             token: None,
             definition: None,
             depth: 1,
+            regarding: None,
             recurring: None,
             retained: false,
             handler: None,

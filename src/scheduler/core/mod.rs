@@ -22,6 +22,7 @@
 
 mod acting;
 mod attempts;
+mod awaiting;
 mod definition;
 pub mod event;
 mod finish;
@@ -31,6 +32,7 @@ mod ranked;
 mod reasons;
 mod recovery;
 mod waking;
+mod wants;
 pub mod why;
 
 #[cfg(test)]
@@ -38,6 +40,7 @@ mod tests;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 pub use self::definition::Definition;
 pub use self::event::{
@@ -49,9 +52,10 @@ pub use self::why::{Link, PoolNow, Why};
 
 use self::definition::{Counted, Definitions};
 use self::queue::{Index, Queue, Timer};
+use self::wants::Want;
 use super::policy::Policies;
 use crate::error::codes;
-use crate::job::{Outcome, Report, Status};
+use crate::job::{Outcome, Recurrence, Report, Status};
 use crate::value::Guid;
 
 /// Jobs that one step wakes or looks at for their turn, at most; more are left to
@@ -70,13 +74,13 @@ pub struct Core {
 }
 
 /// Because a job changes its status, and who has changed it.
-struct Because {
+pub(super) struct Because {
     actor: Actor,
     reason: Cow<'static, str>,
 }
 
 impl Because {
-    fn scheduler(reason: impl Into<Cow<'static, str>>) -> Self {
+    pub(super) fn scheduler(reason: impl Into<Cow<'static, str>>) -> Self {
         Self { actor: Actor::Scheduler, reason: reason.into() }
     }
 }
@@ -107,6 +111,9 @@ impl Core {
                 self.wake(now, &mut step);
                 self.claim(&worker, operationtypes.as_deref(), max, now + lease, now, &mut step);
             }
+            Event::Wants { worker, operationtypes, max, until } => {
+                self.queue.wants.insert(worker, Want { operationtypes, max, until });
+            }
             Event::Heartbeat { id, attempt, lease } => {
                 self.heartbeat(id, attempt, now + lease, &mut step);
             }
@@ -114,7 +121,8 @@ impl Core {
             Event::Action { job, action, by, reason } => {
                 self.act(job, action, by, reason, now, &mut step);
             }
-            Event::Signal { id } => self.signal(id, now, &mut step),
+            Event::Listens { id, attempt } => self.listen(id, attempt),
+            Event::Happened { record } => self.happened(&record, now, &mut step),
             Event::Tick => {}
             Event::Drain => self.draining = true,
             Event::Stop => {
@@ -135,7 +143,8 @@ impl Core {
         if unfinished {
             return Some(i64::MIN);
         }
-        self.queue.timers.first().map(|(at, ..)| *at)
+        let timer = self.queue.timers.first().map(|(at, ..)| *at);
+        timer.into_iter().chain(self.queue.wants.expiry()).min()
     }
 
     /// A job that has not ended, if it can still run or holds others back.
@@ -161,6 +170,11 @@ impl Core {
     /// Whether a claim of some operation types, or of any, would get a job.
     pub fn claimable(&self, operationtypes: Option<&[i32]>) -> bool {
         !self.draining && self.first_claimable(operationtypes).is_some()
+    }
+
+    /// Whether places are kept for a worker.
+    pub fn waits_for(&self, worker: &Arc<str>) -> bool {
+        self.queue.wants.contains(worker)
     }
 
     /// What is known of a definition beside its row.
@@ -305,7 +319,13 @@ impl Core {
 }
 
 /// A change of a job as it is.
-fn job_change(job: &Job, to: Option<Status>, set: Cells, why: Because, now: i64) -> JobChange {
+pub(super) fn job_change(
+    job: &Job,
+    to: Option<Status>,
+    set: Cells,
+    why: Because,
+    now: i64,
+) -> JobChange {
     let starts = to == Some(Status::InProgress) && !job.is_locked();
     // A clock that was set back does not make a job end before it has started.
     let at = now.max(job.since).max(job.createdon);
@@ -350,6 +370,9 @@ fn recurs(missed: u64) -> Cow<'static, str> {
     match missed {
         0 => "its next occurrence".into(),
         1 => "its next occurrence; 1 missed one counts with it".into(),
+        Recurrence::MISSED_MAX.. => {
+            format!("its next occurrence; {missed} missed ones or more count with it").into()
+        }
         _ => format!("its next occurrence; {missed} missed ones count with it").into(),
     }
 }

@@ -12,8 +12,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::Core;
+use super::awaiting::Awaiting;
 use super::job::{Cause, Job, Place};
 use super::ranked::Ranked;
+use super::wants::Wants;
 use crate::job::Status;
 use crate::scheduler::policy::Policies;
 use crate::value::Guid;
@@ -63,6 +65,9 @@ pub struct Queue {
     pub claimable: BTreeMap<Option<i32>, Ranked>,
     chains: HashMap<Arc<str>, Chain>,
     pub timers: BTreeSet<(i64, Timer, Guid)>,
+    pub awaiting: Awaiting,
+    /// Workers for whom places are kept.
+    pub wants: Wants,
     /// Pools in which a job may have become able to start.
     pub stirred: BTreeSet<usize>,
 }
@@ -86,6 +91,10 @@ pub struct Index {
     pub definition: Option<Guid>,
     /// Its definition has postponed it.
     pub postponed: bool,
+    /// The record that it is about.
+    pub record: Option<Guid>,
+    /// It waits for what happens to that.
+    pub awaits: bool,
 }
 
 impl Queue {
@@ -105,6 +114,8 @@ impl Queue {
             claimable: BTreeMap::new(),
             chains: HashMap::new(),
             timers: BTreeSet::new(),
+            awaiting: Awaiting::default(),
+            wants: Wants::default(),
             stirred: BTreeSet::new(),
         }
     }
@@ -120,6 +131,10 @@ impl Queue {
             pools.push(Pool::new(name, concurrency));
             pools.len() - 1
         })
+    }
+
+    pub fn pool_of(&self, operationtype: Option<i32>) -> Option<usize> {
+        self.by_type.get(&operationtype).copied()
     }
 
     pub fn has_place(&self, operationtype: Option<i32>) -> bool {
@@ -154,6 +169,8 @@ impl Queue {
         if !index.remote {
             return self.pools[index.pool].ready.remove(&index.place);
         }
+        // A place that was kept for it may be free for others.
+        self.stirred.insert(index.pool);
         let Some(jobs) = self.claimable.get_mut(&index.operationtype) else { return false };
         let was = jobs.remove(&index.place);
         if jobs.is_empty() {
@@ -201,6 +218,8 @@ impl Index {
             token: job.chain().cloned(),
             definition: job.definition.filter(|_| runs),
             postponed: job.status == Status::Waiting && job.cause == Cause::RepeatedFailure,
+            record: job.regarding.filter(|_| runs),
+            awaits: job.status == Status::Waiting && job.cause == Cause::Event,
         }
     }
 }
@@ -219,6 +238,7 @@ impl Core {
             self.queue.pools[index.pool].running -= 1;
             self.queue.stirred.insert(index.pool);
         }
+        self.queue.awaiting.take_out(index);
         if let Some(definition) = &index.definition {
             self.definitions.take_out(definition, &index.place, index.running, index.postponed);
         }
@@ -240,6 +260,7 @@ impl Core {
         if index.running {
             self.queue.pools[index.pool].running += 1;
         }
+        self.queue.awaiting.put_in(index);
         if let Some(definition) = &index.definition {
             self.definitions.put_in(definition, id, index.running, index.postponed);
         }

@@ -24,6 +24,7 @@ impl Core {
                 }
             }
         }
+        self.queue.give_up_wants(now);
         while left > 0
             && let Some((at, timer, id)) = self.queue.timers.first().copied()
             && at <= now

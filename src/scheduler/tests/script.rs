@@ -10,7 +10,7 @@
 //! end A succeeded                 failed|retry|suspended|canceled|waits code=0x80040265
 //! cancel A because="too late"     pause, resume, postpone A until=+60, delete
 //! claim w max=1 lease=30          beat A lease=30
-//! signal A, wait 60, crash, stop, why A, show A
+//! listens A, happens R, wait 60, crash, stop, why A, show A
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -135,9 +135,13 @@ impl Command {
                 let lease = self.micros("lease").unwrap_or(30 * SECOND);
                 world.step(Event::Heartbeat { id, attempt, lease });
             }
-            "signal" => {
-                let id = world.id(self.word(0));
-                world.step(Event::Signal { id });
+            "happens" => {
+                let record = world.id(self.word(0));
+                world.step(Event::Happened { record });
+            }
+            "listens" => {
+                let (id, attempt) = (world.id(self.word(0)), self.attempt(world));
+                world.step(Event::Listens { id, attempt });
             }
             "wait" => {
                 let seconds: i64 = self.word(0).parse().expect("seconds");
@@ -245,7 +249,11 @@ impl Command {
             (c.depth, self.number("depth").map_or(Value::Null, Value::Int32)),
             (c.retainjobhistory, self.number("retain").map_or(Value::Null, Value::Boolean)),
         ];
-        for (key, column) in [("definition", c.owningextensionid), ("by", c.createdby)] {
+        for (key, column) in [
+            ("definition", c.owningextensionid),
+            ("regarding", c.regardingobjectid),
+            ("by", c.createdby),
+        ] {
             let id = self.text(key).map(|name| world.id(name));
             cells.extend(id.map(|id| (column, Value::Guid(id))));
         }

@@ -41,6 +41,7 @@ impl World {
                 postponeuntil: until,
                 token: token.map(|token| Arc::from(format!("t{token}"))),
                 definition,
+                regarding: Some(id(n)),
                 depth: if self.chance.once_in(60) { 9 } else { 1 },
                 handler: (!self.chance.once_in(40)).then(|| Arc::new(handler)),
                 ..Job::new(id(n), self.now, n as i64)
@@ -193,7 +194,7 @@ impl World {
                 let waits = |id: &&Guid| self.disk.rows[*id].cause == Cause::Event;
                 let id = self.disk.unfinished.iter().find(waits).copied();
                 if let Some(id) = id {
-                    self.step(Event::Signal { id });
+                    self.step(Event::Happened { record: id });
                 }
                 if self.chance.once_in(20) {
                     self.now += 3_600 * SECOND;

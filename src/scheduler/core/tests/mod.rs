@@ -108,6 +108,11 @@ impl Told {
         self.last.claimed.iter().map(|claimed| (claimed.id[0], claimed.attempt)).collect()
     }
 
+    fn want(&mut self, max: usize, seconds: i64) {
+        let (operationtypes, until) = (Some(vec![54]), self.now + seconds * SECOND);
+        self.step(Event::Wants { worker: "w".into(), operationtypes, max, until });
+    }
+
     fn status(&self, n: u8) -> Status {
         self.statuses[&n]
     }

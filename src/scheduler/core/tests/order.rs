@@ -134,13 +134,75 @@ fn a_chain_that_is_too_deep_fails() {
 fn a_wait_of_the_work_gives_the_place_back() {
     let mut told = Told::one_at_a_time();
     told.create(job(1));
-    told.create(job(2));
+    told.create(Job { regarding: Some(id(100)), ..job(2) });
     told.end(1, 1, Outcome::Waits { until: Some(told.now + 60 * SECOND) });
     assert_eq!(told.started, [(1, 1), (2, 1)]);
     assert_eq!(told.get(1).retrycount, 0);
     told.end(2, 1, Outcome::Waits { until: None });
     assert_eq!(told.why(2).verdict, "waiting-for-event");
-    told.step(Event::Signal { id: id(2) });
+    told.step(Event::Happened { record: id(101) });
+    assert_eq!(told.status(2), Status::Waiting, "another record");
+    told.step(Event::Happened { record: id(100) });
     told.pass(60);
     assert_eq!(told.started[2..], [(2, 2)]);
+}
+
+#[test]
+fn a_worker_who_asks_is_not_starved_by_handlers_inside() {
+    let at_work = |told: &mut Told| {
+        for n in 1..=2 {
+            told.create(job(n));
+        }
+        for n in [3, 5] {
+            told.create(Job { handler: remote(), ..job(n) });
+        }
+        for n in [4, 6, 7] {
+            told.create(job(n));
+        }
+    };
+    // Nobody asks: jobs for workers hold nobody up.
+    let mut told = Told::new(Policies::with_concurrency(2));
+    at_work(&mut told);
+    told.end(1, 1, Outcome::Succeeded);
+    assert_eq!(told.started, [(1, 1), (2, 1), (4, 1)]);
+    // A worker has asked when there was no place: the next one is for the older job.
+    let mut told = Told::new(Policies::with_concurrency(2));
+    at_work(&mut told);
+    assert_eq!(told.claim(1, 60), []);
+    told.want(1, 10);
+    told.end(1, 1, Outcome::Succeeded);
+    assert_eq!(told.started, [(1, 1), (2, 1)], "the place is kept");
+    assert_eq!(told.claim(1, 60), [(3, 1)]);
+    // Served, it is waited for no more; the next place is for the next in line.
+    told.end(2, 1, Outcome::Succeeded);
+    assert_eq!(told.started[2..], [(4, 1)]);
+    // An older job inside goes before a younger one of a worker.
+    told.want(5, 10);
+    told.end(4, 1, Outcome::Succeeded);
+    assert_eq!(told.claim(5, 60), [(5, 1)], "6 is younger");
+    told.end(3, 1, Outcome::Succeeded);
+    assert_eq!(told.started[3..], [(6, 1)]);
+}
+
+#[test]
+fn a_place_is_not_kept_for_ever() {
+    let mut told = Told::one_at_a_time();
+    told.create(job(1));
+    told.create(Job { handler: remote(), ..job(2) });
+    told.create(Job { handler: remote(), ..job(3) });
+    told.create(job(4));
+    told.want(1, 10);
+    told.end(1, 1, Outcome::Succeeded);
+    assert_eq!(told.started, [(1, 1)]);
+    assert_eq!(told.core.next_wake(), Some(told.now + 10 * SECOND));
+    told.pass(10);
+    assert_eq!(told.started[1..], [(4, 1)], "the worker did not come back");
+    // Nor for a job that is gone.
+    told.create(job(5));
+    told.want(1, 10);
+    assert_eq!(told.act(2, Action::Cancel), None);
+    told.end(4, 1, Outcome::Succeeded);
+    assert_eq!(told.started[2..], [], "3 is older than 5 too");
+    assert_eq!(told.act(3, Action::Cancel), None);
+    assert_eq!(told.started[2..], [(5, 1)]);
 }
