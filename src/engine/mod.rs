@@ -15,6 +15,7 @@ pub mod collation;
 mod decorrelate;
 mod derived;
 mod distinct;
+mod explained;
 mod failure;
 mod grouping;
 mod grouping_sets;
@@ -220,11 +221,30 @@ impl Engine {
         if !analyze {
             return Ok(displayable(plan.as_ref()).indent(false).to_string());
         }
-        let rows = execute_stream(plan.clone(), self.task.clone()).map_err(failure)?;
-        let _: Vec<RecordBatch> = self.limits.timed(rows).try_collect().await.map_err(failure)?;
+        self.run_through(&plan).await?;
         let shown = datafusion::physical_plan::display::DisplayableExecutionPlan::with_metrics(
             plan.as_ref(),
         );
         Ok(shown.indent(false).to_string())
+    }
+
+    /// How a plan is executed, as PostgreSQL's `EXPLAIN (FORMAT JSON)` names its parts;
+    /// with `analyze` after a run, with the rows and the time of each.
+    pub async fn explain_tree(
+        &self,
+        plan: LogicalPlan,
+        analyze: bool,
+    ) -> Result<serde_json::Value> {
+        let plan = self.physical(plan).await?;
+        if analyze {
+            self.run_through(&plan).await?;
+        }
+        Ok(explained::tree(plan.as_ref(), analyze))
+    }
+
+    async fn run_through(&self, plan: &Arc<dyn ExecutionPlan>) -> Result<()> {
+        let rows = execute_stream(plan.clone(), self.task.clone()).map_err(failure)?;
+        let _: Vec<RecordBatch> = self.limits.timed(rows).try_collect().await.map_err(failure)?;
+        Ok(())
     }
 }

@@ -21,20 +21,19 @@ const IGNORED: &[&str] = &[
     "wal",
 ];
 
-/// The text without the options of its `EXPLAIN`s; `ANALYZE` stays as a word.
+/// The text without the options of its `EXPLAIN`s; `ANALYZE` and `FORMAT JSON` stay as words.
 pub fn without_options(text: &str) -> PgWireResult<Cow<'_, str>> {
     let mut plainer = Cow::Borrowed(text);
     for tokens in scan::statements(text) {
         let Some(close) = options(&tokens) else { continue };
-        let analyze = read(&tokens[2..close])?;
+        let words = read(&tokens[2..close])?;
         let (start, end) = (tokens[1].start, tokens[close].end());
-        let word = if analyze { " ANALYZE" } else { "" };
-        plainer.to_mut().replace_range(start..end, &blank(&text[start..end], word));
+        plainer.to_mut().replace_range(start..end, &blank(&text[start..end], words));
     }
     Ok(plainer)
 }
 
-/// As many bytes and lines as the options had, with a word in front.
+/// As many bytes and lines as the options had, with words in front.
 fn blank(options: &str, word: &str) -> String {
     let mut out = word.to_owned();
     let rest = options.char_indices().filter(|(at, _)| *at >= word.len());
@@ -57,18 +56,19 @@ fn options(tokens: &[Token<'_>]) -> Option<usize> {
     tokens.iter().position(|token| token.is_symbol(")"))
 }
 
-/// Whether the statement is to be run.
-fn read(tokens: &[Token<'_>]) -> PgWireResult<bool> {
-    let mut analyze = false;
+/// The options that mean something, as words.
+fn read(tokens: &[Token<'_>]) -> PgWireResult<&'static str> {
+    let (mut analyze, mut json) = (false, false);
     for option in tokens.split(|token| token.is_symbol(",")) {
         let Some((name, value)) = option.split_first() else { continue };
         let value = value.first().map(|token| token.value().to_lowercase());
         let on = !matches!(value.as_deref(), Some("off" | "false" | "0" | "none"));
         match name.value().as_str() {
             "analyze" => analyze = on,
-            "format" if value.as_deref() == Some("text") => {}
+            "format" if value.as_deref() == Some("text") => json = false,
+            "format" if value.as_deref() == Some("json") => json = true,
             "format" => {
-                let message = "EXPLAIN shows plans as text only";
+                let message = "EXPLAIN shows plans as text or JSON only";
                 return Err(plain(state::NOT_SUPPORTED, message));
             }
             known if name.kind == Kind::Word && IGNORED.contains(&known) => {}
@@ -78,7 +78,12 @@ fn read(tokens: &[Token<'_>]) -> PgWireResult<bool> {
             }
         }
     }
-    Ok(analyze)
+    Ok(match (analyze, json) {
+        (false, false) => "",
+        (true, false) => " ANALYZE",
+        (false, true) => " FORMAT JSON",
+        (true, true) => " ANALYZE FORMAT JSON",
+    })
 }
 
 #[cfg(test)]
@@ -101,7 +106,9 @@ mod tests {
         for same in ["EXPLAIN (SELECT 1)", "EXPLAIN ANALYZE SELECT (1)", "SELECT (1)"] {
             assert_eq!(read(same).expect("nothing to read"), same);
         }
-        assert_eq!(read("EXPLAIN (FORMAT JSON) SELECT 1").expect_err("refused").code, "0A000");
+        let json = read("EXPLAIN (FORMAT JSON, ANALYZE) SELECT 1").expect("known");
+        assert_eq!(json, "EXPLAIN  ANALYZE FORMAT JSON   SELECT 1");
+        assert_eq!(read("EXPLAIN (FORMAT XML) SELECT 1").expect_err("refused").code, "0A000");
         assert_eq!(read("EXPLAIN (FASTER) SELECT 1").expect_err("refused").code, "42601");
     }
 }

@@ -4,6 +4,8 @@
 //! There are no comments, user functions, views or partitions to describe, so
 //! most of them always give the same answer.
 
+use std::sync::Arc;
+
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{
@@ -68,6 +70,12 @@ pub fn register(context: &SessionContext) {
     }
     for function in lists::functions().into_iter().chain(texts::functions()) {
         context.register_udf(function);
+    }
+    let of_both = ["pg_typeof", "quote_literal", "quote_nullable"];
+    for function in crate::engine::functions::all() {
+        if of_both.contains(&function.name()) {
+            context.register_udf(Arc::unwrap_or_clone(function));
+        }
     }
 }
 

@@ -71,10 +71,11 @@ pub enum Work {
 /// A statement that answers with rows.
 pub enum Query {
     Sql(Box<tsql::Query>),
-    /// The plan of a query as text; `analyze` runs it first.
+    /// The plan of a query as text or JSON; `analyze` runs it first.
     Explain {
         query: Box<tsql::Query>,
         analyze: bool,
+        json: bool,
     },
     Catalog(Box<ast::Statement>),
 }
@@ -201,8 +202,8 @@ impl Planner {
                 Event::Query(query) => {
                     Progress::Work(Work::Query(Arc::new(Query::Sql(Box::new(query)))))
                 }
-                Event::Explain { query, analyze } => {
-                    let query = Query::Explain { query: Box::new(query), analyze };
+                Event::Explain { query, analyze, json } => {
+                    let query = Query::Explain { query: Box::new(query), analyze, json };
                     Progress::Work(Work::Query(Arc::new(query)))
                 }
                 Event::Notice(text) => Progress::Notice(text),
@@ -356,7 +357,9 @@ impl Planner {
             };
             let batches = match query.as_ref() {
                 Query::Sql(_) => planner.service.engine.run(plan).await,
-                Query::Explain { analyze, .. } => planner.explain(plan, *analyze).await,
+                Query::Explain { analyze, json, .. } => {
+                    planner.explain(plan, *analyze, *json).await
+                }
                 Query::Catalog(_) => {
                     planner.metadata.run(plan, &view).await.map_err(from_datafusion)
                 }
@@ -409,14 +412,24 @@ impl Planner {
     }
 
     /// The lines of a plan's explanation as rows: the logical plan, and how it
-    /// is executed.
-    async fn explain(&self, plan: LogicalPlan, analyze: bool) -> Result<SendableRecordBatchStream> {
+    /// is executed. As JSON it is one row.
+    async fn explain(
+        &self,
+        plan: LogicalPlan,
+        analyze: bool,
+        json: bool,
+    ) -> Result<SendableRecordBatchStream> {
         let engine = &self.service.engine;
-        let logical = engine.explain(plan.clone(), false, false).await?;
-        let physical = engine.explain(plan, true, analyze).await?;
+        let lines: StringViewArray = if json {
+            let tree = engine.explain_tree(plan, analyze).await?;
+            std::iter::once(Some(format!("{:#}", serde_json::json!([{ "Plan": tree }])))).collect()
+        } else {
+            let logical = engine.explain(plan.clone(), false, false).await?;
+            let physical = engine.explain(plan, true, analyze).await?;
+            logical.lines().chain(physical.lines()).map(Some).collect()
+        };
         let schema =
             Arc::new(Schema::new(vec![Field::new("QUERY PLAN", DataType::Utf8View, false)]));
-        let lines: StringViewArray = logical.lines().chain(physical.lines()).map(Some).collect();
         let batch = RecordBatch::try_new(schema.clone(), vec![Arc::new(lines)])
             .map_err(|e| Error::internal("an explanation is not a table").caused_by(e))?;
         let rows = futures::stream::iter([Ok(batch)]);
@@ -436,8 +449,8 @@ fn statement(statement: tsql::Statement) -> Option<Work> {
         S::Reset { command } => Work::Session(Command::Accepted(command)),
         S::Show { name } => Work::Session(Command::Show(name)),
         S::Query(query) => Work::Query(Arc::new(Query::Sql(Box::new(query)))),
-        S::Explain { query, analyze, .. } => {
-            Work::Query(Arc::new(Query::Explain { query: Box::new(query), analyze }))
+        S::Explain { query, analyze, json, .. } => {
+            Work::Query(Arc::new(Query::Explain { query: Box::new(query), analyze, json }))
         }
         // Only scripts have these, and run them by themselves.
         S::Fetch { .. } | S::Assign { .. } | S::Declare | S::Execute(_) | S::Print(_) => {

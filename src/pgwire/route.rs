@@ -110,7 +110,8 @@ fn explained<'t, 'a>(tokens: &'t [Token<'a>]) -> &'t [Token<'a>] {
         return tokens;
     }
     let mut rest = &tokens[1..];
-    while rest.first().is_some_and(|t| t.is("analyze") || t.is("verbose")) {
+    let words = ["analyze", "verbose", "format", "json"];
+    while rest.first().is_some_and(|t| words.iter().any(|word| t.is(word))) {
         rest = &rest[1..];
     }
     if rest.first().is_some_and(|t| t.is_symbol("("))
@@ -169,7 +170,7 @@ fn asks_catalog(tokens: &[Token<'_>], catalog: &Catalog) -> bool {
     let named = |t: &Token<'_>| matches!(t.kind, Kind::Word | Kind::Quoted);
     let of_catalog = |t: &Token<'_>| {
         let name = t.value().to_lowercase();
-        name == "information_schema" || name.starts_with("pg_")
+        name == "information_schema" || name.starts_with("pg_") && name != "pg_typeof"
     };
     if tokens.iter().any(|t| named(t) && of_catalog(t)) {
         return true;
@@ -178,7 +179,7 @@ fn asks_catalog(tokens: &[Token<'_>], catalog: &Catalog) -> bool {
         return true;
     }
     // So is what SQL Server's variables and functions tell.
-    if tokens.iter().any(|t| t.text.starts_with('@')) {
+    if tokens.iter().any(|t| t.text.starts_with('@') || SQL_SERVER_NAMES.iter().any(|n| t.is(n))) {
         return false;
     }
     // These may also be columns or T-SQL functions where job tables are read.
@@ -194,6 +195,10 @@ fn asks_catalog(tokens: &[Token<'_>], catalog: &Catalog) -> bool {
 /// Words and literals that only one of the two languages has.
 const OF_POSTGRESQL: &[&str] = &["public", "pg_catalog", "limit", "ilike", "current_schema"];
 const OF_SQL_SERVER: &[&str] = &["dbo", "top", "nolock", "object_id", "schema_name"];
+
+/// Names that tell who asks, in T-SQL only.
+const SQL_SERVER_NAMES: &[&str] =
+    &["app_name", "db_name", "host_name", "suser_sname", "system_user", "user_name"];
 
 /// Whether a query reads SQL Server's catalog views. `sys.` says so. Both servers
 /// have an `INFORMATION_SCHEMA`, with other schemas and types in it: what only one

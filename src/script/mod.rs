@@ -58,6 +58,7 @@ pub enum Event {
     Explain {
         query: Query,
         analyze: bool,
+        json: bool,
     },
     /// `PRINT`.
     Notice(String),
@@ -194,8 +195,8 @@ async fn perform(
     let catalog = snapshot.catalog();
     Ok(match statement {
         Statement::Query(query) => Event::Query(query.clone()),
-        Statement::Explain { query, analyze, .. } => {
-            Event::Explain { query: query.clone(), analyze: *analyze }
+        Statement::Explain { query, analyze, json, .. } => {
+            Event::Explain { query: query.clone(), analyze: *analyze, json: *json }
         }
         Statement::Fetch { variables, query } => {
             if let Some(running) = query.running(variables, catalog, session)? {

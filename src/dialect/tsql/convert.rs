@@ -219,6 +219,27 @@ fn decimal(precision: u64, scale: i64) -> Result<SqlType> {
     }
 }
 
+/// Types that SQL Server or PostgreSQL has, and no column here.
+const NOT_OFFERED: &[&str] = &[
+    "cidr",
+    "cursor",
+    "geography",
+    "geometry",
+    "hierarchyid",
+    "hstore",
+    "image",
+    "inet",
+    "macaddr",
+    "point",
+    "rowversion",
+    "sql_variant",
+    "table",
+    "tsquery",
+    "tsvector",
+    "vector",
+    "xml",
+];
+
 /// Types that the parser has no word for.
 fn custom(name: &str, arguments: &[String]) -> Result<SqlType> {
     let number = arguments.first().and_then(|n| n.parse::<u32>().ok());
@@ -254,5 +275,11 @@ fn custom(name: &str, arguments: &[String]) -> Result<SqlType> {
         "nchar" => Some(SqlType::Char(number.unwrap_or(DEFAULT_LENGTH))),
         _ => None,
     };
-    known.ok_or_else(|| unsupported(format!("the type '{name}'")))
+    known.ok_or_else(|| {
+        if NOT_OFFERED.contains(&name.as_str()) {
+            return unsupported(format!("the type '{name}'"));
+        }
+        let message = format!("Type {name} is not a defined system type (Msg 243)");
+        super::report::invalid("42704", message, Location::empty())
+    })
 }

@@ -67,11 +67,12 @@ pub enum Statement {
     Execute(Box<Execute>),
     /// `PRINT …`; the query has one value.
     Print(Query),
-    /// `EXPLAIN [ANALYZE] [VERBOSE]` of a query.
+    /// `EXPLAIN [ANALYZE] [VERBOSE] [FORMAT JSON]` of a query.
     Explain {
         query: Query,
         analyze: bool,
         verbose: bool,
+        json: bool,
     },
     /// A setting, its name in lower case. Most change nothing here and are
     /// accepted so that scripts and clients go on; [`Session::set`] knows the rest.

@@ -2,7 +2,8 @@
 //! tools send around them.
 
 use datafusion::sql::sqlparser::ast::{
-    self, BinaryOperator, DescribeAlias, Expr, ObjectName, SelectItem, SetExpr, Use, UtilityOption,
+    self, AnalyzeFormat, AnalyzeFormatKind, BinaryOperator, DescribeAlias, Expr, ObjectName,
+    SelectItem, SetExpr, Use, UtilityOption,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 
@@ -25,14 +26,22 @@ pub(super) fn statement(parsed: Parsed) -> Result<Statement> {
             query_plan: false,
             estimate: false,
             statement,
-            format: None,
+            format,
             options,
         } => {
+            let json = match format {
+                None => false,
+                Some(AnalyzeFormatKind::Keyword(AnalyzeFormat::TEXT)) => false,
+                Some(AnalyzeFormatKind::Keyword(AnalyzeFormat::JSON)) => true,
+                Some(other) => {
+                    return Err(report::unsupported(format!("EXPLAIN {other}"), location));
+                }
+            };
             let (analyze, verbose) = explain_options(options, analyze, verbose, location)?;
             if !matches!(*statement, ast::Statement::Query(_)) {
                 return Err(report::unsupported("EXPLAIN of anything but a query", location));
             }
-            Ok(Statement::Explain { query, analyze, verbose })
+            Ok(Statement::Explain { query, analyze, verbose, json })
         }
         ast::Statement::Set(set) => settings::postgres(set, location),
         ast::Statement::ShowVariable { variable } => {

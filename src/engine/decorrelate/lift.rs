@@ -285,11 +285,14 @@ fn is_left_over(expr: &Expr, in_filter: bool, schema: &DFSchema) -> Result<bool>
     let Some(query) = subquery_of(expr) else { return Ok(false) };
     let depends = !outer_columns(&query.subquery, schema)?.is_empty();
     Ok(match expr {
-        Expr::ScalarSubquery(_) => depends,
+        // The engine takes the value for null only if the column may be.
+        Expr::ScalarSubquery(_) => depends || !query.subquery.schema().field(0).is_nullable(),
         Expr::Exists(_) if in_filter => depends && !is_plain(&query.subquery),
-        Expr::InSubquery(test) if in_filter => {
-            depends && (test.negated || !is_plain(&query.subquery))
+        // The engine's anti join asks for nulls in the list only where a column is looked for.
+        Expr::InSubquery(test) if in_filter && test.negated => {
+            depends || test.expr.column_refs().is_empty()
         }
+        Expr::InSubquery(_) if in_filter => depends && !is_plain(&query.subquery),
         Expr::SetComparison(_) => true,
         _ => !in_filter,
     })

@@ -151,6 +151,9 @@ fn ordinals(lists: &ArrayRef) -> Result<ArrayRef> {
     Ok(Arc::new(places.finish()))
 }
 
+/// The column of a recursive query that counts levels.
+pub const RECURSION_LEVEL: &str = "recursion level";
+
 /// The level of a row that a recursive query makes of the row before.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct RecursionLevel {

@@ -52,6 +52,7 @@ use datafusion::logical_expr::{Expr, ScalarUDF, lit};
 
 pub use self::collate::is_collation;
 use self::definition::Definition;
+pub use self::lists::RECURSION_LEVEL;
 pub use self::part::DatePart;
 pub use self::styles::is_style;
 pub use self::types::SqlType;

@@ -3,7 +3,7 @@
 
 use datafusion::common::{DFSchema, Result, ScalarValue, plan_err};
 use datafusion::logical_expr::expr::Placeholder;
-use datafusion::logical_expr::{Cast, Expr, ExprSchemable};
+use datafusion::logical_expr::{Cast, Expr, ExprSchemable, Operator};
 
 use crate::catalog::is_entity_name;
 use crate::engine::functions::{SqlType, converted, literal_converted};
@@ -11,6 +11,17 @@ use crate::engine::functions::{SqlType, converted, literal_converted};
 /// A parameter whose type is still to be found out from what it stands beside.
 pub fn is_untyped(expr: &Expr) -> bool {
     matches!(expr, Expr::Placeholder(Placeholder { field: None, .. }))
+}
+
+/// Whether the type of an expression is up to a parameter: a time less `$1` is a time
+/// or an interval.
+fn is_open(expr: &Expr) -> bool {
+    match expr {
+        Expr::BinaryExpr(binary) if matches!(binary.op, Operator::Plus | Operator::Minus) => {
+            is_untyped(&binary.left) || is_untyped(&binary.right)
+        }
+        expr => is_untyped(expr),
+    }
 }
 
 /// The type of an expression, where it is known.
@@ -39,7 +50,7 @@ pub fn narrowed(expr: Expr) -> Expr {
 
 /// Both sides of a comparison in types that compare.
 pub fn comparable(left: Expr, right: Expr, schema: &DFSchema) -> Result<(Expr, Expr)> {
-    if is_untyped(&left) || is_untyped(&right) {
+    if is_open(&left) || is_open(&right) {
         return Ok((left, right));
     }
     let (left, right) = (narrowed(left), narrowed(right));

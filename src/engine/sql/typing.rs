@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Column, DFSchema, Result, TableReference, plan_err};
+use datafusion::common::{Column, DFSchema, Result, ScalarValue, TableReference, plan_err};
 use datafusion::logical_expr::expr::{Case, InList, InSubquery, ScalarFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
@@ -410,7 +410,7 @@ fn function(mut function: ScalarFunction, schema: &DFSchema) -> Result<Expr> {
             let (left, right) = comparable(value.clone(), other, schema)?;
             if left != value {
                 let null = converted(
-                    Expr::Literal(datafusion::common::ScalarValue::Null, None),
+                    Expr::Literal(ScalarValue::Null, None),
                     type_of(&value, schema).unwrap_or(SqlType::Null),
                 );
                 let arms = vec![(Box::new(left.eq(right)), Box::new(null))];
@@ -425,8 +425,15 @@ fn function(mut function: ScalarFunction, schema: &DFSchema) -> Result<Expr> {
 
 /// A literal without the conversion that the engine has put around it.
 fn plain_cell(expr: Expr) -> Expr {
-    match expr {
+    let expr = match expr {
         Expr::Cast(cast) if matches!(*cast.expr, Expr::Literal(..)) => *cast.expr,
+        expr => expr,
+    };
+    match expr {
+        // A null beside whole numbers has the engine's type for them.
+        Expr::Literal(ScalarValue::Int64(None), metadata) => {
+            Expr::Literal(ScalarValue::Null, metadata)
+        }
         expr => expr,
     }
 }

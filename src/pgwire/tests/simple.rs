@@ -126,6 +126,35 @@ async fn errors_name_state_and_place_and_the_session_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn plans_are_shown_as_text_and_as_json() {
+    let server = Server::start().await;
+    let client = server.connect().await;
+    let query = "SELECT statecode, COUNT(*) FROM asyncoperation \
+                 WHERE name LIKE '%a%' GROUP BY statecode";
+    for options in ["", "(ANALYZE, BUFFERS, COSTS off, FORMAT text)", "ANALYZE VERBOSE"] {
+        let lines = client.simple_query(&format!("EXPLAIN {options} {query}")).await;
+        assert!(lines.expect("a plan").len() > 3, "{options}");
+    }
+    for (options, ran) in [
+        ("(FORMAT JSON)", false),
+        ("(FORMAT json, ANALYZE false, VERBOSE, SETTINGS on)", false),
+        ("(ANALYZE, FORMAT JSON, TIMING)", true),
+    ] {
+        let text = value(&client, &format!("EXPLAIN {options} {query}")).await;
+        let shown: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        let plan = &shown[0]["Plan"];
+        assert!(plan["Node Type"].is_string() && plan["Plans"][0].is_object(), "{text}");
+        assert_eq!(plan["Actual Rows"].is_u64(), ran, "{text}");
+    }
+    fails_with("0A000", "a format", client.simple_query("EXPLAIN (FORMAT XML) SELECT 1")).await;
+    let write = "EXPLAIN (FORMAT JSON) DELETE FROM asyncoperation";
+    fails_with("25006", "a write", client.simple_query(write)).await;
+    assert_eq!(value(&client, "SELECT pg_typeof(1)").await, "integer");
+    let both = "SELECT quote_ident('a b') || ' ' || quote_literal('it''s')";
+    assert_eq!(value(&client, both).await, "\"a b\" 'it''s'");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_written_on_any_path() {
     let server = Server::start().await;
     let client = server.connect().await;

@@ -100,7 +100,14 @@ impl Resolver<'_> {
     fn function_name(&self, name: &ObjectName) -> Result<(String, Location)> {
         match name.0.as_slice() {
             [ObjectNamePart::Identifier(ident)] => Ok((ident.value.clone(), report::start(ident))),
-            _ => Err(report::unsupported(format!("the function {name}"), self.location)),
+            _ => {
+                let message = format!(
+                    "Cannot find either column \"{}\" or the user-defined function or aggregate \
+                     \"{name}\", or the name is ambiguous (Msg 4121)",
+                    name.0[0]
+                );
+                Err(report::invalid("42883", message, self.location))
+            }
         }
     }
 

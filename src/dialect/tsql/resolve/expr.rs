@@ -8,8 +8,8 @@ use datafusion::sql::sqlparser::ast::{
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 
-use super::Resolver;
 use super::scope::{self, Found, Holds, Scope, Source};
+use super::{Resolver, rows};
 use crate::dialect::tsql::functions::Width;
 use crate::dialect::tsql::{arrays, convert, functions, report, server};
 use crate::engine::functions::{SqlType, is_collation};
@@ -34,6 +34,9 @@ impl Resolver<'_> {
     fn step<'e>(&mut self, expr: &'e mut Expr) -> Result<Option<&'e mut Expr>> {
         if let Expr::Like { any: false, expr: value, pattern, .. } = expr {
             trim_varchar(value, pattern);
+        }
+        if let Some(plainer) = rows::compared(expr).or_else(|| rows::similar(expr)) {
+            *expr = plainer;
         }
         match expr {
             Expr::BinaryOp { left, op, right } => {
@@ -90,8 +93,7 @@ impl Resolver<'_> {
                 Ok(Some(expr))
             }
             Expr::Like { any: false, expr, pattern, escape_char, .. }
-            | Expr::ILike { any: false, expr, pattern, escape_char, .. }
-            | Expr::SimilarTo { expr, pattern, escape_char, .. } => {
+            | Expr::ILike { any: false, expr, pattern, escape_char, .. } => {
                 if let Some(escape) = escape_char {
                     plain_literal(escape);
                     check_escape(escape)?;
@@ -232,6 +234,7 @@ impl Resolver<'_> {
             other => {
                 let what = match &*other {
                     Expr::Tuple(_) => "a row of values".to_owned(),
+                    Expr::SimilarTo { .. } => "SIMILAR TO a pattern that is computed".to_owned(),
                     other => format!("'{other}'"),
                 };
                 Err(report::unsupported(what, self.place_of(other)))

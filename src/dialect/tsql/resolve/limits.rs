@@ -116,10 +116,15 @@ impl Resolver<'_> {
             ranked::keep(query, outputs, kept)?;
         }
         match limit {
-            Limit::Plain if super::grouping::orders_by_query(query) => {
+            Limit::Plain
+                if super::grouping::orders_by_query(query) || ranked::orders_by_hidden(query) =>
+            {
                 ranked::keep(query, outputs, Kept::All)
             }
-            Limit::Plain => Ok(()),
+            Limit::Plain => {
+                ranked::number_distinct_keys(query);
+                Ok(())
+            }
             Limit::Kept(kept) => ranked::keep(query, outputs, kept),
         }
     }

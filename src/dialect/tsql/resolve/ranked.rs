@@ -3,9 +3,11 @@
 //!
 //! The inner query numbers its rows, the outer one keeps some and sorts them.
 
+use std::ops::ControlFlow;
+
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CastKind, DataType, Distinct, Expr, OrderByExpr, OrderByKind, OrderByOptions,
-    Query, Select, SelectItem, SetExpr, Value,
+    Query, Select, SelectItem, SetExpr, Value, visit_expressions,
 };
 
 use super::build;
@@ -47,9 +49,11 @@ pub(super) fn keep(query: &mut Query, outputs: &[Output], kept: Kept) -> Result<
     let items = std::mem::take(&mut select.projection);
     let exprs = items.into_iter().filter_map(expr_of);
     select.projection = exprs.zip(&names).map(|(expr, name)| build::item(expr, name)).collect();
-    let key_name = |i: usize| format!("sort key {i}");
     for (i, key) in keys.iter().enumerate() {
         select.projection.push(build::item(key.expr.clone(), &key_name(i)));
+    }
+    if matches!(kept, Kept::First { .. }) && keys.iter().any(|key| has_window(&key.expr)) {
+        around_windows(select, &mut keys, &names);
     }
     let groups = match &kept {
         Kept::OneOf(on) => on.clone(),
@@ -113,6 +117,94 @@ fn bigint(expr: Expr) -> Expr {
 
 fn cast(expr: Expr, data_type: DataType) -> Expr {
     Expr::Cast { kind: CastKind::Cast, expr: Box::new(expr), data_type, array: false, format: None }
+}
+
+fn key_name(i: usize) -> String {
+    format!("sort key {i}")
+}
+
+fn has_window(expr: &Expr) -> bool {
+    let over = |e: &Expr| match e {
+        Expr::Function(call) if call.over.is_some() => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    };
+    visit_expressions(expr, over).is_break()
+}
+
+/// Sort keys with window functions are columns before the rows are numbered by them.
+fn around_windows(select: &mut Box<Select>, keys: &mut [OrderByExpr], names: &[String]) {
+    const WINDOWED: &str = "windowed rows";
+    let column = |name: &str| build::item(build::column(WINDOWED, name), name);
+    let key_names: Vec<String> = (0..keys.len()).map(key_name).collect();
+    let items = names.iter().chain(&key_names).map(|name| column(name)).collect();
+    let inner = std::mem::replace(select.as_mut(), build::select(items, None));
+    let source = build::derived(build::query(build::body(inner)), WINDOWED);
+    select.from = build::select(Vec::new(), Some(source)).from;
+    for (key, name) in keys.iter_mut().zip(&key_names) {
+        key.expr = build::column(WINDOWED, name);
+    }
+}
+
+/// The resolved sort keys and items of a plain `SELECT`.
+fn keys_and_items(query: &mut Query) -> Option<(&mut Vec<OrderByExpr>, &Select)> {
+    let SetExpr::Select(select) = query.body.as_ref() else { return None };
+    match &mut query.order_by.as_mut()?.kind {
+        OrderByKind::Expressions(keys) => Some((keys, select)),
+        OrderByKind::All(_) => None,
+    }
+}
+
+/// Which item an expression is, word by word.
+fn place_in(items: &[SelectItem], expr: &Expr) -> Option<usize> {
+    let text = expr.to_string();
+    items.iter().position(|item| match item {
+        SelectItem::UnnamedExpr(own) | SelectItem::ExprWithAlias { expr: own, .. } => {
+            own.to_string() == text
+        }
+        _ => false,
+    })
+}
+
+/// Whether a sort key is about a column whose name another item has as its own, as in
+/// `SELECT CAST(a AS varchar(10)) … ORDER BY a`.
+pub(super) fn orders_by_hidden(query: &mut Query) -> bool {
+    let Some((keys, select)) = keys_and_items(query) else { return false };
+    let hides = |column: &Expr, name: &str| {
+        select.projection.iter().any(|item| match item {
+            SelectItem::ExprWithAlias { expr, alias } => {
+                same(&alias.value, name) && expr.to_string() != column.to_string()
+            }
+            _ => false,
+        })
+    };
+    select.distinct.is_none()
+        && keys.iter().any(|key| {
+            let hidden = |e: &Expr| match e {
+                Expr::CompoundIdentifier(parts)
+                    if parts.last().is_some_and(|name| hides(e, &name.value)) =>
+                {
+                    ControlFlow::Break(())
+                }
+                _ => ControlFlow::Continue(()),
+            };
+            place_in(&select.projection, &key.expr).is_none()
+                && visit_expressions(&key.expr, hidden).is_break()
+        })
+}
+
+/// Sort keys of distinct rows are items, and are called by their numbers.
+pub(super) fn number_distinct_keys(query: &mut Query) {
+    let Some((keys, select)) = keys_and_items(query) else { return };
+    if !matches!(select.distinct, Some(Distinct::Distinct)) {
+        return;
+    }
+    for key in keys {
+        if !matches!(key.expr, Expr::Value(_))
+            && let Some(place) = place_in(&select.projection, &key.expr)
+        {
+            key.expr = build::number(place + 1);
+        }
+    }
 }
 
 /// The rows are made distinct before they are numbered.

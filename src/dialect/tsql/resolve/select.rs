@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::expr::holds;
 use super::scope::{Clause, Holds, Output, Scope, Source, same};
-use super::{Resolver, foreign_clause};
+use super::{Resolver, foreign_clause, series};
 use crate::dialect::tsql::report;
 use crate::error::Result;
 
@@ -32,6 +32,7 @@ impl Resolver<'_> {
             let message = "Incorrect syntax (Msg 156): the list after SELECT is empty";
             return Err(report::syntax(message, self.location));
         }
+        series::to_tables(select, self.location)?;
         let sources = self.from(&mut select.from)?;
         self.scopes.push(Scope { sources, ..Scope::default() });
         let outputs = self.select_in_scope(select, order_by);

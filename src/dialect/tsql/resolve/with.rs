@@ -4,18 +4,17 @@
 //! that nothing else sees, and end at the limit of `MAXRECURSION`.
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, ObjectNamePart, Query, Select, SetExpr, SetOperator, SetQuantifier, TableAlias,
-    TableAliasColumnDef, TableFactor, Value, Visit, Visitor, With,
+    CastKind, DataType, Expr, Ident, Join, JoinOperator, ObjectNamePart, Query, Select, SelectItem,
+    SetExpr, SetOperator, SetQuantifier, TableAlias, TableAliasColumnDef, TableFactor, Value,
+    Visit, Visitor, With,
 };
 use std::ops::ControlFlow;
 
 use super::scope::{self, Source};
 use super::{Resolver, build};
 use crate::dialect::tsql::{functions, report};
+use crate::engine::functions::RECURSION_LEVEL;
 use crate::error::Result;
-
-/// The column that counts levels.
-const LEVEL: &str = "recursion level";
 
 impl Resolver<'_> {
     pub(super) fn with(&mut self, with: &mut With) -> Result<()> {
@@ -62,7 +61,7 @@ impl Resolver<'_> {
         if query.order_by.is_some() || query.limit_clause.is_some() || query.fetch.is_some() {
             return invalid(format!(
                 "The TOP or OFFSET operator is not allowed in the recursive part of a recursive \
-                 common table expression '{}' (Msg 460)",
+                 common table expression '{}' (Msg 461)",
                 name.value
             ));
         }
@@ -95,6 +94,9 @@ impl Resolver<'_> {
         }
         let mut outputs = Vec::new();
         for (i, anchor) in terms.iter_mut().enumerate() {
+            if limited {
+                whole_nulls(anchor);
+            }
             let columns = self.operand(anchor)?;
             if i == 0 {
                 outputs = columns;
@@ -115,7 +117,7 @@ impl Resolver<'_> {
                     name.value
                 ));
             }
-            self.check_member(member, &name)?;
+            self.check_member(member, &name, limited)?;
             let columns = self.operand(member)?;
             self.same_width("UNION ALL", outputs.len(), columns.len())?;
             if limited {
@@ -125,7 +127,9 @@ impl Resolver<'_> {
         }
         self.ctes.pop();
         if limited && !alias.columns.is_empty() {
-            alias.columns.push(TableAliasColumnDef { name: build::ident(LEVEL), data_type: None });
+            alias
+                .columns
+                .push(TableAliasColumnDef { name: build::ident(RECURSION_LEVEL), data_type: None });
         }
         let quantifier = if distinct { SetQuantifier::None } else { SetQuantifier::All };
         let all = SetQuantifier::All;
@@ -139,7 +143,7 @@ impl Resolver<'_> {
     }
 
     /// What T-SQL refuses in a recursive member.
-    fn check_member(&self, member: &SetExpr, name: &Ident) -> Result<()> {
+    fn check_member(&self, member: &SetExpr, name: &Ident, limited: bool) -> Result<()> {
         let SetExpr::Select(select) = member else { return Ok(()) };
         let used = [
             (
@@ -150,7 +154,17 @@ impl Resolver<'_> {
             (
                 select.top.is_some(),
                 "TOP or OFFSET operator is not allowed in the recursive part of",
-                460,
+                461,
+            ),
+            (
+                limited && select.from.iter().flat_map(|item| &item.joins).any(is_outer),
+                "Outer join is not allowed in the recursive part of",
+                462,
+            ),
+            (
+                limited && exposed_name(select, &name.value).is_none(),
+                "Recursive references are not allowed in subqueries of",
+                465,
             ),
             (
                 select.having.is_some() || super::grouping::has_groups(select),
@@ -180,7 +194,7 @@ impl Resolver<'_> {
         let from = exposed_name(select, of)
             .ok_or_else(|| report::unsupported(NOT_PLAIN, report::start(name)))?;
         let limit = Expr::value(Value::Number(self.max_recursion.to_string(), false));
-        Ok(functions::call("recursion_level", vec![build::column(&from, LEVEL), limit]))
+        Ok(functions::call("recursion_level", vec![build::column(&from, RECURSION_LEVEL), limit]))
     }
 }
 
@@ -213,9 +227,42 @@ fn exposed_name(select: &Select, table: &str) -> Option<String> {
     None
 }
 
+fn is_outer(join: &Join) -> bool {
+    use JoinOperator as Op;
+    matches!(
+        join.join_operator,
+        Op::Left(_)
+            | Op::LeftOuter(_)
+            | Op::Right(_)
+            | Op::RightOuter(_)
+            | Op::FullOuter(_)
+            | Op::OuterApply
+    )
+}
+
+/// A bare `NULL` in the list of an anchor is an `int`, as in every list of T-SQL.
+fn whole_nulls(anchor: &mut SetExpr) {
+    let SetExpr::Select(select) = anchor else { return };
+    for item in &mut select.projection {
+        let (SelectItem::UnnamedExpr(value) | SelectItem::ExprWithAlias { expr: value, .. }) = item
+        else {
+            continue;
+        };
+        if matches!(value, Expr::Value(v) if v.value == Value::Null) {
+            *value = Expr::Cast {
+                kind: CastKind::Cast,
+                expr: Box::new(Expr::value(Value::Null)),
+                data_type: DataType::Int(None),
+                array: false,
+                format: None,
+            };
+        }
+    }
+}
+
 /// Gives a resolved operand one more column.
 fn add_level(operand: &mut SetExpr, level: Expr) {
-    let item = build::item(level, LEVEL);
+    let item = build::item(level, RECURSION_LEVEL);
     if let SetExpr::Select(select) = operand {
         select.projection.push(item);
         return;

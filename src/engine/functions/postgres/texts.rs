@@ -1,9 +1,11 @@
-//! `format('%s', …)`, `quote_literal`, `quote_ident`, `width_bucket`.
+//! `format('%s', …)`, `quote_literal`, `quote_ident`, `width_bucket`, `pg_typeof`.
 
 use datafusion::arrow::array::ArrayRef;
+use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{DataFusionError, Result};
 
-use crate::engine::functions::arguments::Kind::{Float, Int, Text};
+use crate::engine::functions::SqlType;
+use crate::engine::functions::arguments::Kind::{Any, Float, Int, Text};
 use crate::engine::functions::definition::{Call, Definition, INT, MANY, TEXT, refused};
 
 pub(super) static FUNCTIONS: &[Definition] = &[
@@ -14,6 +16,20 @@ pub(super) static FUNCTIONS: &[Definition] = &[
         most: MANY,
         gives: TEXT,
         compute: format,
+    },
+    Definition {
+        name: "pg_typeof",
+        arguments: &[Any],
+        least: 1,
+        most: 1,
+        gives: TEXT,
+        compute: |call| {
+            let name = match call.type_of(0) {
+                DataType::List(item) => format!("{}[]", type_name(SqlType::of(&item))),
+                _ => type_name(call.sql_type(0)).to_owned(),
+            };
+            call.text(|_| Ok(Some(&name)))
+        },
     },
     Definition {
         name: "quote_literal",
@@ -57,6 +73,30 @@ pub(super) static FUNCTIONS: &[Definition] = &[
         compute: width_bucket,
     },
 ];
+
+/// A type as PostgreSQL calls it.
+fn type_name(t: SqlType) -> &'static str {
+    match t {
+        SqlType::Null => "unknown",
+        SqlType::Bit => "boolean",
+        SqlType::TinyInt | SqlType::SmallInt => "smallint",
+        SqlType::Int => "integer",
+        SqlType::BigInt => "bigint",
+        SqlType::Decimal(..) | SqlType::Money | SqlType::SmallMoney => "numeric",
+        SqlType::Real => "real",
+        SqlType::Float => "double precision",
+        SqlType::PgText | SqlType::Varchar(_) | SqlType::Char(_) => "text",
+        SqlType::Date => "date",
+        SqlType::Time(_) => "time without time zone",
+        SqlType::SmallDateTime | SqlType::DateTime | SqlType::Timestamp | SqlType::DateTime2(_) => {
+            "timestamp without time zone"
+        }
+        SqlType::DateTimeOffset(_) => "timestamp with time zone",
+        SqlType::Guid => "uuid",
+        SqlType::Binary(_) | SqlType::Varbinary(_) => "bytea",
+        SqlType::Other => "interval",
+    }
+}
 
 fn literal(text: &str) -> String {
     let doubled = text.replace('\'', "''");
