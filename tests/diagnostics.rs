@@ -185,6 +185,45 @@ async fn a_table_larger_than_memory_answers_everything() {
     }
 }
 
+/// What sorts, groups and joins gather of a table goes to disk where it does not fit in
+/// memory.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_queries_gather_beyond_memory_goes_to_disk() {
+    let (_folder, store) = trace_store();
+    let snapshot = store.snapshot();
+    let rows = 2 * snapshot.table_named("asyncoperation").expect("built in").rows();
+    let jobs = "asyncoperation AS a CROSS JOIN (VALUES (1), (2)) AS copies(n)";
+    let sort = format!(
+        "SELECT MAX(place) AS n FROM (SELECT ROW_NUMBER() OVER (ORDER BY a.message, copies.n, \
+         a.name, a.asyncoperationid) AS place FROM {jobs}) AS sorted"
+    );
+    let group = format!(
+        "SELECT COUNT(*) AS n FROM (SELECT a.asyncoperationid, MAX(a.name) AS name FROM {jobs} \
+         GROUP BY a.asyncoperationid, copies.n) AS grouped WHERE name IS NOT NULL"
+    );
+    let join = format!(
+        "SELECT MAX(place) AS n FROM (SELECT ROW_NUMBER() OVER (ORDER BY w.name, a.name, \
+         copies.n, a.asyncoperationid) AS place FROM {jobs} \
+         LEFT JOIN workflow w ON w.workflowid = a.owningextensionid) AS sorted"
+    );
+    let within = |memory: usize| {
+        let limits = QueryLimits { memory: Some(memory), ..QueryLimits::default() };
+        Engine::scanning(limits).expect("limits")
+    };
+    let engine = within(24 << 20);
+    for (engine, text) in
+        [(&engine, &sort), (&engine, &group), (&engine, &join), (&within(64 << 20), &join)]
+    {
+        let found = answer(engine, &snapshot, Dialect::Sql, text).await;
+        let found = found.unwrap_or_else(|e| panic!("{text}: {e}"));
+        assert_eq!(found[0]["n"].as_u64(), u64::try_from(rows).ok(), "{text}");
+    }
+    let plan = ask::plan(&engine, &snapshot, Some(Dialect::Sql), &sort, Context::default());
+    let plan = engine.explain(plan.expect("a plan"), true, true).await.expect("explained");
+    let spilled = plan.split("spill_count=").skip(1).any(|rest| !rest.starts_with('0'));
+    assert!(spilled, "{plan}");
+}
+
 #[test]
 fn every_folder_of_questions_is_complete() {
     let root = format!("{}/queries", env!("CARGO_MANIFEST_DIR"));

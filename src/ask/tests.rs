@@ -19,8 +19,8 @@ use crate::store::{Appended, Store};
 
 struct World {
     engine: Engine,
-    /// Without pre-aggregates.
-    scanning: Engine,
+    /// Without pre-aggregates, and with neither those nor groups.
+    others: [Engine; 2],
     snapshot: Arc<Snapshot>,
     _store: Store,
     _folder: tempfile::TempDir,
@@ -49,8 +49,9 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
         assert_eq!(report.rejected, 0, "{}: {:?}", path.display(), report.first_rejections);
     }
     let scanning = Engine::scanning(QueryLimits::default()).expect("no limits");
+    let others = [scanning, Engine::row_by_row()];
     let snapshot = store.snapshot();
-    World { engine: Engine::new(), scanning, snapshot, _store: store, _folder: data }
+    World { engine: Engine::new(), others, snapshot, _store: store, _folder: data }
 });
 
 /// A column's type as SQL Server calls it.
@@ -78,8 +79,10 @@ fn type_name(field: &Field) -> String {
 /// The answers of a text's queries, one after the other.
 async fn answered(text: &str) -> String {
     let answer = printed(rows(&WORLD.engine, text).await);
-    let scanned = printed(rows(&WORLD.scanning, text).await);
-    assert_eq!(answer, scanned, "pre-aggregates and rows differ: {text}");
+    for other in &WORLD.others {
+        let read = printed(rows(other, text).await);
+        assert_eq!(answer, read, "groups and rows differ: {text}");
+    }
     answer
 }
 

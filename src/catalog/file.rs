@@ -82,8 +82,7 @@ fn read(file: &Path) -> Result<Vec<Table>> {
 }
 
 fn check_table(origin: &Origin<'_>, table: &Table) -> Result<()> {
-    let lower = table.logical_name.chars().all(|c| !c.is_ascii_uppercase());
-    if !is_identifier(&table.logical_name) || !lower || table.logical_name.starts_with("pg_") {
+    if !is_table_name(&table.logical_name) {
         let message = "a logical name is lower-case letters, digits and '_', begins with a letter, and not with 'pg_'";
         return Err(origin.error(message));
     }
@@ -318,6 +317,12 @@ fn one_of(origin: &Origin<'_>, what: &str, value: &str, allowed: &[&str]) -> Res
         return Ok(());
     }
     Err(origin.error(format!("{what} '{value}' is none of {}", allowed.join(", "))))
+}
+
+/// What a table may be called.
+pub(super) fn is_table_name(name: &str) -> bool {
+    let lower = name.chars().all(|c| !c.is_ascii_uppercase());
+    is_identifier(name) && lower && !name.starts_with("pg_")
 }
 
 /// A simple identifier of OData in ASCII, which SQL can name too.

@@ -8,6 +8,7 @@
 //! organization's own tables come from files of the same shape.
 
 mod arrow;
+mod attached;
 mod derived;
 mod entity_names;
 mod file;
@@ -26,6 +27,7 @@ use serde::Deserialize;
 use crate::error::Result;
 
 pub use self::arrow::{COLUMN_KIND, is_code_in_sql, is_entity_name, is_guid, is_label};
+pub use self::attached::{Attached, AttachedFile, Attachment};
 pub use self::entity_names::{
     derived_entity_names, entity_code, entity_code_or_none, entity_name, former_entity_codes,
     register_entity_name,
@@ -401,6 +403,7 @@ const UNSHOWN_VERSION: &str = r#"{"logical_name": "versionnumber", "schema_name"
 #[derive(Debug)]
 pub struct Catalog {
     tables: Vec<Arc<Table>>,
+    attached: Vec<Arc<Attached>>,
     by_logical_name: HashMap<String, usize>,
     by_entity_set: HashMap<String, usize>,
     objects: Objects,
@@ -463,14 +466,17 @@ impl Catalog {
 
     fn new(mut tables: Vec<Table>) -> Self {
         relations::complete(&mut tables);
-        let tables: Vec<Arc<Table>> = tables.into_iter().map(Arc::new).collect();
+        Self::numbered(tables.into_iter().map(Arc::new).collect(), Vec::new())
+    }
+
+    fn numbered(tables: Vec<Arc<Table>>, attached: Vec<Arc<Attached>>) -> Self {
         let by_logical_name =
             tables.iter().enumerate().map(|(i, t)| (t.logical_name.clone(), i)).collect();
         let by_entity_set =
             tables.iter().enumerate().map(|(i, t)| (t.entity_set_name.clone(), i)).collect();
-        let objects = Objects::of(&tables);
+        let objects = Objects::of(&tables, &attached);
         let views = OnceLock::new();
-        Self { tables, by_logical_name, by_entity_set, objects, views }
+        Self { tables, attached, by_logical_name, by_entity_set, objects, views }
     }
 
     /// All tables; the position is the table's number everywhere in a process.

@@ -5,8 +5,9 @@
 //! stay what they are when an organization adds tables of its own.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
-use super::Table;
+use super::{Attached, Table};
 
 /// Numbers below belong to what comes with a server.
 const FIRST: u32 = 16_384;
@@ -33,7 +34,7 @@ pub struct Objects {
 }
 
 impl Objects {
-    pub(super) fn of(tables: &[std::sync::Arc<Table>]) -> Self {
+    pub(super) fn of(tables: &[Arc<Table>], attached: &[Arc<Attached>]) -> Self {
         let mut objects = Self::default();
         let mut taken = HashSet::new();
         for kind in [ObjectKind::Table, ObjectKind::PrimaryKey, ObjectKind::Index] {
@@ -46,6 +47,10 @@ impl Objects {
                 let name = foreign_key(&table.logical_name, &relation.schema_name);
                 objects.add(ObjectKind::ForeignKey, name, &mut taken);
             }
+        }
+        for attached in attached {
+            let name = attached.table.logical_name.clone();
+            objects.add(ObjectKind::Table, name, &mut taken);
         }
         objects
     }

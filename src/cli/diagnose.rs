@@ -58,7 +58,7 @@ impl Diagnose {
         match &self.target.url {
             Some(url) => self.print(&Remote::new(url, &self.target.connection)?, now),
             None => {
-                let store = open(&self.target)?;
+                let store = open(&self.target, &[])?;
                 let runtime = runtime()?;
                 let local = Local {
                     engine: &Engine::new(),

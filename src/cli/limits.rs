@@ -30,8 +30,9 @@ pub struct LimitOptions {
     /// Seconds that a query may run; 0 is no limit
     #[arg(long, env = "SYSJOB_QUERY_TIMEOUT", value_name = "SECONDS", default_value = "120", value_parser = seconds)]
     query_timeout: Duration,
-    /// Bytes for what the sorts, groups and joins of all queries keep; 0 is no limit
-    #[arg(long, env = "SYSJOB_QUERY_MEMORY", value_name = "BYTES", default_value_t = 4 << 30)]
+    /// Memory for what the sorts, groups and joins of all queries keep: bytes, as 512MiB, or a
+    /// share of the machine's, as 50%; 0 is no limit
+    #[arg(long, env = "SYSJOB_QUERY_MEMORY", value_name = "SIZE", default_value = "4GiB", value_parser = super::memory::budget)]
     query_memory: usize,
     /// Answer from the rows, even where counts are kept
     #[arg(long, env = "SYSJOB_NO_PRE_AGGREGATES")]

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use chrono_tz::Tz;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::catalog::Catalog;
+use crate::catalog::{Attachment, Catalog};
 use crate::dialect::Dialect;
 use crate::error::{Error, Result};
 use crate::query::context::timezone;
@@ -80,7 +80,19 @@ struct CatalogFiles {
 impl CatalogFiles {
     /// The built-in tables and those of the files.
     fn load(&self) -> Result<Arc<Catalog>> {
-        Catalog::with_files(&self.catalog).map(Arc::new)
+        self.attaching(&[])
+    }
+
+    /// The same with attached tables.
+    fn attaching(&self, attachments: &[Attachment]) -> Result<Arc<Catalog>> {
+        let catalog = Catalog::with_files(&self.catalog)?.attach(attachments)?;
+        for table in catalog.attached() {
+            for (column, of) in table.unreadable() {
+                let table = &table.table.logical_name;
+                eprintln!("warning: column '{column}' of '{table}' cannot be read: it is {of}");
+            }
+        }
+        Ok(Arc::new(catalog))
     }
 }
 

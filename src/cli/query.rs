@@ -15,6 +15,7 @@ use tempfile::NamedTempFile;
 use super::remote::Remote;
 use super::{DialectArgument, Target, Timezone, runtime};
 use crate::ask::Questions;
+use crate::catalog::Attachment;
 use crate::clock::{Clock, SystemClock};
 use crate::encode::{Format, RowWriter};
 use crate::engine::{Engine, QueryLimits, failure};
@@ -43,6 +44,9 @@ pub struct FromRows {
     /// Answer from the rows, even where counts are kept
     #[arg(long, conflicts_with = "url")]
     no_pre_aggregates: bool,
+    /// A Parquet file, or a folder of them, as a read-only table for SQL; may be repeated
+    #[arg(long, value_name = "NAME=PATH", value_delimiter = ',', conflicts_with = "url")]
+    attach: Vec<Attachment>,
 }
 
 impl FromRows {
@@ -112,15 +116,15 @@ impl Text {
     }
 }
 
-/// Opens the folder of a command that only asks; it has to be there.
-pub fn open(target: &Target) -> Result<Store> {
+/// Opens the folder of a command that only asks; it has to be there. Files may be attached.
+pub fn open(target: &Target, attachments: &[Attachment]) -> Result<Store> {
     if !target.data_dir.join("journal").exists() {
         return Err(Error::invalid(
             codes::INVALID_ARGUMENT,
             format!("'{}' is no data folder; name one with --data-dir", target.data_dir.display()),
         ));
     }
-    Store::open(&target.data_dir, target.catalog.load()?)
+    Store::open(&target.data_dir, target.catalog.attaching(attachments)?)
 }
 
 /// What a question over a folder means: the built-in user asks it now.
@@ -193,7 +197,7 @@ impl Query {
                 io::copy(&mut answer, &mut output.out).map_err(write_failed)?;
             }
             None => {
-                let store = open(&self.target)?;
+                let store = open(&self.target, &self.rows.attach)?;
                 output.out = runtime()?.block_on(answer(&store, &self, &text, output.out))?;
             }
         }
@@ -248,7 +252,7 @@ impl Explain {
             io::copy(&mut plan, &mut io::stdout()).map_err(write_failed)?;
             return Ok(ExitCode::SUCCESS);
         }
-        let store = open(&self.target)?;
+        let store = open(&self.target, &self.rows.attach)?;
         runtime()?.block_on(async {
             let engine = self.rows.engine()?;
             let dialect = self.text.dialect.dialect();

@@ -16,6 +16,7 @@ use super::config::ConfigOptions;
 use super::limits::LimitOptions;
 use super::security::{Auth, Tls, guarded};
 use super::{CatalogFiles, Timezone, runtime};
+use crate::catalog::Attachment;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::credentials::Credentials;
@@ -35,6 +36,9 @@ pub struct Serve {
     data_dir: PathBuf,
     #[command(flatten)]
     catalog: CatalogFiles,
+    /// A Parquet file, or a folder of them, as a read-only table for SQL; may be repeated
+    #[arg(long, env = "SYSJOB_ATTACH", value_name = "NAME=PATH", value_delimiter = ',')]
+    attach: Vec<Attachment>,
     #[command(flatten)]
     listen: Listen,
     #[command(flatten)]
@@ -72,7 +76,7 @@ impl Serve {
         let runtime = runtime()?;
         let outcome = runtime.block_on(async {
             let mut sockets = Sockets::bind(&self.listen).await?;
-            let catalog = self.catalog.load()?;
+            let catalog = self.catalog.attaching(&self.attach)?;
             let store = Store::open_within(&self.data_dir, catalog, self.memory_budget)?;
             let store = Arc::new(store);
             messages::register(&store)?;

@@ -14,7 +14,7 @@ use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::logical_expr::{Expr, LogicalPlan, TableSource, Volatility};
 use parking_lot::Mutex;
 
-use super::preaggregate::CountedTable;
+use super::preaggregate::{CountedTable, GroupedTable};
 use super::provider::SnapshotTable;
 use crate::store::Snapshot;
 
@@ -96,8 +96,21 @@ fn varies(expr: &Expr) -> bool {
 struct Slot {
     schema: SchemaRef,
     table: String,
+    kind: Kind,
+}
+
+/// What stands in the place of a table.
+#[derive(Debug)]
+enum Kind {
+    Rows,
+    /// Its groups, and the column by which the oldest row stands for one.
+    Grouped(Option<usize>),
     /// Which of its pre-aggregates it is, and what they have to know.
-    counted: Option<(usize, Vec<usize>, Vec<usize>)>,
+    Counted {
+        which: usize,
+        spelled: Vec<usize>,
+        timed: Vec<usize>,
+    },
 }
 
 impl TableSource for Slot {
@@ -115,18 +128,22 @@ fn emptied(plan: LogicalPlan) -> Result<Option<LogicalPlan>> {
         let name = |snapshot: &Arc<Snapshot>, index| {
             Snapshot::table(snapshot, index).table().logical_name.clone()
         };
-        let (table, counted) =
-            if let Some(table) = provider.as_ref().downcast_ref::<SnapshotTable>() {
-                let (snapshot, index) = table.parts();
-                (name(snapshot, index), None)
-            } else if let Some(table) = provider.as_ref().downcast_ref::<CountedTable>() {
-                let needs = (table.which, table.spelled.clone(), table.timed.clone());
-                (name(&table.snapshot, table.index), Some(needs))
-            } else {
-                all = false;
-                return Ok(Transformed::no(LogicalPlan::TableScan(scan)));
-            };
-        scan.source = Arc::new(Slot { schema: provider.schema(), table, counted });
+        let provided = provider.as_ref();
+        let (table, kind) = if let Some(table) = provided.downcast_ref::<SnapshotTable>() {
+            let (snapshot, index) = table.parts();
+            (name(snapshot, index), Kind::Rows)
+        } else if let Some(table) = provided.downcast_ref::<GroupedTable>() {
+            let (snapshot, index) = table.rows.parts();
+            (name(snapshot, index), Kind::Grouped(table.oldest))
+        } else if let Some(table) = provided.downcast_ref::<CountedTable>() {
+            let (spelled, timed) = (table.spelled.clone(), table.timed.clone());
+            let kind = Kind::Counted { which: table.which, spelled, timed };
+            (name(&table.snapshot, table.index), kind)
+        } else {
+            all = false;
+            return Ok(Transformed::no(LogicalPlan::TableScan(scan)));
+        };
+        scan.source = Arc::new(Slot { schema: provider.schema(), table, kind });
         Ok(Transformed::yes(LogicalPlan::TableScan(scan)))
     })?;
     Ok(Some(plan.data).filter(|_| all))
@@ -146,13 +163,18 @@ fn filled(plan: LogicalPlan, snapshot: &Arc<Snapshot>) -> Result<Option<LogicalP
             all = false;
             return Ok(Transformed::no(LogicalPlan::TableScan(scan)));
         };
-        scan.source = match &slot.counted {
-            None => {
-                let table = SnapshotTable::new(snapshot.clone(), index);
+        let rows = SnapshotTable::new(snapshot.clone(), index);
+        scan.source = match &slot.kind {
+            Kind::Rows => {
+                all = all && rows.schema() == slot.schema;
+                provider_as_source(Arc::new(rows))
+            }
+            Kind::Grouped(oldest) => {
+                let table = GroupedTable { rows, oldest: *oldest };
                 all = all && table.schema() == slot.schema;
                 provider_as_source(Arc::new(table))
             }
-            Some((which, spelled, timed)) => {
+            Kind::Counted { which, spelled, timed } => {
                 let table = CountedTable {
                     snapshot: snapshot.clone(),
                     index,

@@ -10,6 +10,7 @@ use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::{Aggregate, Expr, Join, LogicalPlan, Projection};
 use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 
+use super::attached::AttachedTable;
 use super::provider::SnapshotTable;
 
 /// Puts the smaller table on the left of an inner join, where the hash table is
@@ -126,9 +127,11 @@ fn restore(columns: Vec<Expr>, plan: LogicalPlan) -> Result<Transformed<LogicalP
 /// Rows of the largest table below.
 fn rows(plan: &LogicalPlan) -> usize {
     let own = match plan {
-        LogicalPlan::TableScan(scan) => source_as_provider(&scan.source)
-            .ok()
-            .and_then(|p| p.as_ref().downcast_ref::<SnapshotTable>().map(SnapshotTable::rows)),
+        LogicalPlan::TableScan(scan) => source_as_provider(&scan.source).ok().and_then(|table| {
+            let attached = table.as_ref().downcast_ref::<AttachedTable>();
+            let stored = table.as_ref().downcast_ref::<SnapshotTable>();
+            attached.map(AttachedTable::rows).or(stored.map(SnapshotTable::rows))
+        }),
         _ => None,
     };
     own.into_iter().chain(plan.inputs().into_iter().map(rows)).max().unwrap_or(0)

@@ -9,7 +9,7 @@ use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, StringViewArray, UInt32Array, make_view, new_null_array,
 };
 use datafusion::arrow::buffer::{Buffer, NullBuffer, ScalarBuffer};
-use datafusion::arrow::compute::{FilterBuilder, FilterPredicate, take};
+use datafusion::arrow::compute::{FilterBuilder, FilterPredicate};
 use datafusion::common::{DataFusionError, HashMap, Result};
 
 use super::waits;
@@ -28,20 +28,31 @@ pub enum Selected {
 impl Selected {
     /// Those of which a mask is true.
     pub fn masked(mask: &BooleanArray) -> Self {
-        match mask.true_count() == mask.len() {
-            true => Self::All,
-            false => Self::Filtered(FilterBuilder::new(mask).optimize().build()),
+        match mask.true_count() {
+            count if count == mask.len() => Self::All,
+            // Of few rows, only their cells are decoded.
+            count if count * 4 < mask.len() => Self::Numbered(numbers(mask)),
+            _ => Self::Filtered(FilterBuilder::new(mask).optimize().build()),
         }
     }
 
-    /// The cells of these rows in a column of the chunk.
-    fn of(&self, array: &ArrayRef) -> Result<ArrayRef> {
-        Ok(match self {
-            Self::All => array.clone(),
-            Self::Filtered(filter) => filter.filter(array)?,
-            Self::Numbered(rows) => take(array, rows, None)?,
+    /// The cells of these rows in a column of a chunk; nothing if all its cells are null.
+    fn of(&self, chunk: &Chunk, index: usize) -> Result<Option<ArrayRef>> {
+        let column = match self {
+            Self::Numbered(rows) => chunk.taken(index, rows),
+            Self::All | Self::Filtered(_) => chunk.column(index),
+        };
+        let column = column.map_err(|e| DataFusionError::External(Box::new(e)))?;
+        Ok(match (self, column) {
+            (Self::Filtered(filter), Some(array)) => Some(filter.filter(&array)?),
+            (_, column) => column,
         })
     }
+}
+
+/// The numbers of the rows of which a mask is true.
+pub fn numbers(mask: &BooleanArray) -> UInt32Array {
+    mask.values().set_indices_u32().collect::<Vec<_>>().into()
 }
 
 /// Some rows of a chunk, with whatever their columns are computed from.
@@ -81,9 +92,7 @@ impl Rows<'_> {
 
     /// A stored column; nothing if all its cells are null.
     pub fn stored(&self, index: usize) -> Result<Option<ArrayRef>> {
-        let column = self.chunk.column(index);
-        let column = column.map_err(|e| DataFusionError::External(Box::new(e)))?;
-        column.map(|array| self.selected.of(&array)).transpose()
+        self.selected.of(self.chunk, index)
     }
 
     fn labels(&self, values: Option<ArrayRef>, facts: &Column) -> ArrayRef {

@@ -66,12 +66,20 @@ pub fn failure(e: Failure) -> Error {
                 Error::invalid(codes::INVALID_ARGUMENT, wrong_text(what)).sqlstate("22P02")
             }
             datafusion::arrow::error::ArrowError::ParseError(_) => invalid("22P02"),
+            datafusion::arrow::error::ArrowError::ParquetError(what) => damaged(what),
             _ => Error::internal(text).caused_by(e),
         },
+        DataFusionError::ParquetError(what) => damaged(&what.to_string()),
         DataFusionError::Execution(what) => executed(what),
         DataFusionError::External(_) if text.contains("regex parse error") => invalid("2201B"),
         _ => Error::internal(text).caused_by(e),
     }
+}
+
+/// Files of an attached table. Those of stored ones are checked where they are read.
+fn damaged(what: &str) -> Error {
+    let what = what.trim_start_matches("Parquet argument error: ");
+    Error::data(format!("a file of an attached table is damaged: {what}"))
 }
 
 /// SQLSTATEs by the number of SQL Server's message.

@@ -8,9 +8,11 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::prelude::SessionConfig;
 use futures::{StreamExt, stream};
 
 use crate::error::{Error, ErrorKind, codes};
+use crate::store::ROWS_MAX;
 
 /// The limits of queries; nothing is no limit.
 #[derive(Clone, Copy, Debug, Default)]
@@ -23,7 +25,33 @@ pub struct QueryLimits {
     pub scanning: bool,
 }
 
+/// Memory for each row of a batch. A sort or a group holds and merges many batches at once,
+/// and rows may be wide.
+const ROW_SHARE: usize = 32 << 10;
+const BATCH_ROWS_MIN: usize = 1024;
+
+/// Memory for each part of a query that works beside others. What the parts keep for merging
+/// the others may take while it is free, so many parts in little memory fail.
+const PARTITION_SHARE: usize = 64 << 20;
+
+/// What a sort keeps for merging, at most, and no more than half of what there is: the keys
+/// of what is merged may take more than the rows, and narrow rows are mostly keys. More would be
+/// kept from other queries.
+const MERGING_MAX: usize = 16 << 20;
+
 impl QueryLimits {
+    /// How a session is set up so that what does not fit into memory is put on disk.
+    pub fn configure(&self, config: SessionConfig) -> SessionConfig {
+        // Chunk-sized batches: small ones cost twice the time.
+        let Some(memory) = self.memory else { return config.with_batch_size(ROWS_MAX) };
+        let partitions = (memory / PARTITION_SHARE).clamp(1, config.target_partitions());
+        let kept = (memory / partitions / 2).min(MERGING_MAX);
+        config
+            .with_batch_size((memory / ROW_SHARE).clamp(BATCH_ROWS_MIN, ROWS_MAX))
+            .with_target_partitions(partitions)
+            .with_sort_spill_reservation_bytes(kept)
+    }
+
     /// Where queries take their memory from. What can be put aside on disk has a
     /// fair share of it, and is put into the folder for temporary files beyond.
     pub fn runtime(&self) -> Result<Arc<RuntimeEnv>, DataFusionError> {

@@ -6,7 +6,9 @@
 
 pub mod functions;
 
+mod attached;
 mod average;
+mod by_value;
 mod cached;
 mod canonical;
 pub mod collation;
@@ -14,9 +16,12 @@ mod decorrelate;
 mod derived;
 mod distinct;
 mod failure;
+mod grouping;
 mod grouping_sets;
 mod limits;
+mod oldest;
 mod percentile;
+mod percentile_groups;
 mod plan;
 mod preaggregate;
 mod provider;
@@ -61,7 +66,7 @@ use self::statement::Statement;
 
 use crate::error::{Error, Result};
 use crate::query::bound::BoundQuery;
-use crate::store::{ROWS_MAX, Snapshot};
+use crate::store::Snapshot;
 
 /// The query engine; one for all sessions.
 pub struct Engine {
@@ -87,10 +92,11 @@ impl Engine {
 
     /// An engine whose queries are limited.
     pub fn limited(limits: QueryLimits) -> Result<Self> {
-        let rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> = match limits.scanning {
-            true => Vec::new(),
-            false => vec![Arc::new(preaggregate::FromCounts)],
-        };
+        let mut rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> =
+            vec![Arc::new(preaggregate::GroupedRows)];
+        if !limits.scanning {
+            rules.insert(0, Arc::new(preaggregate::FromCounts));
+        }
         Self::build(limits, rules)
     }
 
@@ -99,12 +105,17 @@ impl Engine {
         Self::limited(QueryLimits { scanning: true, ..limits })
     }
 
+    /// The plainest engine: an aggregate reads every row it is about. Tests compare the
+    /// others with it.
+    pub fn row_by_row() -> Self {
+        Self::build(QueryLimits::default(), Vec::new()).expect("no limits, nothing to set up")
+    }
+
     fn build(
         limits: QueryLimits,
         rules: Vec<Arc<dyn OptimizerRule + Send + Sync>>,
     ) -> Result<Self> {
-        // Chunk-sized batches: small ones cost twice the time.
-        let mut config = SessionConfig::new().with_batch_size(ROWS_MAX);
+        let mut config = limits.configure(SessionConfig::new());
         // Lookups are mostly null; such rows need not reach an inner join.
         config.options_mut().optimizer.filter_null_join_keys = true;
         // More keys than by default are looked up one by one.

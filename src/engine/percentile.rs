@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Float64Array, ListArray, StringViewArray, UInt32Array,
+    Array, ArrayRef, AsArray, BooleanArray, ListArray, StringViewArray, UInt32Array,
 };
 use datafusion::arrow::buffer::OffsetBuffer;
 use datafusion::arrow::compute::{
@@ -15,10 +15,11 @@ use datafusion::common::{Result, ScalarValue, exec_err};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::format_state_name;
 use datafusion::logical_expr::{
-    Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility,
+    Accumulator, AggregateUDF, AggregateUDFImpl, GroupsAccumulator, Signature, Volatility,
 };
 
 use super::collation;
+use super::percentile_groups::PercentileGroups;
 
 /// The functions of this file.
 pub fn all() -> impl Iterator<Item = Arc<AggregateUDF>> {
@@ -82,6 +83,14 @@ impl AggregateUDFImpl for Percentile {
         Ok(Box::new(values))
     }
 
+    fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {
+        self.kind == Kind::Between && !args.is_distinct
+    }
+
+    fn create_groups_accumulator(&self, _: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
+        Ok(Box::new(PercentileGroups::default()))
+    }
+
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
         let data_type = match self.kind {
             Kind::Between => DataType::Float64,
@@ -96,6 +105,40 @@ impl AggregateUDFImpl for Percentile {
             field("descending", DataType::Boolean),
         ])
     }
+}
+
+/// The share that is asked for, which is the same in all rows.
+pub fn share_in(shares: &ArrayRef) -> Result<Option<f64>> {
+    let shares = cast(shares, &DataType::Float64)?;
+    let share = shares.as_primitive::<Float64Type>().iter().flatten().next();
+    if share.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
+        return exec_err!("The percentile value must be between 0 and 1 (Msg 10756)");
+    }
+    Ok(share)
+}
+
+/// The value at a share of numbers in their order, between the two next to it. There
+/// is at least one number; they are put in another order.
+pub fn between(numbers: &mut [f64], share: f64, descending: bool) -> f64 {
+    let place = share * (numbers.len() - 1) as f64;
+    let (low, high) = (place.floor() as usize, place.ceil() as usize);
+    let compare = |a: &f64, b: &f64| match descending {
+        true => b.total_cmp(a),
+        false => a.total_cmp(b),
+    };
+    let (_, below, after) = numbers.select_nth_unstable_by(low, compare);
+    let below = *below;
+    let above = match high == low {
+        true => below,
+        // What comes after is in no order; the next one is the first of it.
+        false => after.iter().copied().min_by(compare).unwrap_or(below),
+    };
+    below + (place - low as f64) * (above - below)
+}
+
+/// The bytes of the values of an array, which may be a part of a larger one.
+fn bytes_of(part: &ArrayRef) -> usize {
+    part.to_data().get_slice_memory_size().unwrap_or_else(|_| part.get_array_memory_size())
 }
 
 #[derive(Debug)]
@@ -144,13 +187,7 @@ impl Values {
 
 impl Accumulator for Values {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        let shares = cast(&values[1], &DataType::Float64)?;
-        if let Some(share) = shares.as_primitive::<Float64Type>().iter().flatten().next() {
-            if !(0.0..=1.0).contains(&share) {
-                return exec_err!("The percentile value must be between 0 and 1 (Msg 10756)");
-            }
-            self.share = Some(share);
-        }
+        self.share = share_in(&values[1])?.or(self.share);
         let descending = values[2].as_boolean();
         self.descending = descending.iter().flatten().next().unwrap_or(self.descending);
         let present = filter(&values[0], &is_not_null(&values[0])?)?;
@@ -189,26 +226,23 @@ impl Accumulator for Values {
         let (Some(share), false) = (self.share, values.is_empty()) else {
             return ScalarValue::try_from(&self.data_type);
         };
-        let order = self.sorted(&values)?;
         let count = values.len();
+        if self.kind == Kind::Between {
+            let mut numbers = values.as_primitive::<Float64Type>().values().to_vec();
+            let value = between(&mut numbers, share, self.descending);
+            return Ok(ScalarValue::Float64(Some(value)));
+        }
+        let order = self.sorted(&values)?;
         if self.kind == Kind::MostFrequent {
             return self.most_frequent(&values, &order);
         }
-        if self.kind == Kind::There {
-            // The first value whose share of rows up to it is large enough.
-            let place = (share * count as f64).ceil().max(1.0) as usize;
-            let index = order.value(place.min(count) - 1) as usize;
-            return ScalarValue::try_from_array(&values, index);
-        }
-        let sorted = take(&values, &order, None)?;
-        let sorted: &Float64Array = sorted.as_primitive::<Float64Type>();
-        let place = share * (count - 1) as f64;
-        let (low, high) = (place.floor() as usize, place.ceil() as usize);
-        let (below, above) = (sorted.value(low), sorted.value(high));
-        Ok(ScalarValue::Float64(Some(below + (place - low as f64) * (above - below))))
+        // The first value whose share of rows up to it is large enough.
+        let place = (share * count as f64).ceil().max(1.0) as usize;
+        let index = order.value(place.min(count) - 1) as usize;
+        ScalarValue::try_from_array(&values, index)
     }
 
     fn size(&self) -> usize {
-        size_of_val(self) + self.parts.iter().map(|p| p.get_array_memory_size()).sum::<usize>()
+        size_of_val(self) + self.parts.iter().map(bytes_of).sum::<usize>()
     }
 }

@@ -38,6 +38,36 @@ impl SnapshotTable {
     pub fn rows(&self) -> usize {
         self.snapshot.rows(self.index)
     }
+
+    /// What is read of it for some columns of the rows that pass filters.
+    pub async fn reading(
+        &self,
+        state: &dyn Session,
+        projection: Vec<usize>,
+        filters: &[Expr],
+    ) -> Result<Reading> {
+        let facts = self.snapshot.table(self.index).table();
+        if let Some(column) = waits::column(facts)
+            && (projection.contains(&column) || waits::is_in(filters, &facts.columns[column]))
+        {
+            self.snapshot.ask_waits().await;
+        }
+        let schema = self.schema();
+        let mut columns = filters
+            .iter()
+            .flat_map(Expr::column_refs)
+            .map(|column| schema.index_of(&column.name))
+            .collect::<Result<Vec<_>, _>>()?;
+        columns.sort_unstable();
+        columns.dedup();
+        let schema = DFSchema::try_from(project(&schema, &columns))?;
+        let conditions = filters.iter().flat_map(split_conjunction);
+        let conditions = conditions
+            .map(|condition| state.create_physical_expr(condition.clone(), &schema))
+            .collect::<Result<_>>()?;
+        let reading = Reading::new(self.snapshot.clone(), self.index, projection);
+        reading.filtered(conditions, &columns)
+    }
 }
 
 impl std::fmt::Debug for SnapshotTable {
@@ -77,26 +107,7 @@ impl TableProvider for SnapshotTable {
             Some(columns) => columns.clone(),
             None => (0..self.schema().fields().len()).collect(),
         };
-        let facts = self.snapshot.table(self.index).table();
-        if let Some(column) = waits::column(facts)
-            && (projection.contains(&column) || waits::is_in(filters, &facts.columns[column]))
-        {
-            self.snapshot.ask_waits().await;
-        }
-        let schema = self.schema();
-        let mut columns = filters
-            .iter()
-            .flat_map(Expr::column_refs)
-            .map(|column| schema.index_of(&column.name))
-            .collect::<Result<Vec<_>, _>>()?;
-        columns.sort_unstable();
-        columns.dedup();
-        let schema = DFSchema::try_from(project(&schema, &columns))?;
-        let conditions = filters.iter().flat_map(split_conjunction);
-        let conditions = conditions
-            .map(|condition| state.create_physical_expr(condition.clone(), &schema))
-            .collect::<Result<_>>()?;
-        let reading = Reading::new(self.snapshot.clone(), self.index, projection);
-        Ok(Arc::new(ScanExec::new(reading.filtered(conditions, &columns)?, partitions, limit)))
+        let reading = self.reading(state, projection, filters).await?;
+        Ok(Arc::new(ScanExec::new(reading, partitions, limit)))
     }
 }

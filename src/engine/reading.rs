@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use datafusion::arrow::array::{
-    Array, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array,
+    Array, AsArray, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions, UInt32Array,
 };
 use datafusion::arrow::compute::{and, filter, prep_null_mask_filter};
-use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::{DataFusionError, Result};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{Column, DynamicFilterPhysicalExpr, Literal};
@@ -19,7 +19,9 @@ use datafusion::physical_expr_common::physical_expr::snapshot_generation;
 use datafusion::scalar::ScalarValue;
 use parking_lot::Mutex;
 
-use super::derived::{Rows, Selected};
+use super::by_value;
+use super::derived::{Rows, Selected, numbers};
+use super::grouping::Grouping;
 use super::pruning::Test;
 use crate::catalog::{ColumnKind, Table};
 use crate::store::{Chunk, Place, Snapshot, TableSnapshot};
@@ -130,6 +132,8 @@ pub struct Reading {
     filters: Arc<[Computed]>,
     asked: Arc<Asked>,
     pub dynamic: Vec<Arc<Dynamic>>,
+    /// One row for each group of a chunk, with the number of its rows as one more column.
+    grouping: Option<Arc<Grouping>>,
 }
 
 /// Some columns of a table's schema.
@@ -148,7 +152,21 @@ impl Reading {
             filters: Arc::new([]),
             asked: Arc::new(Asked { test: Test::Any, located: None }),
             dynamic: Vec::new(),
+            grouping: None,
         }
+    }
+
+    /// Only a row for each group of a chunk; `counts` is the column with its number of
+    /// rows, which comes last.
+    pub fn grouped(mut self, grouping: Grouping, counts: Option<Field>) -> Self {
+        let fields = self.schema.fields().iter().cloned().chain(counts.map(Arc::new));
+        self.schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        self.grouping = Some(Arc::new(grouping));
+        self
+    }
+
+    pub fn grouping(&self) -> Option<&Grouping> {
+        self.grouping.as_deref()
     }
 
     /// Only rows for which these are true. Their columns are numbers in `columns`.
@@ -261,8 +279,21 @@ impl Reading {
 
     /// The rows for which a condition is true.
     fn narrowed(&self, chunk: &Chunk, rows: Selection, filter: &Computed) -> Result<Selection> {
+        let left = rows.count(chunk);
+        if left * 4 >= chunk.rows()
+            && let Some(mask) = by_value::mask(chunk, filter, self.facts())?
+        {
+            return match rows {
+                Selection::All => Ok(Selection::Mask(mask)),
+                Selection::Mask(before) => Ok(Selection::Mask(and(&before, &mask)?)),
+                Selection::Numbered(rows) => {
+                    let left = rows.values().iter().copied().filter(|r| mask.value(*r as usize));
+                    Ok(Selection::Numbered(left.collect::<Vec<_>>().into()))
+                }
+            };
+        }
         // A chunk of which most is there is faster to test as a whole.
-        let whole = rows.count(chunk) * 4 >= chunk.rows() * 3;
+        let whole = left * 4 >= chunk.rows() * 3;
         let (rows, selected) = match rows {
             Selection::Mask(mask) if !whole => {
                 let numbers = numbers(&mask);
@@ -295,7 +326,37 @@ impl Reading {
             }
             _ => selected,
         };
-        self.batch(chunk, &selected, &self.projection, &self.schema).map(Some)
+        match &self.grouping {
+            None => self.batch(chunk, &selected, &self.projection, &self.schema).map(Some),
+            Some(grouping) => self.groups(chunk, selected, grouping).map(Some),
+        }
+    }
+
+    /// A row for each group of some rows of a chunk.
+    fn groups(
+        &self,
+        chunk: &Chunk,
+        selected: Selected,
+        grouping: &Grouping,
+    ) -> Result<RecordBatch> {
+        let rows = match &selected {
+            Selected::All => None,
+            selected => Some(numbers_of(selected, chunk.rows())),
+        };
+        let (selected, counts) = match grouping.representatives(chunk, rows.as_ref())? {
+            Some(found) => (Selected::Numbered(found.rows), Some(found.counts)),
+            None => (selected, None),
+        };
+        let schema = project(self.facts().schema(), &self.projection);
+        let batch = self.batch(chunk, &selected, &self.projection, &schema)?;
+        let rows = batch.num_rows();
+        let mut columns = batch.columns().to_vec();
+        if self.schema.fields().len() > columns.len() {
+            let each = || Int64Array::from_value(1, rows);
+            columns.push(Arc::new(counts.unwrap_or_else(each)));
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        Ok(RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)?)
     }
 }
 
@@ -330,10 +391,6 @@ impl Selection {
             Self::Numbered(rows) => Selected::Numbered(rows),
         }
     }
-}
-
-fn numbers(mask: &BooleanArray) -> UInt32Array {
-    mask.values().set_indices_u32().collect::<Vec<_>>().into()
 }
 
 fn filter_numbers(rows: &UInt32Array, mask: &BooleanArray) -> Result<UInt32Array> {

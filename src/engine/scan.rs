@@ -4,6 +4,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt32Array};
+use datafusion::arrow::compute::take;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -23,7 +25,11 @@ use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties,
 };
 
+use futures::StreamExt;
+use futures::stream::BoxStream;
+
 use super::reading::{Dynamic, Reading, within};
+use crate::store::ROWS_MAX;
 
 /// The scan of one table.
 #[derive(Clone)]
@@ -81,7 +87,7 @@ impl ScanExec {
     fn overall(&self) -> Statistics {
         let reading = &self.reading;
         let mut statistics = Statistics::new_unknown(&reading.schema);
-        if reading.conditions().next().is_some() {
+        if reading.conditions().next().is_some() || reading.grouping().is_some() {
             statistics.num_rows = Precision::Inexact(self.rows);
             return statistics;
         }
@@ -166,7 +172,7 @@ impl ExecutionPlan for ScanExec {
     fn execute(
         &self,
         partition: usize,
-        _context: Arc<TaskContext>,
+        context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
         let (partitions, count) = (self.partitions(), self.chunks.len());
         let mut numbers = count * partition / partitions..count * (partition + 1) / partitions;
@@ -184,7 +190,13 @@ impl ExecutionPlan for ScanExec {
             }
             None
         });
-        let stream = futures::stream::iter(batches);
+        let rows = context.session_config().batch_size();
+        let stream: BoxStream<'static, _> = match rows < ROWS_MAX {
+            true => {
+                futures::stream::iter(batches.flat_map(move |batch| parts(batch, rows))).boxed()
+            }
+            false => futures::stream::iter(batches).boxed(),
+        };
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.reading.schema.clone(), stream)))
     }
 
@@ -206,6 +218,33 @@ impl ExecutionPlan for ScanExec {
     }
 }
 
+/// A batch in parts of some rows. Parts have their own memory, as small as they are: a part that
+/// shares the whole batch's would count as much.
+fn parts(batch: Result<RecordBatch>, rows: usize) -> impl Iterator<Item = Result<RecordBatch>> {
+    let (batch, failed) = match batch {
+        Ok(batch) => (Some(batch), None),
+        Err(e) => (None, Some(Err(e))),
+    };
+    let parts = batch.into_iter().flat_map(move |batch| {
+        let starts = (0..batch.num_rows()).step_by(rows);
+        starts.map(move |start| own(&batch.slice(start, rows.min(batch.num_rows() - start))))
+    });
+    failed.into_iter().chain(parts)
+}
+
+fn own(part: &RecordBatch) -> Result<RecordBatch> {
+    let all = UInt32Array::from_iter_values(0..part.num_rows() as u32);
+    let column = |array: &ArrayRef| -> Result<ArrayRef> {
+        Ok(match array.as_string_view_opt() {
+            Some(texts) => Arc::new(texts.gc()),
+            None => take(array, &all, None)?,
+        })
+    };
+    let columns = part.columns().iter().map(column).collect::<Result<_>>()?;
+    let options = RecordBatchOptions::new().with_row_count(Some(part.num_rows()));
+    Ok(RecordBatch::try_new_with_options(part.schema(), columns, &options)?)
+}
+
 impl DisplayAs for ScanExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let reading = &self.reading;
@@ -217,6 +256,12 @@ impl DisplayAs for ScanExec {
         let mut conditions = reading.conditions().map(ToString::to_string);
         if let Some(first) = conditions.next() {
             write!(f, ", filter={}", conditions.fold(first, |all, next| all + " AND " + &next))?;
+        }
+        if let Some(grouping) = reading.grouping() {
+            let columns = &reading.facts().columns;
+            let by: Vec<&str> =
+                grouping.by.iter().map(|column| columns[*column].logical_name.as_str()).collect();
+            write!(f, ", grouped by=[{}]", by.join(", "))?;
         }
         if reading.by_key() {
             write!(f, ", by primary key, rows={}", self.rows)?;

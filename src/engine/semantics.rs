@@ -38,6 +38,7 @@ use super::functions::{
     collated_key, collated_pattern, collation_of, extreme_text, is_exact, table_name,
 };
 use super::grouping_sets;
+use super::oldest::oldest_text;
 use super::sum::WholeSum;
 use super::windowed;
 use crate::catalog::{entity_code_or_none, is_entity_name, is_label};
@@ -422,18 +423,17 @@ pub(super) fn example_of(text: Expr, input: &DFSchema) -> Expr {
         _ => None,
     };
     let created = Column::new(relation, "createdon");
-    let (func, order_by) = match input.has_column(&created) {
-        true => (first_value_udaf(), vec![Expr::Column(created).sort(true, false)]),
-        false => (min_udaf(), Vec::new()),
-    };
+    if input.has_column(&created) {
+        return oldest_text(text, Expr::Column(created));
+    }
     let params = AggregateFunctionParams {
         args: vec![text],
         distinct: false,
         filter: None,
-        order_by,
+        order_by: Vec::new(),
         null_treatment: None,
     };
-    Expr::AggregateFunction(AggregateFunction { func, params })
+    Expr::AggregateFunction(AggregateFunction { func: min_udaf(), params })
 }
 
 /// DISTINCT is a group by all columns.

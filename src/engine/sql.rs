@@ -27,6 +27,7 @@ use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::planner::{NullOrdering, ParserOptions, SqlToRel};
 use datafusion::sql::sqlparser::ast;
 
+use super::attached::AttachedTable;
 use super::provider::SnapshotTable;
 use super::views;
 use crate::store::Snapshot;
@@ -101,6 +102,9 @@ impl ContextProvider for Tables<'_> {
                 rows.schema(),
                 vec![vec![rows]],
             )?)));
+        }
+        if let Some(attached) = self.snapshot.catalog().attached_table(name.table()) {
+            return Ok(provider_as_source(Arc::new(AttachedTable(attached.clone()))));
         }
         match self.snapshot.catalog().table_index(name.table()) {
             Some(index) => {

@@ -1,8 +1,10 @@
 //! Sums that are errors where they do not fit, as SQL Server and FetchXML have it,
 //! rather than wrong numbers: of whole numbers of 64 bits and of money.
 
+use std::sync::Arc;
+
 use datafusion::arrow::array::types::{Decimal128Type, Int64Type};
-use datafusion::arrow::array::{ArrayRef, AsArray, BooleanArray};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array};
 use datafusion::arrow::compute::sum_checked;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{DataFusionError, Result, ScalarValue, exec_datafusion_err, exec_err};
@@ -60,14 +62,17 @@ impl AggregateUDFImpl for WholeSum {
     }
 
     fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {
-        self.int && !args.is_distinct && sum_udaf().groups_accumulator_supported(args)
+        !args.is_distinct && sum_udaf().groups_accumulator_supported(args)
     }
 
     fn create_groups_accumulator(
         &self,
         args: AccumulatorArgs,
     ) -> Result<Box<dyn GroupsAccumulator>> {
-        Ok(Box::new(IntTotals(sum_udaf().create_groups_accumulator(args)?)))
+        Ok(match self.int {
+            true => Box::new(IntTotals(sum_udaf().create_groups_accumulator(args)?)),
+            false => Box::new(Totals::default()),
+        })
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
@@ -164,6 +169,58 @@ impl GroupsAccumulator for IntTotals {
 
     fn size(&self) -> usize {
         self.0.size()
+    }
+}
+
+/// Sums of many groups at once, each none of nothing, any of which may be too great.
+#[derive(Debug, Default)]
+struct Totals(Vec<Option<i64>>);
+
+impl GroupsAccumulator for Totals {
+    fn update_batch(
+        &mut self,
+        values: &[ArrayRef],
+        groups: &[usize],
+        filter: Option<&BooleanArray>,
+        total: usize,
+    ) -> Result<()> {
+        self.0.resize(total, None);
+        let values = values[0].as_primitive::<Int64Type>();
+        let passes = |row: usize| filter.is_none_or(|f| f.is_valid(row) && f.value(row));
+        for (row, group) in groups.iter().enumerate() {
+            if values.is_valid(row) && passes(row) {
+                let sum = self.0[*group].unwrap_or(0).checked_add(values.value(row));
+                self.0[*group] = Some(sum.ok_or_else(|| overflow(false))?);
+            }
+        }
+        Ok(())
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef], groups: &[usize], total: usize) -> Result<()> {
+        self.update_batch(states, groups, None, total)
+    }
+
+    fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
+        Ok(Arc::new(Int64Array::from(emit_to.take_needed(&mut self.0))))
+    }
+
+    fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
+        Ok(vec![self.evaluate(emit_to)?])
+    }
+
+    fn convert_to_state(
+        &self,
+        values: &[ArrayRef],
+        filter: Option<&BooleanArray>,
+    ) -> Result<Vec<ArrayRef>> {
+        let rows = values[0].len();
+        let mut each = Self::default();
+        each.update_batch(values, &(0..rows).collect::<Vec<_>>(), filter, rows)?;
+        each.state(EmitTo::All)
+    }
+
+    fn size(&self) -> usize {
+        self.0.capacity() * size_of::<Option<i64>>()
     }
 }
 

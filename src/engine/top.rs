@@ -131,7 +131,7 @@ fn over(
 ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     if let Some(scan) = input.downcast_ref::<ScanExec>() {
         let (reading, chunks) = scan.parts();
-        if scan.limited() {
+        if scan.limited() || reading.grouping().is_some() {
             return Ok(None);
         }
         let top = TopRowsExec::new(reading.clone(), chunks.clone(), order.clone(), fetch, workers)?;

@@ -18,8 +18,11 @@ pub fn rows(view: &View, snapshot: &Snapshot) -> Result<RecordBatch> {
     let objects = snapshot.catalog().objects();
     let rows_of = |number: i32| {
         let (_, name) = objects.name(number)?;
-        let index = snapshot.catalog().table_index(name)?;
-        i64::try_from(snapshot.rows(index)).ok()
+        let catalog = snapshot.catalog();
+        match catalog.attached_table(name) {
+            Some(attached) => i64::try_from(attached.rows()).ok(),
+            None => i64::try_from(snapshot.rows(catalog.table_index(name)?)).ok(),
+        }
     };
     let counts: Int64Array = tables.iter().map(|number| number.and_then(rows_of)).collect();
     let mut columns: Vec<ArrayRef> = view.rows.columns().to_vec();

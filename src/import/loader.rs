@@ -11,12 +11,13 @@ use datafusion::arrow::datatypes::SchemaRef;
 use crate::catalog::Catalog;
 use crate::error::{Error, Place, Result};
 
+use super::ahead::Ahead;
 use super::cell::{self, Cell};
 use super::columns::Rows;
 use super::rejected::{Original, RejectedFile};
 use super::rules::Rules;
 use super::source::Meter;
-use super::{Progress, Rejection, Report, Sink};
+use super::{Progress, Rejection, Report};
 
 /// Rejections told in the report; all of them are in the rejected file.
 const REJECTIONS_TOLD: usize = 10;
@@ -68,9 +69,11 @@ pub struct Loader<'a> {
     schema: SchemaRef,
     rows: Rows,
     rules: Rules,
-    sink: &'a mut dyn Sink,
+    sink: &'a mut Ahead,
     rejected: RejectedFile,
     report: Report,
+    /// Loaded rows that took the place of no other.
+    inserted: u64,
     meter: Meter,
     bytes: u64,
     progress: &'a mut dyn FnMut(Progress),
@@ -82,7 +85,7 @@ impl<'a> Loader<'a> {
         catalog: &Catalog,
         table: usize,
         (meter, bytes): (Meter, u64),
-        sink: &'a mut dyn Sink,
+        sink: &'a mut Ahead,
         progress: &'a mut dyn FnMut(Progress),
     ) -> Self {
         let facts = &catalog.tables()[table];
@@ -94,6 +97,7 @@ impl<'a> Loader<'a> {
             sink,
             rejected: RejectedFile::beside(path, None),
             report: Report { table: facts.logical_name.clone(), ..Report::default() },
+            inserted: 0,
             meter,
             bytes,
             progress,
@@ -173,11 +177,18 @@ impl<'a> Loader<'a> {
         }
         let batch = self.rows.take()?;
         let rows = batch.num_rows() as u64;
-        let appended = self.sink.append(self.table, batch)?;
+        self.inserted += self.sink.push(self.table, batch)?.inserted;
         self.report.loaded += rows;
-        // Rows whose key came twice in the batch replaced each other.
-        self.report.replaced += rows - appended.inserted.min(rows);
         self.tell();
+        Ok(())
+    }
+
+    /// Sends what is left and waits until everything is stored.
+    fn store(&mut self) -> Result<()> {
+        self.send()?;
+        self.inserted += self.sink.finish()?.inserted;
+        // Rows whose key came twice in a batch replaced each other.
+        self.report.replaced = self.report.loaded - self.inserted.min(self.report.loaded);
         Ok(())
     }
 
@@ -192,7 +203,7 @@ impl<'a> Loader<'a> {
     /// The account of an import that cannot go on: rows read before the trouble
     /// are loaded, and the error says how many.
     pub fn interrupted(mut self, mut error: Error) -> Error {
-        if let Err(worse) = self.send() {
+        if let Err(worse) = self.store() {
             return worse;
         }
         let loaded = self.report.loaded;
@@ -202,7 +213,7 @@ impl<'a> Loader<'a> {
 
     /// Sends what is left and gives the account of the import.
     pub fn finish(mut self) -> Result<Report> {
-        self.send()?;
+        self.store()?;
         if let Err(cause) = self.rejected.flush() {
             self.cannot_keep(&cause);
         }

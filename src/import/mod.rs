@@ -5,6 +5,7 @@
 //! aside with its line and reason and the import goes on; a file that cannot be
 //! right as a whole, such as one with an unknown column, is refused.
 
+mod ahead;
 mod array;
 mod cell;
 mod columns;
@@ -32,6 +33,7 @@ use crate::store::Appended;
 
 pub use self::progress::progress_bar;
 
+use self::ahead::Ahead;
 use self::loader::Loader;
 use self::source::{FileName, Format, Meter};
 
@@ -81,7 +83,7 @@ pub fn import_file(
     path: &Path,
     table: Option<&str>,
     catalog: &Catalog,
-    sink: &mut dyn Sink,
+    sink: &mut (dyn Sink + Send),
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Report> {
     let name = FileName::of(path)?;
@@ -93,13 +95,16 @@ pub fn import_file(
         None => None,
     };
     let format = name.format;
-    let import = Import { path, name, asked, catalog, sink, progress };
-    match format {
-        Format::Csv => csv::import(import),
-        Format::JsonLines => json::import_lines(import),
-        Format::Json => json::import_document(import),
-        Format::Parquet => parquet::import(import),
-    }
+    std::thread::scope(|scope| {
+        let sink = &mut Ahead::start(scope, sink);
+        let import = Import { path, name, asked, catalog, sink, progress };
+        match format {
+            Format::Csv => csv::import(import),
+            Format::JsonLines => json::import_lines(import),
+            Format::Json => json::import_document(import),
+            Format::Parquet => parquet::import(import),
+        }
+    })
 }
 
 /// One import on its way to a reader.
@@ -108,7 +113,7 @@ struct Import<'a> {
     name: FileName,
     asked: Option<usize>,
     catalog: &'a Catalog,
-    sink: &'a mut dyn Sink,
+    sink: &'a mut Ahead,
     progress: &'a mut dyn FnMut(Progress),
 }
 

@@ -27,8 +27,8 @@ impl InformationSchema {
         let keys = keys(catalog);
         let references = keys.iter().filter(|row| row.get("unique_constraint_name").is_some());
         let references: Vec<Row> = references.cloned().collect();
-        let named = catalog.tables().iter().map(|t| table_row(t));
-        let columns = catalog.tables().iter().flat_map(|t| columns(t));
+        let named = catalog.all_tables().map(|t| table_row(t));
+        let columns = catalog.all_tables().flat_map(|t| columns(t));
         let schemata = [SCHEMA, "information_schema", "pg_catalog"]
             .map(|schema| Row::new().with("catalog_name", DATABASE).with("schema_name", schema));
         let sets = vec![

@@ -77,7 +77,7 @@ impl Metadata {
             .with_default_catalog_and_schema(DATABASE, SCHEMA)
             .with_target_partitions(1);
         let context = SessionContext::new_with_config(config);
-        for table in catalog.tables() {
+        for table in catalog.all_tables() {
             context.register_table(table.logical_name.as_str(), Arc::new(Columns::of(table)))?;
         }
         setup_pg_catalog(&context, DATABASE, EmptyContextProvider).map_err(|e| *e)?;

@@ -182,7 +182,7 @@ fn asks_catalog(tokens: &[Token<'_>], catalog: &Catalog) -> bool {
         return false;
     }
     // These may also be columns or T-SQL functions where job tables are read.
-    if tokens.iter().any(|t| named(t) && catalog.table(&t.value().to_lowercase()).is_some()) {
+    if tokens.iter().any(|t| named(t) && catalog.any_table(&t.value().to_lowercase()).is_some()) {
         return false;
     }
     let called = tokens

@@ -198,6 +198,26 @@ impl Chunk {
         )
     }
 
+    /// A column in the form in which its file keeps it in memory; nothing when all its
+    /// cells are null. One that is not in a file, or of which cells have changed, is
+    /// put into that form.
+    pub fn encoded(&self, index: usize) -> Result<Option<Arc<Encoded>>> {
+        if let Some(encoded) = self.encoded_in_file(index)? {
+            return Ok(Some(encoded));
+        }
+        Ok(self.column(index)?.map(|array| Arc::new(Encoded::of(&array))))
+    }
+
+    /// The same; nothing when it is not what its file says.
+    pub fn encoded_in_file(&self, index: usize) -> Result<Option<Arc<Encoded>>> {
+        match (&self.columns[index], &self.sealed) {
+            (Kept::InFile(changed), Some(sealed)) if changed.is_empty() => {
+                sealed.load(index).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
     fn read(
         &self,
         index: usize,

@@ -1,8 +1,9 @@
 //! Pre-aggregates: how many rows of a table have which values in a few columns.
 //!
 //! The writer keeps them exact with every commit; a snapshot shares them. A key
-//! gets a number when it is first met, and its count stands at that number, so
-//! a commit copies a plain vector at most while a snapshot holds it.
+//! gets a number when it is first met, and its count stands at that number. Counts
+//! stand in blocks, so a commit copies a few blocks at most while a snapshot holds
+//! them, however many groups there are.
 
 use std::sync::{Arc, OnceLock};
 
@@ -25,6 +26,9 @@ use crate::error::{Error, Result};
 use crate::job::{self, Dimension};
 
 const MICROS_PER_HOUR: i64 = 3_600_000_000;
+
+/// Groups of a block.
+const BLOCK: usize = 4096;
 
 /// Keys without rows are dropped when they are this many and more than half.
 const EMPTY_MAX: usize = 4096;
@@ -89,8 +93,7 @@ impl CountedBy {
 pub struct Counts {
     facts: Arc<Facts>,
     numbers: HashMap<Arc<[u8]>, usize>,
-    keys: Arc<Keys>,
-    counts: Arc<Vec<i64>>,
+    blocks: Blocks,
     /// Keys whose count has become zero.
     empty: usize,
 }
@@ -102,7 +105,17 @@ struct Facts {
     converter: RowConverter,
 }
 
-/// All keys met so far, in the order of their numbers.
+/// All groups met so far, in the order of their numbers; all blocks but the last are
+/// full.
+type Blocks = Arc<Vec<Arc<Block>>>;
+
+#[derive(Clone, Default)]
+struct Block {
+    keys: Arc<Keys>,
+    counts: Vec<i64>,
+}
+
+/// The keys of a block.
 #[derive(Default)]
 struct Keys {
     bytes: Vec<Arc<[u8]>>,
@@ -120,8 +133,7 @@ impl Clone for Keys {
 #[derive(Clone)]
 pub struct CountsSnapshot {
     facts: Arc<Facts>,
-    keys: Arc<Keys>,
-    counts: Arc<Vec<i64>>,
+    blocks: Blocks,
 }
 
 impl Counts {
@@ -148,8 +160,7 @@ impl Counts {
         Self {
             facts: Arc::new(Facts { by, schema, converter }),
             numbers: HashMap::new(),
-            keys: Arc::default(),
-            counts: Arc::default(),
+            blocks: Arc::default(),
             empty: 0,
         }
     }
@@ -160,15 +171,17 @@ impl Counts {
         let groups = |mut counts: Self| {
             counts.add_chunk(chunk);
             let schema = counts.facts.written();
-            let (groups, numbers) = counts.snapshot().rows();
-            let of = |by: &CountedBy| groups.array(by.column(), &counts.facts.schema);
-            let mut columns = counts.facts.by.iter().map(of).collect::<Result<Vec<_>>>()?;
-            columns.push(Arc::new(numbers));
             let failed = |e| Error::internal("counts cannot be written").caused_by(e);
-            let batch = RecordBatch::try_new(schema.clone(), columns).map_err(failed)?;
             let mut bytes = Vec::new();
             let mut writer = StreamWriter::try_new(&mut bytes, &schema).map_err(failed)?;
-            writer.write(&batch).and_then(|()| writer.finish()).map_err(failed)?;
+            for (groups, numbers) in counts.snapshot().rows() {
+                let of = |by: &CountedBy| groups.array(by.column(), &counts.facts.schema);
+                let mut columns = counts.facts.by.iter().map(of).collect::<Result<Vec<_>>>()?;
+                columns.push(Arc::new(numbers));
+                let batch = RecordBatch::try_new(schema.clone(), columns).map_err(failed)?;
+                writer.write(&batch).map_err(failed)?;
+            }
+            writer.finish().map_err(failed)?;
             drop(writer);
             Ok(bytes)
         };
@@ -197,11 +210,7 @@ impl Counts {
     }
 
     pub fn snapshot(&self) -> CountsSnapshot {
-        CountsSnapshot {
-            facts: self.facts.clone(),
-            keys: self.keys.clone(),
-            counts: self.counts.clone(),
-        }
+        CountsSnapshot { facts: self.facts.clone(), blocks: self.blocks.clone() }
     }
 
     /// Whether rows are counted by a column.
@@ -234,7 +243,8 @@ impl Counts {
                 _ => self.number(key.data()),
             };
             last = Some((key, number));
-            let count = &mut Arc::make_mut(&mut self.counts)[number];
+            let block = Arc::make_mut(&mut Arc::make_mut(&mut self.blocks)[number / BLOCK]);
+            let count = &mut block.counts[number % BLOCK];
             let before = *count;
             *count += each(row);
             match (before, *count) {
@@ -244,7 +254,7 @@ impl Counts {
                 _ => {}
             }
         }
-        if self.empty > EMPTY_MAX && self.empty > self.counts.len() / 2 {
+        if self.empty > EMPTY_MAX && self.empty > groups(&self.blocks) / 2 {
             self.forget_empty();
         }
     }
@@ -254,31 +264,47 @@ impl Counts {
         if let Some(number) = self.numbers.get(key) {
             return *number;
         }
-        let number = self.counts.len();
-        let key: Arc<[u8]> = key.into();
+        self.empty += 1;
+        self.add_group(key.into(), 0)
+    }
+
+    /// The number of a new group.
+    fn add_group(&mut self, key: Arc<[u8]>, count: i64) -> usize {
+        let number = groups(&self.blocks);
         self.numbers.insert(key.clone(), number);
-        let keys = Arc::make_mut(&mut self.keys);
+        let blocks = Arc::make_mut(&mut self.blocks);
+        if number.is_multiple_of(BLOCK) {
+            blocks.push(Arc::default());
+        }
+        let last = Arc::make_mut(blocks.last_mut().expect("there is one for each number"));
+        let keys = Arc::make_mut(&mut last.keys);
         keys.bytes.push(key);
         keys.decoded = OnceLock::new();
-        Arc::make_mut(&mut self.counts).push(0);
-        self.empty += 1;
+        last.counts.push(count);
         number
     }
 
     fn forget_empty(&mut self) {
-        let mut keys = Keys::default();
-        let mut counts = Vec::new();
+        let before = std::mem::take(&mut self.blocks);
         self.numbers.clear();
-        for (key, count) in self.keys.bytes.iter().zip(self.counts.iter()) {
-            if *count != 0 {
-                self.numbers.insert(key.clone(), counts.len());
-                keys.bytes.push(key.clone());
-                counts.push(*count);
+        for block in before.iter() {
+            for (key, count) in block.groups() {
+                self.add_group(key.clone(), count);
             }
         }
-        self.keys = Arc::new(keys);
-        self.counts = Arc::new(counts);
         self.empty = 0;
+    }
+}
+
+fn groups(blocks: &Blocks) -> usize {
+    blocks.last().map_or(0, |last| (blocks.len() - 1) * BLOCK + last.counts.len())
+}
+
+impl Block {
+    /// The keys that rows have, and how many rows.
+    fn groups(&self) -> impl Iterator<Item = (&Arc<[u8]>, i64)> {
+        let groups = self.keys.bytes.iter().zip(self.counts.iter().copied());
+        groups.filter(|(_, count)| *count != 0)
     }
 }
 
@@ -326,36 +352,38 @@ impl CountsSnapshot {
 
     /// The count of each key that rows have.
     pub(super) fn by_key(&self) -> HashMap<&[u8], i64> {
-        let pairs = self.keys.bytes.iter().map(|key| &**key).zip(self.counts.iter().copied());
-        pairs.filter(|(_, count)| *count != 0).collect()
+        let groups = self.blocks.iter().flat_map(|block| block.groups());
+        groups.map(|(key, count)| (&**key, count)).collect()
     }
 
     /// At most so many groups.
     pub fn groups(&self) -> usize {
-        self.counts.len()
+        groups(&self.blocks)
     }
 
-    /// A row for each combination of values that rows of the table have: a chunk
+    /// A row for each combination of values that rows of the table have: chunks
     /// with the columns counted by and no others, and the number of those rows.
     /// A column of which only the presence is counted has some value where rows
     /// have one, a time is the start of its hour.
-    pub fn rows(&self) -> (Chunk, Int64Array) {
-        let keys = self.keys.decoded.get_or_init(|| self.facts.decode(&self.keys.bytes));
-        let mut counts = Int64Array::from(self.counts.to_vec());
-        let mut keys = keys.clone();
-        if self.counts.contains(&0) {
-            let there: BooleanArray = self.counts.iter().map(|count| Some(*count != 0)).collect();
-            let filter = FilterBuilder::new(&there).optimize().build();
-            for key in &mut keys {
-                *key = filter.filter(key).expect("as long as the counts");
+    pub fn rows(&self) -> impl Iterator<Item = (Chunk, Int64Array)> {
+        self.blocks.iter().map(|block| {
+            let keys = block.keys.decoded.get_or_init(|| self.facts.decode(&block.keys.bytes));
+            let mut counts = Int64Array::from(block.counts.clone());
+            let mut keys = keys.clone();
+            if block.counts.contains(&0) {
+                let there: BooleanArray = block.counts.iter().map(|c| Some(*c != 0)).collect();
+                let filter = FilterBuilder::new(&there).optimize().build();
+                for key in &mut keys {
+                    *key = filter.filter(key).expect("as long as the counts");
+                }
+                let kept = filter.filter(&counts).expect("as long as itself");
+                counts = kept.as_primitive().clone();
             }
-            let kept = filter.filter(&counts).expect("as long as itself");
-            counts = kept.as_primitive().clone();
-        }
-        let mut columns = vec![None; self.facts.schema.fields().len()];
-        for (by, key) in self.facts.by.iter().zip(keys) {
-            columns[by.column()] = Some(key);
-        }
-        (Chunk::from_columns(counts.len(), columns), counts)
+            let mut columns = vec![None; self.facts.schema.fields().len()];
+            for (by, key) in self.facts.by.iter().zip(keys) {
+                columns[by.column()] = Some(key);
+            }
+            (Chunk::from_columns(counts.len(), columns), counts)
+        })
     }
 }

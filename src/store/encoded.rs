@@ -13,7 +13,7 @@ use datafusion::arrow::array::types::{
 };
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, FixedSizeBinaryArray, PrimitiveArray, StringArray, StringViewArray,
-    UInt32Array,
+    UInt8Array, UInt32Array,
 };
 use datafusion::arrow::buffer::NullBuffer;
 use datafusion::arrow::compute::take;
@@ -99,6 +99,50 @@ impl Encoded {
             }
             Form::Plain(array) => taken(array, rows)?,
         })
+    }
+
+    /// The distinct values, and each row's place among them; not of every column.
+    pub fn dictionary(&self) -> Option<(&ArrayRef, &ArrayRef)> {
+        match &self.form {
+            Form::Dictionary { keys, values } => Some((values, keys)),
+            _ => None,
+        }
+    }
+
+    /// Narrow numbers that are the same where the values are, and null where those
+    /// are; not of every column.
+    pub fn codes(&self) -> Option<ArrayRef> {
+        match &self.form {
+            Form::Dictionary { keys, .. } => Some(keys.clone()),
+            Form::Offsets { offsets, .. } => {
+                let narrow = matches!(offsets.data_type(), DataType::UInt8 | DataType::UInt16);
+                narrow.then(|| offsets.clone())
+            }
+            Form::Plain(array) => {
+                let booleans = array.as_boolean_opt()?;
+                let codes: UInt8Array = booleans.iter().map(|b| b.map(u8::from)).collect();
+                Some(Arc::new(codes))
+            }
+            Form::Texts(_) => None,
+        }
+    }
+
+    /// Numbers in the order of the values, of a column of whole numbers or times.
+    pub fn ranks(&self) -> Option<&ArrayRef> {
+        match &self.form {
+            Form::Offsets { offsets, .. } => Some(offsets),
+            _ => None,
+        }
+    }
+
+    /// Where there are values.
+    pub fn nulls(&self) -> Option<&NullBuffer> {
+        match &self.form {
+            Form::Offsets { offsets: array, .. }
+            | Form::Dictionary { keys: array, .. }
+            | Form::Plain(array) => array.nulls(),
+            Form::Texts(texts) => texts.nulls(),
+        }
     }
 
     /// The value of a cell.

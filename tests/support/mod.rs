@@ -13,7 +13,7 @@ use sysjob::ask;
 use sysjob::catalog::Catalog;
 use sysjob::dialect::Dialect;
 use sysjob::encode::{Format, RowWriter};
-use sysjob::engine::{Engine, QueryLimits};
+use sysjob::engine::Engine;
 use sysjob::error::Result;
 use sysjob::import::{Sink, trace};
 use sysjob::query::Context;
@@ -49,20 +49,19 @@ pub async fn rows(
     dialect: Dialect,
     text: &str,
 ) -> Result<Rows> {
-    static SCANNING: LazyLock<Engine> =
-        LazyLock::new(|| Engine::scanning(QueryLimits::default()).expect("no limits"));
+    static ROW_BY_ROW: LazyLock<Engine> = LazyLock::new(Engine::row_by_row);
     let answer = answer(engine, snapshot, dialect, text).await?;
     // Asked twice, the time has another answer.
     if text.contains("GETUTCDATE") {
         return Ok(answer);
     }
-    let scanned = self::answer(&SCANNING, snapshot, dialect, text).await?;
+    let scanned = self::answer(&ROW_BY_ROW, snapshot, dialect, text).await?;
     let sorted = |rows: &Rows| {
         let mut texts: Vec<String> = rows.iter().map(|row| format!("{row:?}")).collect();
         texts.sort();
         texts
     };
-    assert_eq!(sorted(&answer), sorted(&scanned), "pre-aggregates and rows differ: {text}");
+    assert_eq!(sorted(&answer), sorted(&scanned), "groups and rows differ: {text}");
     Ok(answer)
 }
 

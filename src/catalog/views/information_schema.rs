@@ -77,7 +77,7 @@ fn keys(catalog: &Catalog) -> Vec<Row> {
 }
 
 pub(super) fn views(catalog: &Catalog) -> Vec<Described> {
-    let tables = catalog.tables().iter();
+    let tables = catalog.all_tables();
     let references: Vec<Row> = keys(catalog)
         .into_iter()
         .filter(|row| row.get("UNIQUE_CONSTRAINT_NAME").is_some())

@@ -1,6 +1,8 @@
 //! Tables, keys, relationships and what else `sys` lists. What this service has
 //! none of is there too, empty, since tools join it.
 
+use std::sync::Arc;
+
 use super::types::{COLLATION, readable};
 use super::{DATABASE, DBO, Described, Row, described};
 use crate::catalog::{Catalog, ManyToOne, ObjectKind, Table};
@@ -51,7 +53,7 @@ fn table_id(catalog: &Catalog, table: &Table) -> Option<i32> {
     id(catalog, ObjectKind::Table, table)
 }
 
-/// A row for every table.
+/// A row for every table that has a key.
 fn each(catalog: &Catalog, row: impl Fn(&Table) -> Row) -> Vec<Row> {
     catalog.tables().iter().map(|table| row(table)).collect()
 }
@@ -98,7 +100,7 @@ fn relationships(catalog: &Catalog) -> Vec<Row> {
 /// `MS_Description` of tables (column 0) and columns.
 fn descriptions(catalog: &Catalog) -> Vec<Row> {
     let mut rows = Vec::new();
-    for table in catalog.tables() {
+    for table in catalog.all_tables() {
         let property = |minor: usize, text: &str| {
             Row::new()
                 .with("class", 1)
@@ -143,20 +145,22 @@ fn index_columns(catalog: &Catalog) -> Vec<Row> {
 }
 
 fn partitions(catalog: &Catalog) -> Vec<Row> {
-    each(catalog, |table| {
+    let row = |table: &Arc<Table>| {
         let object_id = table_id(catalog, table);
         Row::new()
             .with("partition_id", object_id)
             .with("hobt_id", object_id)
             .with("object_id", object_id)
-    })
+    };
+    catalog.all_tables().map(row).collect()
 }
 
 const SCHEMAS: [(&str, i32); 4] =
     [("dbo", DBO), ("guest", 2), ("INFORMATION_SCHEMA", 3), ("sys", 4)];
 
 pub(super) fn views(catalog: &Catalog) -> Vec<Described> {
-    let tables = || each(catalog, |table| table_row(catalog, table));
+    let tables =
+        || -> Vec<Row> { catalog.all_tables().map(|table| table_row(catalog, table)).collect() };
     let objects = || -> Vec<Row> {
         let keys = primary_keys(catalog).into_iter().chain(relationships(catalog));
         tables().into_iter().chain(keys).collect()

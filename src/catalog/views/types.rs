@@ -111,7 +111,7 @@ pub(super) fn views(catalog: &Catalog) -> Vec<Described> {
             .with("is_assembly_type", *id == 240)
     });
     let columns = || {
-        catalog.tables().iter().flat_map(|table| {
+        catalog.all_tables().flat_map(|table| {
             let object_id = catalog.objects().table(&table.logical_name);
             readable(table).enumerate().map(move |(position, (index, column))| {
                 let its = sql_server_type(table, index);

@@ -10,9 +10,10 @@ use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 use super::hours::{self, MICROS_PER_HOUR};
 use crate::catalog::{ColumnKind, Table};
 use crate::engine::functions::DatePart;
+use crate::engine::oldest::OLDEST_TEXT;
 use crate::store::CountedBy;
 
-/// The parts of dates in DataFusion's functions that last an hour or longer.
+/// The parts of dates in PostgreSQL's functions that last an hour or longer.
 const LONG_PARTS: [&str; 10] =
     ["year", "quarter", "month", "week", "day", "hour", "doy", "dow", "isodow", "isoyear"];
 
@@ -71,8 +72,8 @@ impl Known<'_> {
             _ => self.of(arg),
         };
         let filter = params.filter.as_ref().is_none_or(|filter| self.of(filter));
-        if function.func.name() == "first_value" {
-            return filter && (self.ordered(function) || self.first_text(function).is_some());
+        if ["first_value", OLDEST_TEXT].contains(&function.func.name()) {
+            return filter && (self.ordered(function) || self.shown_text(function).is_some());
         }
         filter && params.order_by.is_empty() && params.args.iter().all(argument)
     }
@@ -83,12 +84,12 @@ impl Known<'_> {
         params.args.iter().chain(params.order_by.iter().map(|key| &key.expr)).all(|e| self.of(e))
     }
 
-    /// The text of which `first_value` is asked, where all rows counted together
-    /// and all that collate alike have the same one.
-    pub fn first_text<'e>(&self, function: &'e AggregateFunction) -> Option<&'e Expr> {
+    /// The text that a group shows, where all rows counted together and all that
+    /// collate alike have the same one.
+    pub fn shown_text<'e>(&self, function: &'e AggregateFunction) -> Option<&'e Expr> {
         let params = &function.params;
-        let [Expr::Column(text)] = params.args.as_slice() else { return None };
-        if params.distinct || self.of_others(text.relation.as_ref()) {
+        let [Expr::Column(text), _] = params.args.as_slice() else { return None };
+        if function.func.name() != OLDEST_TEXT || self.of_others(text.relation.as_ref()) {
             return None;
         }
         let index = self.table.column_index(&text.name)?;
@@ -158,16 +159,16 @@ impl Known<'_> {
     fn of_hour(&self, function: &ScalarFunction) -> bool {
         let (name, args) = (function.name(), function.args.as_slice());
         let long = |part: &Expr| match name {
-            "date_trunc" | "date_part" => {
+            "pg_date_trunc" | "pg_date_part" => {
                 literal(part).is_some_and(|p| LONG_PARTS.contains(&p.to_lowercase().as_str()))
             }
             _ => is_long(part),
         };
         match (name, args) {
-            (
-                "datetrunc" | "date_trunc" | "datepart" | "date_part" | "datename",
-                [part, time, rest @ ..],
-            ) => long(part) && self.hour(time) && rest.iter().all(|rest| self.of(rest)),
+            ("pg_date_trunc" | "pg_date_part", [part, time]) => long(part) && self.hour(time),
+            ("datetrunc" | "datepart" | "datename", [part, time, rest @ ..]) => {
+                long(part) && self.hour(time) && rest.iter().all(|rest| self.of(rest))
+            }
             ("datediff" | "datediff_big", [part, from, to, rest @ ..]) => {
                 let end = |time: &Expr| self.hour(time) || self.of(time);
                 long(part) && end(from) && end(to) && rest.iter().all(|rest| self.of(rest))

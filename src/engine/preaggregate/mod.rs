@@ -6,12 +6,14 @@
 //! and a column that says how many rows have it. So filters, expressions and joins
 //! need no change; only `COUNT(*)` becomes the sum of that column, and so on.
 
+mod grouped;
 mod hours;
 mod known;
 mod path;
 mod table;
 mod weighted;
 
+pub use self::grouped::{GroupedRows, GroupedTable};
 pub use self::table::CountedTable;
 
 use std::cell::RefCell;
@@ -33,6 +35,7 @@ use self::known::Known;
 use self::path::{Path, paths};
 use self::weighted::Weighted;
 use super::collation::collation_key;
+use super::oldest::OLDEST_TEXT;
 use super::provider::SnapshotTable;
 use super::total::TotalCount;
 use crate::store::CountsSnapshot;
@@ -110,17 +113,24 @@ fn from_counts(aggregate: &Aggregate, path: &Path<'_>) -> Result<Option<LogicalP
         };
         let (spelled, timed) = (holds(&spellings), holds(&times));
         let counted = Arc::new(CountedTable { spelled, timed, ..all.clone() });
-        let (input, rows) = path.with_counts(&aggregate.input, &counted, &cuts)?;
-        let weigh =
-            |expr: &Expr| weighted(expr, &aggregate.group_expr, &aggregate.input, &rows, &known);
-        let aggregates =
-            aggregate.aggr_expr.iter().map(weigh).collect::<Result<Option<Vec<_>>>>()?;
-        let Some(aggregates) = aggregates else { return Ok(None) };
-        let counted =
-            Aggregate::try_new(Arc::new(input), aggregate.group_expr.clone(), aggregates)?;
-        return named_as(counted, aggregate).map(Some);
+        return over(aggregate, path, &known, &path::counted(scan, &counted, &cuts)?);
     }
     Ok(None)
+}
+
+/// The aggregate over a table that has a row for several, in the place of one of its own.
+fn over(
+    aggregate: &Aggregate,
+    path: &Path<'_>,
+    known: &Known<'_>,
+    table: &LogicalPlan,
+) -> Result<Option<LogicalPlan>> {
+    let (input, rows) = path.with_table(&aggregate.input, table)?;
+    let weigh = |expr: &Expr| weighted(expr, &aggregate.group_expr, &aggregate.input, &rows, known);
+    let aggregates = aggregate.aggr_expr.iter().map(weigh).collect::<Result<Option<Vec<_>>>>()?;
+    let Some(aggregates) = aggregates else { return Ok(None) };
+    let counted = Aggregate::try_new(Arc::new(input), aggregate.group_expr.clone(), aggregates)?;
+    named_as(counted, aggregate).map(Some)
 }
 
 /// The filters of a scan that cut through an hour of one column; `None` if there
@@ -156,7 +166,7 @@ fn weighted(
         params.args = args;
         Expr::AggregateFunction(AggregateFunction { func: Arc::new(func), params })
     };
-    if func.name() == "first_value" {
+    if ["first_value", OLDEST_TEXT].contains(&func.name()) {
         return Ok(first_text(&function, groups, known));
     }
     if params.null_treatment.is_some() || !params.order_by.is_empty() {
@@ -186,16 +196,16 @@ fn weighted(
 /// the rows, where all texts of the group are the same.
 fn first_text(function: &AggregateFunction, groups: &[Expr], known: &Known<'_>) -> Option<Expr> {
     let mut function = function.clone();
-    if known.ordered(&function) && !function.params.order_by.is_empty() {
+    let order = !function.params.order_by.is_empty() || function.func.name() == OLDEST_TEXT;
+    if known.ordered(&function) && order {
         return Some(Expr::AggregateFunction(function));
     }
-    let text = known.first_text(&function)?.clone();
+    let text = known.shown_text(&function)?.clone();
     let key = collation_key(text.clone());
     if !groups.iter().any(|group| group.clone().unalias() == key) {
         return None;
     }
     function.params.args = vec![text];
-    (function.params.order_by, function.params.null_treatment) = (Vec::new(), None);
     function.func = min_udaf();
     Some(Expr::AggregateFunction(function))
 }

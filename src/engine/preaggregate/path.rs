@@ -84,15 +84,14 @@ impl<'a> Path<'a> {
         self.nodes.iter().any(|node| std::ptr::eq(*node, plan))
     }
 
-    /// The plan with the counts as the table, and their number of rows passed on
-    /// as what is returned beside it.
-    pub fn with_counts(
+    /// The plan with another as the table, whose number of rows is passed on as what is
+    /// returned beside it.
+    pub fn with_table(
         &self,
         plan: &LogicalPlan,
-        counts: &Arc<CountedTable>,
-        cuts: &[Cut],
+        table: &LogicalPlan,
     ) -> Result<(LogicalPlan, Expr)> {
-        let below = |input: &LogicalPlan| self.with_counts(input, counts, cuts);
+        let below = |input: &LogicalPlan| self.with_table(input, table);
         Ok(match plan {
             LogicalPlan::Projection(projection) => {
                 let (input, rows) = below(&projection.input)?;
@@ -131,7 +130,7 @@ impl<'a> Path<'a> {
             }
             LogicalPlan::TableScan(scan) => {
                 let rows = Expr::Column(Column::new(Some(scan.table_name.clone()), ROWS));
-                (counted(scan, counts, cuts)?, rows)
+                (table.clone(), rows)
             }
             other => (other.clone(), lit(1_i64)),
         })
@@ -140,7 +139,7 @@ impl<'a> Path<'a> {
 
 /// The counts in the place of a scan; the rows of hours that are cut through
 /// count one each.
-fn counted(scan: &TableScan, counts: &Arc<CountedTable>, cuts: &[Cut]) -> Result<LogicalPlan> {
+pub fn counted(scan: &TableScan, counts: &Arc<CountedTable>, cuts: &[Cut]) -> Result<LogicalPlan> {
     let schema = scan.source.schema();
     let mut columns: Vec<usize> = scan
         .filters

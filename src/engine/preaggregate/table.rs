@@ -47,24 +47,31 @@ impl CountedTable {
     }
 
     /// Some columns, with a row for each group.
-    fn batch(&self, columns: &[usize], schema: &SchemaRef) -> Result<RecordBatch> {
+    fn batches(
+        &self,
+        columns: &[usize],
+        schema: &SchemaRef,
+    ) -> impl Iterator<Item = Result<RecordBatch>> {
         let table = self.snapshot.table(self.index);
-        let (chunk, counts) = self.counts().rows();
-        let rows =
-            Rows { snapshot: &self.snapshot, table, chunk: &chunk, selected: &Selected::All };
         let last = table.table().schema().fields().len();
-        let length = counts.len();
-        let counts: ArrayRef = Arc::new(counts);
-        let array =
-            |column: &usize| if *column == last { Ok(counts.clone()) } else { rows.array(*column) };
-        let arrays = columns.iter().map(array).collect::<Result<_>>()?;
-        let options = RecordBatchOptions::new().with_row_count(Some(length));
-        Ok(RecordBatch::try_new_with_options(schema.clone(), arrays, &options)?)
+        self.counts().rows().map(move |(chunk, counts)| {
+            let rows =
+                Rows { snapshot: &self.snapshot, table, chunk: &chunk, selected: &Selected::All };
+            let length = counts.len();
+            let counts: ArrayRef = Arc::new(counts);
+            let array = |column: &usize| {
+                if *column == last { Ok(counts.clone()) } else { rows.array(*column) }
+            };
+            let arrays = columns.iter().map(array).collect::<Result<_>>()?;
+            let options = RecordBatchOptions::new().with_row_count(Some(length));
+            Ok(RecordBatch::try_new_with_options(schema.clone(), arrays, &options)?)
+        })
     }
 
-    fn column(&self, column: usize) -> Option<ArrayRef> {
-        let schema = Arc::new(self.schema().project(&[column]).ok()?);
-        Some(self.batch(&[column], &schema).ok()?.column(0).clone())
+    /// A column of all groups.
+    fn column(&self, column: usize) -> Result<Vec<ArrayRef>> {
+        let schema = Arc::new(self.schema().project(&[column])?);
+        self.batches(&[column], &schema).map(|batch| Ok(batch?.column(0).clone())).collect()
     }
 
     /// Whether what a plan relies on holds.
@@ -81,20 +88,19 @@ impl CountedTable {
         if matches!(facts.columns[column].kind, ColumnKind::Stored) {
             return false;
         }
-        let Some(texts) = self.column(column) else { return false };
+        let Ok(texts) = self.column(column) else { return false };
         let mut spellings = HashMap::new();
-        texts
-            .as_string_view()
-            .iter()
-            .flatten()
-            .all(|text| *spellings.entry(collation_key(text)).or_insert(text) == text)
+        let mut texts = texts.iter().flat_map(|texts| texts.as_string_view().iter()).flatten();
+        texts.all(|text| *spellings.entry(collation_key(text)).or_insert(text) == text)
     }
 
     /// Whether all times of a column lie where the clocks of zones are looked at.
     pub fn modern(&self, column: usize) -> bool {
-        let Some(times) = self.column(column) else { return false };
-        let times = times.as_primitive::<TimestampMicrosecondType>();
-        [min(times), max(times)].into_iter().flatten().all(hours::is_looked_at)
+        let Ok(times) = self.column(column) else { return false };
+        times.iter().all(|times| {
+            let times = times.as_primitive::<TimestampMicrosecondType>();
+            [min(times), max(times)].into_iter().flatten().all(hours::is_looked_at)
+        })
     }
 }
 
@@ -196,8 +202,8 @@ impl ExecutionPlan for CountsExec {
     }
 
     fn execute(&self, _: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let batch = self.table.batch(&self.columns, &self.schema);
-        let stream = futures::stream::iter([batch]);
+        let batches: Vec<_> = self.table.batches(&self.columns, &self.schema).collect();
+        let stream = futures::stream::iter(batches);
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), stream)))
     }
 }

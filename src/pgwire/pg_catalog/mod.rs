@@ -341,9 +341,12 @@ fn system(
 
 fn listed_tables(relations: &Relations<'_>) -> Vec<Row> {
     let row = |table: &Arc<Table>| {
-        Row::new().with("schemaname", SCHEMA).with("tablename", &table.logical_name)
+        Row::new()
+            .with("schemaname", SCHEMA)
+            .with("tablename", &table.logical_name)
+            .with("hasindexes", table.primary_key().is_some())
     };
-    relations.catalog.tables().iter().map(row).collect()
+    relations.catalog.all_tables().map(row).collect()
 }
 
 fn listed_indexes(relations: &Relations<'_>) -> Vec<Row> {
@@ -367,5 +370,5 @@ fn statistics(relations: &Relations<'_>) -> Vec<Row> {
             .with("schemaname", SCHEMA)
             .with("relname", &table.logical_name)
     };
-    relations.catalog.tables().iter().map(row).collect()
+    relations.catalog.all_tables().map(row).collect()
 }

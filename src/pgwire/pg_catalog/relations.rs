@@ -45,6 +45,7 @@ impl Relations<'_> {
         self.id(ObjectKind::Table, table)
     }
 
+    /// A row for every table that has a key.
     fn each<'t>(&'t self, row: impl Fn(&'t Table) -> Row + 't) -> impl Iterator<Item = Row> + 't {
         self.catalog.tables().iter().map(move |table| row(table.as_ref()))
     }
@@ -62,9 +63,9 @@ impl Relations<'_> {
                 .with("relkind", "r")
                 .with("relam", HEAP)
                 .with("relnatts", readable(table).count())
-                .with("relhasindex", true)
+                .with("relhasindex", table.primary_key().is_some())
                 // Clients look for foreign keys where there are triggers to keep them.
-                .with("relhastriggers", true)
+                .with("relhastriggers", table.primary_key().is_some())
                 .with("relfilenode", self.table_id(table))
         };
         let index = |table: &Table| {
@@ -87,12 +88,13 @@ impl Relations<'_> {
                 .with("relam", if views { 0 } else { HEAP })
                 .with("relnatts", relation.columns.fields().len())
         });
-        self.each(table).chain(self.each(index)).chain(system).collect()
+        let tables = self.catalog.all_tables().map(|one| table(one));
+        tables.chain(self.each(index)).chain(system).collect()
     }
 
     pub fn pg_attribute(&self) -> Vec<Row> {
         let mut rows = Vec::new();
-        for table in self.catalog.tables() {
+        for table in self.catalog.all_tables() {
             for (position, (index, column)) in readable(table).enumerate() {
                 let its = types::of_column(table, index);
                 let required = !table.schema().field(index).is_nullable();
@@ -102,9 +104,11 @@ impl Relations<'_> {
                     attribute(relation, name, position + 1, its).with("attnotnull", required),
                 );
             }
-            let key = self.id(ObjectKind::Index, table);
-            let its = types::of_column(table, table.primary_id_index());
-            rows.push(attribute(key, &table.primary_id, 1, its));
+            if let Some(column) = table.primary_key() {
+                let key = self.id(ObjectKind::Index, table);
+                let its = types::of_column(table, column);
+                rows.push(attribute(key, &table.primary_id, 1, its));
+            }
         }
         for relation in &self.system {
             for (position, field) in relation.columns.fields().iter().enumerate() {
@@ -166,7 +170,7 @@ impl Relations<'_> {
     /// Table (column 0) or column, and what the catalog says about it.
     pub fn descriptions(&self) -> HashMap<(i64, i64), String> {
         let mut all = HashMap::new();
-        for table in self.catalog.tables() {
+        for table in self.catalog.all_tables() {
             let Some(number) = self.table_id(table) else { continue };
             let mut add = |column: usize, text: &str| {
                 if let (false, Ok(column)) = (text.is_empty(), i64::try_from(column)) {
@@ -186,7 +190,7 @@ impl Relations<'_> {
     /// The names of columns by table and position.
     pub fn column_names(&self) -> HashMap<(i64, i64), String> {
         let mut all = HashMap::new();
-        for table in self.catalog.tables() {
+        for table in self.catalog.all_tables() {
             let Some(number) = self.table_id(table) else { continue };
             for (position, (_, column)) in (1..).zip(readable(table)) {
                 all.insert((i64::from(number), position), column.logical_name.clone());
@@ -239,7 +243,7 @@ impl Relations<'_> {
 
     /// Schema, name and number of every relation.
     pub fn names(&self) -> Vec<(&str, String, i32)> {
-        let tables = self.catalog.tables().iter().flat_map(|table| {
+        let tables = self.catalog.all_tables().flat_map(|table| {
             let index = self.id(ObjectKind::Index, table).map(|id| (primary_key_name(table), id));
             let own = self.table_id(table).map(|id| (table.logical_name.clone(), id));
             [own, index].into_iter().flatten().map(|(name, id)| (SCHEMA, name, id))

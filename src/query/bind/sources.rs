@@ -229,6 +229,10 @@ impl<'a> Binder<'a> {
 
 pub(super) fn table(catalog: &Catalog, name: &Name) -> Result<Arc<Table>> {
     catalog.table(&name.text).cloned().ok_or_else(|| {
+        if catalog.attached_table(&name.text).is_some() {
+            let message = format!("'{}' is attached from files, which only SQL reads", name.text);
+            return Error::unsupported(message).at(name.at.clone());
+        }
         let hint = super::columns::hint(catalog.nearest_table(&name.text));
         let message = format!("table '{}' does not exist{hint}", name.text);
         Error::invalid(codes::UNKNOWN_ENTITY, message).at(name.at.clone())

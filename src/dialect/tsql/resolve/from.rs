@@ -225,11 +225,11 @@ impl Resolver<'_> {
             return Err(report::unknown_table(message, location));
         }
         check_qualifiers(qualifiers, name, location)?;
-        let Some(table) = self.catalog.table(&last.value.to_lowercase()) else {
+        let Some(table) = self.catalog.any_table(&last.value.to_lowercase()) else {
             let ctes = self.ctes.iter().filter_map(|c| c.name.as_deref());
             let nearest = crate::catalog::nearest(
                 &last.value,
-                ctes.chain(self.catalog.nearest_table(&last.value)),
+                ctes.chain(self.catalog.nearest_of_all_tables(&last.value)),
             );
             let message =
                 format!("Invalid object name '{name}' (Msg 208){}", report::suggestion(nearest));

@@ -62,7 +62,7 @@ pub(super) fn call(
     let text = |at: usize| arguments.get(at).and_then(|a| constant(a, catalog, session)).flatten();
     let pairs: Vec<(String, i64)> = match name {
         "object_id" | "object_name" | "object_schema_name" | "objectproperty" => {
-            let tables = catalog.tables().iter();
+            let tables = catalog.all_tables();
             tables.map(|t| (t.logical_name.clone(), object_id(&t.logical_name, catalog))).collect()
         }
         "schema_id" | "schema_name" => owned(SCHEMAS),
@@ -166,15 +166,13 @@ fn of_column(name: &str, table: String, column: String, catalog: &Catalog) -> Co
     let readable =
         |t: &Table| t.columns.iter().filter(|c| c.read).cloned().collect::<Vec<Column>>();
     if name == "col_name" {
-        let table = catalog
-            .tables()
-            .iter()
-            .find(|t| object_id(&t.logical_name, catalog).to_string() == table);
+        let table =
+            catalog.all_tables().find(|t| object_id(&t.logical_name, catalog).to_string() == table);
         let number = column.parse::<usize>().ok().and_then(|n| n.checked_sub(1));
         let found = table.and_then(|t| readable(t).get(number?).map(|c| c.logical_name.clone()));
         return Constant::name(found.as_deref());
     }
-    let table = table_name(&table).and_then(|name| catalog.table(&name));
+    let table = table_name(&table).and_then(|name| catalog.any_table(&name));
     let found = table.and_then(|t| {
         readable(t).into_iter().find(|c| c.logical_name.eq_ignore_ascii_case(&column))
     });
