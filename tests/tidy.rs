@@ -31,9 +31,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("import", &["catalog", "error", "store", "value"]),
     ("scheduler", &["catalog", "clock", "error", "identity", "job", "store", "value"]),
     ("write", &["catalog", "error", "events", "identity", "job", "scheduler", "store", "value"]),
-    ("diagnose", &["error"]),
     ("script", &["dialect", "engine", "error", "store", "value"]),
     ("ask", &["dialect", "engine", "error", "query", "script", "store"]),
+    ("diagnose", &["ask", "dialect", "encode", "engine", "error", "query", "store"]),
     (
         "service",
         &["clock", "credentials", "engine", "identity", "query", "relations", "scheduler", "store"],
@@ -119,6 +119,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "bulk_delete",
             "catalog",
             "credentials",
+            "diagnose",
             "dialect",
             "duplicates",
             "encode",

@@ -9,14 +9,14 @@ use std::time::Duration;
 use clap::Args;
 
 use super::config::ConfigOptions;
-use super::diagnose::{Local, text};
+use super::diagnose::text;
 use super::import::StoreSink;
 use super::replay::speed;
 use super::serve::{Listen, Running, Sockets, stop_signal};
 use super::{CatalogFiles, Timezone, runtime};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::diagnose::findings;
+use crate::diagnose::{Local, findings};
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
 use crate::import::trace::{self, Arrival, Trace};
@@ -218,9 +218,9 @@ async fn feed(
 
 async fn diagnosis(running: &Running) -> Result<()> {
     let snapshot = running.service.store.snapshot();
-    let local =
-        Local { engine: Engine::new(), snapshot, runtime: tokio::runtime::Handle::current() };
+    let runtime = tokio::runtime::Handle::current();
     let report = tokio::task::spawn_blocking(move || {
+        let local = Local { engine: &Engine::new(), snapshot, runtime };
         let found = findings(&local, None)?;
         text(&local, &found, None)
     });

@@ -2,24 +2,16 @@
 
 use std::io::Read;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
-use futures::StreamExt;
-use serde_json::json;
-use tokio::runtime::Handle;
 
 use super::query::open;
 use super::remote::Remote;
 use super::{Target, complain, runtime};
-use crate::ask;
-use crate::diagnose::{Finding, Rows, Severity, Source, findings, report};
-use crate::dialect::Dialect;
-use crate::encode::{Format, RowWriter};
-use crate::engine::{Engine, failure};
+use crate::diagnose::{Finding, Local, Rows, Severity, Source, document, findings, report};
+use crate::encode::Format;
+use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
-use crate::query::Context;
-use crate::store::Snapshot;
 use crate::value::{parse_time, time_text};
 
 #[derive(Args)]
@@ -69,7 +61,7 @@ impl Diagnose {
                 let store = open(&self.target, &[])?;
                 let runtime = runtime()?;
                 let local = Local {
-                    engine: Engine::new(),
+                    engine: &Engine::new(),
                     snapshot: store.snapshot(),
                     runtime: runtime.handle().clone(),
                 };
@@ -83,14 +75,8 @@ impl Diagnose {
         match self.format {
             DiagnosisFormat::Text => print!("{}", text(source, &found, now)?),
             DiagnosisFormat::Json => {
-                let jobs = source.rows("SELECT COUNT(*) AS jobs FROM asyncoperation")?;
                 let generated = time_text(chrono::Utc::now().timestamp_micros());
-                let answer = json!({
-                    "generated": generated,
-                    "jobs": jobs.first().and_then(|row| row.get("jobs")),
-                    "findings": found,
-                });
-                println!("{answer:#}");
+                println!("{:#}", document(source, &found, &generated)?);
             }
         }
         Ok(found.first().map(|finding| finding.severity))
@@ -111,38 +97,6 @@ pub fn text(source: &dyn Source, found: &[Finding], now: Option<&str>) -> Result
         text.push_str(&format!("           {}\n", finding.meaning));
     }
     Ok(text)
-}
-
-/// One snapshot in this process.
-pub struct Local {
-    pub engine: Engine,
-    pub snapshot: Arc<Snapshot>,
-    pub runtime: Handle,
-}
-
-impl Local {
-    fn answer(&self, sql: &str, format: Format) -> Result<Vec<u8>> {
-        self.runtime.block_on(async {
-            let (dialect, context) = (Some(Dialect::Sql), Context::default());
-            let plan = ask::plan(&self.engine, &self.snapshot, dialect, sql, context)?;
-            let mut rows = self.engine.run(plan).await?;
-            let mut writer = RowWriter::new(format, &rows.schema(), Vec::new())?;
-            while let Some(batch) = rows.next().await {
-                writer.write(&batch.map_err(failure)?)?;
-            }
-            writer.finish()
-        })
-    }
-}
-
-impl Source for Local {
-    fn rows(&self, sql: &str) -> Result<Rows> {
-        read_rows(&self.answer(sql, Format::Json)?)
-    }
-
-    fn table(&self, sql: &str) -> Result<String> {
-        Ok(String::from_utf8_lossy(&self.answer(sql, Format::Table)?).into_owned())
-    }
 }
 
 impl Source for Remote {

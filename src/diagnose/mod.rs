@@ -4,13 +4,15 @@
 //! caller's business ([`Source`]).
 
 mod findings;
+mod local;
 mod questions;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::error::Result;
 
 pub use self::findings::{Finding, Severity, findings};
+pub use self::local::Local;
 pub use self::questions::{DOCUMENTED, FURTHER, Question};
 
 /// Rows of an answer, by column.
@@ -31,6 +33,16 @@ pub fn as_of(sql: &str, now: Option<&str>) -> String {
         Some(now) => sql.replace("GETUTCDATE()", &format!("CAST('{now}' AS datetime2)")),
         None => sql.to_owned(),
     }
+}
+
+/// Findings in the shape that scripts read.
+pub fn document(source: &dyn Source, found: &[Finding], generated: &str) -> Result<Value> {
+    let jobs = source.rows("SELECT COUNT(*) AS jobs FROM asyncoperation")?;
+    Ok(json!({
+        "generated": generated,
+        "jobs": jobs.first().and_then(|row| row.get("jobs")),
+        "findings": found,
+    }))
 }
 
 /// All questions with their answers, for people.

@@ -10,6 +10,7 @@ mod batch;
 mod body;
 mod csdl;
 mod definitions;
+mod diagnosis;
 mod error;
 mod etag;
 mod events;
@@ -86,6 +87,7 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/api/data/{version}/{*path}", any(web_api))
         .route("/sysjob/query", post(ask::query))
         .route("/sysjob/explain", post(ask::explain))
+        .route("/sysjob/diagnosis", get(diagnosis::diagnosis))
         .route("/sysjob/backup", get(backup::backup))
         .route("/sysjob/events", post(events::raise))
         .route("/sysjob/jobs", post(jobs::submit))

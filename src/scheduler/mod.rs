@@ -257,10 +257,7 @@ impl Scheduler {
                 }
                 self.act(act, reply, round);
             }
-            Message::Claim(claim, reply) => {
-                let now = self.clock.now();
-                self.claimers.push(Claimer::new(claim, reply, now));
-            }
+            Message::Claim(claim, reply) => self.claim(claim, reply, round),
             Message::Heartbeat(beats, reply) => self.heartbeat(beats, reply, round),
             Message::Ended(ends, reply) => self.ended(ends, reply, round),
             Message::Listen(id, attempt, reply) => {

@@ -221,13 +221,21 @@ impl Scheduler {
     /// worker that got less than it asked for.
     fn keep_place(&mut self, claim: &Claim, got: usize, deadline: i64, round: &mut Round) {
         let now = self.clock.now();
-        let known = deadline > now && self.core.waits_for(&claim.worker);
-        if got >= claim.max || known || self.draining {
+        let waits = got == 0 && deadline > now;
+        if got >= claim.max || self.draining {
             return;
         }
-        let until = deadline.max(now.saturating_add(COMES_BACK));
+        let back = now.saturating_add(COMES_BACK);
+        let until = if waits { deadline.max(back) } else { back };
         let (worker, operationtypes) = (claim.worker.clone(), claim.operationtypes.clone());
         self.step(round, Event::Wants { worker, operationtypes, max: claim.max - got, until });
+    }
+
+    /// A worker asks. What ends in the same round must not give its place away.
+    pub(super) fn claim(&mut self, claim: Claim, reply: Reply<Vec<Claimed>>, round: &mut Round) {
+        let claimer = Claimer::new(claim, reply, self.clock.now());
+        self.keep_place(&claimer.claim, 0, claimer.deadline, round);
+        self.claimers.push(claimer);
     }
 
     /// Gives jobs to the workers that wait, in the order in which they came.
@@ -251,7 +259,9 @@ impl Scheduler {
             let there = self.core.claimable(claim.operationtypes.as_deref());
             let step = if there { self.step(round, event) } else { Step::default() };
             let waits = deadline > now && claim.max > 0 && !self.draining;
-            self.keep_place(&claim, step.claimed.len(), deadline, round);
+            if !step.claimed.is_empty() || !self.core.waits_for(&claim.worker) {
+                self.keep_place(&claim, step.claimed.len(), deadline, round);
+            }
             if step.claimed.is_empty() && waits {
                 self.claimers.push(Claimer { claim, reply, deadline });
             } else {

@@ -130,6 +130,25 @@ async fn a_lease_outlives_the_service() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_waits_gets_the_place_before_younger_work_inside() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let live = Live::start(folder.path(), Arc::new(ManualClock::at(START)), 1);
+    live.submit([live.new_job(1, Some((0.0, Hang)))]).await;
+    live.submit([remote(&live, 2), live.new_job(3, Some((0.0, Succeed)))]).await;
+    // Once polled, it has asked.
+    let mut waiting = Box::pin(live.jobs.claim(claim(1, 60)));
+    assert!(futures::poll!(&mut waiting).is_pending());
+    let cancel = ActionRequest { id: id(1), action: Action::Cancel, by: [7; 16], reason: None };
+    live.jobs.act(vec![cancel]).await.expect("an answer");
+    let got = waiting.await.expect("an answer");
+    assert_eq!(got, [Claimed { id: id(2), attempt: 1 }]);
+    assert_eq!(with(&live.rows(), Status::WaitingForResources), [3]);
+    live.jobs.complete(vec![ended(2, 1, Outcome::Succeeded)]).await.expect("an answer");
+    live.until("the younger job", |rows| with(rows, Status::Succeeded) == [2, 3]).await;
+    live.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_transition_is_history() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let clock = Arc::new(ManualClock::at(START));

@@ -177,3 +177,24 @@ fn the_answer_shows_the_job() {
     assert_eq!(answer.status, 200, "{}", answer.text);
     assert_eq!(answer.json()["statuscode"], 32);
 }
+
+#[test]
+fn the_diagnosis_is_that_of_the_command_line() {
+    let server = jobs(false);
+    let ask = |options: &str| server.send("GET", &format!("/sysjob/diagnosis{options}"), &[], "");
+    let answer = ask("");
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let answer = answer.json();
+    assert_eq!(answer["jobs"], json!(12), "{answer}");
+    assert!(answer["generated"].is_string(), "{answer}");
+    let worst = &answer["findings"][0];
+    assert_eq!((&worst["severity"], worst["remedy"].is_array()), (&json!("critical"), true));
+    // In 1969 nothing had waited for long.
+    let before = ask("?now=1969-12-31T00:00:00Z").json();
+    assert_ne!(before["findings"][0]["severity"], json!("critical"), "{before}");
+    for (options, part) in [("?now=soon", "now: 'soon' is not a time"), ("?then=1", "'then'")] {
+        let answer = ask(options);
+        assert_eq!(answer.status, 400, "{}", answer.text);
+        assert!(answer.message().contains(part), "{}", answer.text);
+    }
+}
