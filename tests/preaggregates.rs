@@ -271,7 +271,8 @@ const GROUPS: [&str; 16] = [
 ];
 
 const AGGREGATES: [&str; 18] = [
-    "MIN(name)",
+    // Of texts that collate alike, any is the least.
+    "MIN(UPPER(name))",
     "COUNT(DISTINCT name)",
     "PERCENTILE_CONT(0.3) WITHIN GROUP (ORDER BY statuscode)",
     "COUNT(*)",

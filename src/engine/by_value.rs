@@ -1,5 +1,5 @@
-//! Conditions on one column of a sealed chunk, tested once for each of its distinct
-//! values, or on its validity alone, instead of once for each row.
+//! Expressions of one column of a sealed chunk, computed once for each of its distinct
+//! values, or of its validity alone, instead of once for each row.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use datafusion::arrow::array::{
     Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, RecordBatch, new_null_array,
 };
 use datafusion::arrow::buffer::BooleanBuffer;
-use datafusion::arrow::compute::concat;
+use datafusion::arrow::compute::{concat, take};
 use datafusion::arrow::datatypes::{ArrowNativeType, DataType};
 use datafusion::common::{DataFusionError, Result};
 use datafusion::physical_expr::PhysicalExpr;
@@ -17,18 +17,12 @@ use datafusion::physical_expr_common::physical_expr::is_volatile;
 
 use super::reading::Computed;
 use crate::catalog::{ColumnKind, Table};
-use crate::store::Chunk;
+use crate::store::{Chunk, Encoded};
 
 /// For which rows of a chunk a condition is true; nothing if its rows have to be read
 /// to tell.
 pub fn mask(chunk: &Chunk, condition: &Computed, table: &Table) -> Result<Option<BooleanArray>> {
-    let [column] = condition.columns[..] else { return Ok(None) };
-    if table.columns[column].kind != ColumnKind::Stored || is_volatile(&condition.expr) {
-        return Ok(None);
-    }
-    let encoded = chunk.encoded_in_file(column);
-    let encoded = encoded.map_err(|e| DataFusionError::External(Box::new(e)))?;
-    let Some(encoded) = encoded else { return Ok(None) };
+    let Some(encoded) = in_file(chunk, condition, table)? else { return Ok(None) };
     if let Some(present) = asks_presence(&condition.expr) {
         let there = match encoded.nulls() {
             Some(nulls) => nulls.inner().clone(),
@@ -37,17 +31,7 @@ pub fn mask(chunk: &Chunk, condition: &Computed, table: &Table) -> Result<Option
         let rows = if present { there } else { !&there };
         return Ok(Some(BooleanArray::new(rows, None)));
     }
-    let Some((values, keys)) = encoded.dictionary() else { return Ok(None) };
-    // A null beside the values.
-    let null = new_null_array(values.data_type(), 1);
-    let values = concat(&[values.as_ref(), null.as_ref()])?;
-    let count = values.len();
-    let batch = RecordBatch::try_new(condition.schema.clone(), vec![values])?;
-    // A value that only rows have which are not asked for may fail; then the rows tell.
-    let Ok(answers) = condition.expr.evaluate(&batch).and_then(|value| value.into_array(count))
-    else {
-        return Ok(None);
-    };
+    let Some((answers, keys)) = of_values(&encoded, condition)? else { return Ok(None) };
     let answers: Vec<bool> =
         answers.as_boolean().iter().map(|answer| answer == Some(true)).collect();
     Ok(match keys.data_type() {
@@ -55,6 +39,40 @@ pub fn mask(chunk: &Chunk, condition: &Computed, table: &Table) -> Result<Option
         DataType::UInt16 => Some(of_keys::<UInt16Type>(keys, &answers)),
         _ => None,
     })
+}
+
+/// What is computed of all rows of a chunk; nothing if they have to be read.
+pub fn computed(chunk: &Chunk, computed: &Computed, table: &Table) -> Result<Option<ArrayRef>> {
+    let Some(encoded) = in_file(chunk, computed, table)? else { return Ok(None) };
+    let Some((answers, keys)) = of_values(&encoded, computed)? else { return Ok(None) };
+    // Rows without a value have none here either.
+    let same = keys.null_count() == 0 || answers.is_null(answers.len() - 1);
+    same.then(|| Ok(take(&answers, keys, None)?)).transpose()
+}
+
+/// The only column of an expression, if it stands in a file.
+fn in_file(chunk: &Chunk, computed: &Computed, table: &Table) -> Result<Option<Arc<Encoded>>> {
+    let [column] = computed.columns[..] else { return Ok(None) };
+    if table.columns[column].kind != ColumnKind::Stored || is_volatile(&computed.expr) {
+        return Ok(None);
+    }
+    chunk.encoded_in_file(column).map_err(|e| DataFusionError::External(Box::new(e)))
+}
+
+/// An expression of each distinct value of a column, and last of null; and which of
+/// the values each row has.
+fn of_values<'a>(
+    encoded: &'a Encoded,
+    computed: &Computed,
+) -> Result<Option<(ArrayRef, &'a ArrayRef)>> {
+    let Some((values, keys)) = encoded.dictionary() else { return Ok(None) };
+    let null = new_null_array(values.data_type(), 1);
+    let values = concat(&[values.as_ref(), null.as_ref()])?;
+    let count = values.len();
+    let batch = RecordBatch::try_new(computed.schema.clone(), vec![values])?;
+    // A value that only rows have which are not asked for may fail; then the rows tell.
+    let answers = computed.expr.evaluate(&batch).and_then(|value| value.into_array(count));
+    Ok(answers.ok().map(|answers| (answers, keys)))
 }
 
 /// The answer of each row's value; the last answer is that of null.

@@ -43,6 +43,7 @@ use datafusion::physical_plan::{
 };
 use parking_lot::Mutex;
 
+use super::by_value;
 use super::derived::Selected;
 use super::reading::{Computed, Reading, numbers_of};
 use super::scan::ScanExec;
@@ -362,6 +363,14 @@ impl Search {
     /// The values of a sort key.
     fn key(&self, chunk: &Chunk, selected: &Selected, key: usize) -> Result<ArrayRef> {
         let key = &self.keys[key];
+        if !matches!(selected, Selected::Numbered(_))
+            && let Some(all) = by_value::computed(chunk, key, self.reading.facts())?
+        {
+            return match selected {
+                Selected::Filtered(rows) => Ok(rows.filter(&all)?),
+                _ => Ok(all),
+            };
+        }
         let batch = self.reading.batch(chunk, selected, &key.columns, &key.schema)?;
         key.expr.evaluate(&batch)?.into_array(batch.num_rows())
     }

@@ -45,6 +45,7 @@ pub use self::backup::{BackedUp, copy as copy_backup, restore};
 pub use self::check::{Checked, check};
 pub use self::chunk::{Chunk, ROWS_MAX};
 pub use self::counts::{CountedBy, CountsSnapshot};
+pub use self::encoded::Encoded;
 pub use self::memory::machine_memory;
 pub use self::snapshot::{NameIndex, Place, Snapshot, TableSnapshot};
 pub use self::statistics::ColumnStatistics;

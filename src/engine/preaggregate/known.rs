@@ -13,7 +13,7 @@ use crate::engine::functions::DatePart;
 use crate::engine::oldest::OLDEST_TEXT;
 use crate::store::CountedBy;
 
-/// The parts of dates in PostgreSQL's functions that last an hour or longer.
+/// The parts of dates in DataFusion's and PostgreSQL's functions that last an hour or longer.
 const LONG_PARTS: [&str; 10] =
     ["year", "quarter", "month", "week", "day", "hour", "doy", "dow", "isodow", "isoyear"];
 
@@ -159,13 +159,15 @@ impl Known<'_> {
     fn of_hour(&self, function: &ScalarFunction) -> bool {
         let (name, args) = (function.name(), function.args.as_slice());
         let long = |part: &Expr| match name {
-            "pg_date_trunc" | "pg_date_part" => {
+            "date_trunc" | "date_part" | "pg_date_trunc" | "pg_date_part" => {
                 literal(part).is_some_and(|p| LONG_PARTS.contains(&p.to_lowercase().as_str()))
             }
             _ => is_long(part),
         };
         match (name, args) {
-            ("pg_date_trunc" | "pg_date_part", [part, time]) => long(part) && self.hour(time),
+            ("date_trunc" | "date_part" | "pg_date_trunc" | "pg_date_part", [part, time]) => {
+                long(part) && self.hour(time)
+            }
             ("datetrunc" | "datepart" | "datename", [part, time, rest @ ..]) => {
                 long(part) && self.hour(time) && rest.iter().all(|rest| self.of(rest))
             }
