@@ -237,13 +237,18 @@ impl Counts {
 
     fn add(&mut self, keys: &Rows, each: impl Fn(usize) -> i64) {
         let mut last = None;
-        for (row, key) in keys.iter().enumerate() {
+        let mut numbers = Vec::with_capacity(keys.num_rows());
+        for key in keys {
             let number = match last {
                 Some((before, number)) if before == key => number,
                 _ => self.number(key.data()),
             };
             last = Some((key, number));
-            let block = Arc::make_mut(&mut Arc::make_mut(&mut self.blocks)[number / BLOCK]);
+            numbers.push(number);
+        }
+        let blocks = Arc::make_mut(&mut self.blocks);
+        for (row, number) in numbers.into_iter().enumerate() {
+            let block = Arc::make_mut(&mut blocks[number / BLOCK]);
             let count = &mut block.counts[number % BLOCK];
             let before = *count;
             *count += each(row);
