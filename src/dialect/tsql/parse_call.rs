@@ -106,6 +106,10 @@ impl Call {
                 Token::RParen => depth -= 1,
                 Token::Word(word) if depth == 1 && word.quote_style.is_none() => {
                     if word.value.eq_ignore_ascii_case("as") {
+                        // Behind the culture there is no type: no such call.
+                        if using.is_some() {
+                            return None;
+                        }
                         alias = Some(at);
                     } else if word.value.eq_ignore_ascii_case("using") {
                         using = Some(at);
