@@ -103,8 +103,11 @@ pub(super) struct Act {
 /// of them. Both are durable together, so that nothing is told twice or not at all.
 pub struct Account {
     pub job: Guid,
-    pub tell: Box<dyn FnOnce(&[Result<()>]) -> Change + Send>,
+    pub tell: Tell,
 }
+
+/// The change that says what came of some actions.
+pub type Tell = Box<dyn FnOnce(&[Result<()>]) -> Change + Send>;
 
 pub(super) enum Message {
     /// The files belong to the jobs at these places.
