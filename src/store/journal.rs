@@ -521,6 +521,16 @@ impl Batch<'_> {
         self.batch.remove(&self.journal.chunks, key((table, first)));
     }
 
+    /// Removes a row that is no longer part of the chunk that made its entry void, if the
+    /// keyspace that it stood in is still there.
+    pub fn forget_open_row(&mut self, row: RowKey) {
+        for kept in [Kept::Rows, Kept::Changes] {
+            if let Some(space) = self.journal.open.get(&Generation::of(kept, row)) {
+                self.batch.remove(space, key(row));
+            }
+        }
+    }
+
     /// Removes what is out of date of a row of a sealed chunk that has been written anew.
     pub fn forget_row(&mut self, row: RowKey) {
         let Journal { sealed_rows, sealed_changes, deleted, counted, .. } = &*self.journal;
@@ -638,5 +648,48 @@ mod tests {
         for cut in [0, 15, 20, bytes.len() - 1] {
             assert!(chunk_entry(7, 5, &bytes[..cut]).is_none(), "{cut}");
         }
+    }
+
+    /// The numbers of the open rows.
+    fn open_rows(journal: &Journal) -> Vec<u64> {
+        let mut rows = Vec::new();
+        for kept in [Kept::Rows, Kept::Changes] {
+            let see = |(_, row): RowKey, _: &[u8]| {
+                rows.push(row);
+                Ok(())
+            };
+            journal.for_each_open(kept, see).expect("readable");
+        }
+        rows
+    }
+
+    #[test]
+    fn generations_go_as_a_whole_and_the_journal_goes_on_after_them() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let open = || Journal::open(folder.path(), &Catalog::built_in()).expect("opens").0;
+        let mut journal = open();
+        let put = |journal: &mut Journal, rows: &[u64]| {
+            let mut batch = journal.batch();
+            for row in rows {
+                batch.put_row((7, *row), vec![1], false, false).expect("made");
+                batch.put_change((7, *row), vec![2], false).expect("made");
+            }
+            batch.prepare().commit().expect("written");
+        };
+        put(&mut journal, &[5, GENERATION - 1, GENERATION, 3 * GENERATION]);
+        let first_two = |numbers: Range<u64>| numbers.end <= 2 * GENERATION;
+        let rows = [5, GENERATION, 3 * GENERATION];
+        journal.dropped(7, &rows, first_two).delete().expect("deleted");
+        assert_eq!(open_rows(&journal), [3 * GENERATION; 2]);
+        // The last batch has part in nothing that is there later.
+        put(&mut journal, &[4 * GENERATION]);
+        journal.dropped(7, &[4 * GENERATION], |_| true).delete().expect("deleted");
+        for last in [1, 2] {
+            drop(journal);
+            journal = open();
+            put(&mut journal, &[last]);
+        }
+        drop(journal);
+        assert_eq!(open_rows(&open()), [1, 2, 3 * GENERATION, 1, 2, 3 * GENERATION]);
     }
 }

@@ -252,6 +252,7 @@ impl Writer {
             self.answer(next.answers, false);
         }
     }
+
     /// Waits until everything that was taken is durable and applied.
     async fn all_durable(&mut self) {
         self.begin();
@@ -441,8 +442,13 @@ impl Writer {
         let number = self.numbering.table(table).table();
         let first = new.as_ref().map(|new| new.chunk.first_number());
         let mut journal = self.journal.batch();
-        let sealed = old.iter().filter(|chunk| chunk.file().is_some()).map(|c| c.first_number());
-        sealed.filter(|old| Some(*old) != first).for_each(|old| journal.remove_chunk(number, old));
+        for chunk in old.iter().filter(|chunk| chunk.file().is_some()) {
+            if Some(chunk.first_number()) != first {
+                journal.remove_chunk(number, chunk.first_number());
+            }
+            // No chunk says any more that these are out of date.
+            chunk.deleted().for_each(|row| journal.forget_open_row((number, row)));
+        }
         if let Some(Rewritten { chunk, file: Some((file, _)) }) = &new {
             let (numbers, file) = (chunk.numbers().clone(), file.sealed.file().clone());
             journal.put_chunk(&ChunkEntry { table: number, numbers, file });
