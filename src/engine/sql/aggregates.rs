@@ -36,10 +36,10 @@ pub fn typed(function: AggregateFunction, schema: &DFSchema) -> Result<Aggregate
     }
     if name == "string_agg" {
         text_list(&mut params.args, schema)?;
-        for key in &mut params.order_by {
-            if type_of(&key.expr, schema).is_some_and(SqlType::is_text) {
-                key.expr = collation_key(std::mem::take(&mut key.expr));
-            }
+    }
+    for key in &mut params.order_by {
+        if type_of(&key.expr, schema).is_some_and(SqlType::is_text) {
+            key.expr = collation_key(std::mem::take(&mut key.expr));
         }
     }
     if matches!(name.as_str(), "min" | "max")
