@@ -60,8 +60,10 @@ use crate::value::{Guid, guid_text};
 /// Messages that may wait for the scheduler before senders have to wait.
 const QUEUE_MAX: usize = 64 * 1024;
 
-/// Changes that one round, and so one commit, gathers before it takes no more.
-const ROUND_MAX: usize = 16 * 1024;
+/// Changes that one round, and so one commit, gathers before it takes no more. Were it
+/// everything that has come in, all who ask would get their answers together, and
+/// nobody would have work for the scheduler while the writer is busy.
+const ROUND_MAX: usize = 4 * 1024;
 
 /// Rows of history that one round removes at most.
 const EXPIRED_MAX: usize = 4 * 1024;
