@@ -39,6 +39,18 @@ pub struct Order {
     pub caller: Caller,
 }
 
+impl Order {
+    fn requests(&self, ids: &[Guid]) -> Vec<ActionRequest> {
+        let request = |id: &Guid| ActionRequest {
+            id: *id,
+            action: self.action,
+            by: self.caller.user,
+            reason: self.reason.clone(),
+        };
+        ids.iter().map(request).collect()
+    }
+}
+
 /// Acts on jobs, batch by batch.
 pub async fn act(service: &Service, order: &Order, ids: &[Guid]) -> Result<Tally> {
     let mut tally = Tally::default();
@@ -50,16 +62,9 @@ pub async fn act(service: &Service, order: &Order, ids: &[Guid]) -> Result<Tally
 
 /// Acts on some jobs in one commit.
 async fn act_on(service: &Service, order: &Order, ids: &[Guid], tally: &mut Tally) -> Result<()> {
-    let by = order.caller.user;
     if let Some(scheduler) = &service.scheduler {
-        let request = |id: &Guid| ActionRequest {
-            id: *id,
-            action: order.action,
-            by,
-            reason: order.reason.clone(),
-        };
-        let outcomes = scheduler.act(ids.iter().map(request).collect()).await?;
-        for (id, outcome) in ids.iter().zip(outcomes) {
+        let outcomes = scheduler.act(order.requests(ids)).await?;
+        for (id, outcome) in ids.iter().zip(&outcomes) {
             tally.count(*id, outcome);
         }
         return Ok(());
@@ -67,7 +72,7 @@ async fn act_on(service: &Service, order: &Order, ids: &[Guid], tally: &mut Tall
     let now = service.clock.now();
     let mut transaction = Transaction::begin(&service.store, None, order.caller, now).await;
     for id in ids {
-        tally.count(*id, transaction.act(*id, order.action, order.reason.clone()));
+        tally.count(*id, &transaction.act(*id, order.action, order.reason.clone()));
     }
     transaction.commit().await
 }
@@ -79,7 +84,7 @@ pub async fn foresee(service: &Arc<Service>, order: &Order, ids: Vec<Guid>) -> R
         let columns = JobColumns::of(service.store.catalog());
         let mut tally = Tally::default();
         for id in ids {
-            tally.count(id, allowed(&service, &columns, &id, action));
+            tally.count(id, &allowed(&service, &columns, &id, action));
         }
         tally
     });

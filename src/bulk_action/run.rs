@@ -10,7 +10,7 @@ use crate::events::payload;
 use crate::identity::Caller;
 use crate::job::{Action, Handler, JobColumns, Outcome, Report};
 use crate::scheduler::core::Told;
-use crate::scheduler::{Handle, NewJob};
+use crate::scheduler::{Account, Handle, NewJob};
 use crate::service::Service;
 use crate::store::Change;
 use crate::value::{Guid, Value, guid_text, parse_guid};
@@ -94,14 +94,23 @@ pub async fn perform(
         None => Tally::default(),
     };
     let begun = usize::try_from(tally.done + tally.skipped()).unwrap_or(usize::MAX);
+    let columns = JobColumns::of(service.store.catalog());
+    let progress = Progress { columns, job, total: ids.len() };
     let mut outcome = Outcome::Succeeded;
     for batch in ids[begun.min(ids.len())..].chunks(BATCH_JOBS) {
         match told() {
             Some(Told::Pause) => outcome = Outcome::Suspended,
             Some(Told::Cancel) => outcome = Outcome::Canceled,
             None => {
-                act_on(service, &order, batch, &mut tally).await?;
-                show(service, job, &tally, ids.len()).await?;
+                match &service.scheduler {
+                    Some(scheduler) => {
+                        tally = act_and_show(scheduler, &order, batch, tally, progress).await?;
+                    }
+                    None => {
+                        act_on(service, &order, batch, &mut tally).await?;
+                        service.store.commit(vec![progress.change(&tally)]).await?;
+                    }
+                }
                 continue;
             }
         }
@@ -111,19 +120,48 @@ pub async fn perform(
     Ok(Report { friendlymessage: message.clone(), message, ..Report::of(outcome) })
 }
 
-/// Shows how far the work has come.
-async fn show(service: &Service, job: Guid, tally: &Tally, total: usize) -> Result<()> {
-    let columns = JobColumns::of(service.store.catalog());
-    let state = serde_json::to_string(tally)
-        .map_err(|e| Error::internal("a tally is not JSON").caused_by(e))?;
-    let values = vec![
-        (columns.message, Value::Text(tally.progress(total))),
-        (columns.workflowstate, Value::Text(state)),
-    ];
-    // The row of a deleted job is gone; so, soon, is this attempt.
-    if service.store.contains(columns.table, &job) {
-        let change = Change::Update { table: columns.table, id: job, values };
-        service.store.commit(vec![change]).await?;
+/// Acts on a batch and shows how far the work has come, in one commit: after a crash no job
+/// is acted on a second time and then counted as one that refuses.
+async fn act_and_show(
+    scheduler: &Handle,
+    order: &Order,
+    batch: &[Guid],
+    mut tally: Tally,
+    progress: Progress,
+) -> Result<Tally> {
+    let ids = batch.to_vec();
+    let before = tally.clone();
+    let tell = move |outcomes: &[Result<()>]| {
+        let mut tally = before;
+        for (id, outcome) in ids.iter().zip(outcomes) {
+            tally.count(*id, outcome);
+        }
+        progress.change(&tally)
+    };
+    let account = Account { job: progress.job, tell: Box::new(tell) };
+    let outcomes = scheduler.act_for(order.requests(batch), account).await?;
+    for (id, outcome) in batch.iter().zip(&outcomes) {
+        tally.count(*id, outcome);
     }
-    Ok(())
+    Ok(tally)
+}
+
+/// Where it is shown how far the work has come.
+#[derive(Clone, Copy)]
+struct Progress {
+    columns: JobColumns,
+    job: Guid,
+    /// Jobs to act on.
+    total: usize,
+}
+
+impl Progress {
+    fn change(&self, tally: &Tally) -> Change {
+        let state = serde_json::to_string(tally).expect("a tally is plain JSON");
+        let values = vec![
+            (self.columns.message, Value::Text(tally.progress(self.total))),
+            (self.columns.workflowstate, Value::Text(state)),
+        ];
+        Change::Update { table: self.columns.table, id: self.job, values }
+    }
 }

@@ -31,7 +31,7 @@ pub struct Skipped {
 
 impl Tally {
     /// Counts what came of one job.
-    pub fn count(&mut self, id: Guid, outcome: Result<()>) {
+    pub fn count(&mut self, id: Guid, outcome: &Result<()>) {
         let Err(error) = outcome else {
             self.done += 1;
             if self.sample.len() < SAMPLE_MAX {

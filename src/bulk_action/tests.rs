@@ -7,10 +7,13 @@ use serde_json::json;
 
 use super::*;
 use crate::catalog::Catalog;
+use crate::clock::ManualClock;
 use crate::dialect::Dialect;
 use crate::job::Outcome;
+use crate::job::{Handler, Status};
 use crate::scheduler::core::Told;
-use crate::store::{Change, Store};
+use crate::scheduler::{Policies, Scheduler};
+use crate::store::{Change, Snapshot, Store};
 
 struct World {
     service: Arc<Service>,
@@ -164,4 +167,70 @@ async fn the_job_shows_its_progress_and_goes_on_where_it_was() {
     assert_eq!([1, 1199].map(|n| world.status(n)), [32, 32].map(|s| Some(Value::Int32(s))));
     let broken = perform(&world.service, caller, job, "{}", None, || None).await;
     assert!(broken.is_err());
+}
+
+/// Canceled jobs, and those of which the job's row tells.
+fn canceled_and_told(snapshot: &Snapshot, c: &JobColumns, job: Guid) -> (u64, u64) {
+    let (mut canceled, mut told) = (0, 0);
+    let table = snapshot.table(c.table);
+    let schema = table.table().schema();
+    for chunk in table.chunks() {
+        for row in 0..chunk.rows() {
+            if chunk.value(row, c.asyncoperationid, schema) == Value::Guid(job) {
+                if let Value::Text(state) = chunk.value(row, c.workflowstate, schema) {
+                    let tally: Tally = serde_json::from_str(&state).expect("a tally");
+                    told = tally.done;
+                }
+            } else if chunk.value(row, c.statuscode, schema) == Value::Int32(32) {
+                canceled += 1;
+            }
+        }
+    }
+    (canceled, told)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_snapshot_has_a_batch_of_which_the_job_does_not_tell() {
+    let world = world(4000);
+    let store = world.service.store.clone();
+    let c = JobColumns::of(store.catalog());
+    let clock = Arc::new(ManualClock::at(5_000));
+    let (scheduler, handle) = Scheduler::new(store.clone(), clock, Policies::default());
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let task = tokio::spawn(scheduler.run(stopped));
+    // Nobody does the work of its attempt but this test.
+    let job = [0xAA; 16];
+    let cells = vec![
+        (c.asyncoperationid, Value::Guid(job)),
+        (c.operationtype, Value::Int32(OPERATION_TYPE)),
+        (c.handler, Value::Text(Handler::Platform {}.to_json())),
+    ];
+    handle.submit(vec![cells]).await.expect("taken");
+    let status = || store.value(c.table, &job, c.statuscode);
+    let running = Some(Value::Int32(Status::InProgress.statuscode()));
+    while status() != running {
+        tokio::task::yield_now().await;
+    }
+    let mut service = Service::new(store.clone());
+    service.scheduler = Some(handle);
+    let done = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let looking = {
+        let (store, done) = (store.clone(), done.clone());
+        std::thread::spawn(move || {
+            while !done.load(std::sync::atomic::Ordering::Acquire) {
+                let (canceled, told) = canceled_and_told(&store.snapshot(), &c, job);
+                assert_eq!(canceled, told, "what was done is told at once");
+            }
+        })
+    };
+    let ids: Vec<String> = (1..=4000).map(|n| guid_text(&id(n))).collect();
+    let data = json!({"action": "cancel", "ids": ids}).to_string();
+    let report = perform(&service, Caller::default(), job, &data, None, || None).await;
+    done.store(true, std::sync::atomic::Ordering::Release);
+    looking.join().expect("always told");
+    let message = report.expect("done").message.expect("it tells");
+    assert!(message.starts_with("4000 of 4000: 2666 done, 1334 skipped"), "{message}");
+    assert_eq!(canceled_and_told(&store.snapshot(), &c, job), (2666, 2666));
+    stop.send(true).expect("it listens");
+    task.await.expect("no panic").expect("an orderly end");
 }

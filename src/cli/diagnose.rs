@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use super::query::open;
 use super::remote::Remote;
 use super::{Target, complain, runtime};
-use crate::diagnose::{Finding, Local, Rows, Severity, Source, document, findings, report};
+use crate::diagnose::{Finding, Local, Rows, Severity, Source, document, findings, page, report};
 use crate::encode::Format;
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
@@ -18,7 +18,7 @@ use crate::value::{parse_time, time_text};
 pub struct Diagnose {
     #[command(flatten)]
     target: Target,
-    /// text for people, json for scripts
+    /// text for people, json for scripts, html for a browser
     #[arg(long, value_enum, default_value = "text")]
     format: DiagnosisFormat,
     /// Judge the jobs as of this time, such as 2026-05-01T12:00:00Z
@@ -30,6 +30,7 @@ pub struct Diagnose {
 enum DiagnosisFormat {
     Text,
     Json,
+    Html,
 }
 
 impl Diagnose {
@@ -74,9 +75,13 @@ impl Diagnose {
         let found = findings(source, now)?;
         match self.format {
             DiagnosisFormat::Text => print!("{}", text(source, &found, now)?),
-            DiagnosisFormat::Json => {
+            form => {
                 let generated = time_text(chrono::Utc::now().timestamp_micros());
-                println!("{:#}", document(source, &found, &generated)?);
+                let document = document(source, &found, &generated)?;
+                match form {
+                    DiagnosisFormat::Html => print!("{}", page(&document, &found)),
+                    _ => println!("{document:#}"),
+                }
             }
         }
         Ok(found.first().map(|finding| finding.severity))
@@ -92,9 +97,12 @@ pub fn text(source: &dyn Source, found: &[Finding], now: Option<&str>) -> Result
         "\nFindings, worst first\n"
     });
     for finding in found {
-        let severity = format!("{:?}", finding.severity).to_lowercase();
+        let severity = finding.severity.name();
         text.push_str(&format!("  {severity:8} {}: {}\n", finding.id, finding.headline));
         text.push_str(&format!("           {}\n", finding.meaning));
+        for command in &finding.remedy {
+            text.push_str(&format!("           $ {command}\n"));
+        }
     }
     Ok(text)
 }
@@ -121,4 +129,42 @@ fn read_all(mut answer: Box<dyn Read>) -> Result<Vec<u8>> {
 fn read_rows(json: &[u8]) -> Result<Rows> {
     serde_json::from_slice(json)
         .map_err(|e| Error::internal("an answer is not JSON rows").caused_by(e))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use crate::cli::Cli;
+    use crate::diagnose::tests::samples::{SAMPLES, World};
+
+    /// The words of a command as a shell reads them; what stands between double quotes is one.
+    fn words(command: &str) -> Vec<String> {
+        let mut words = vec![String::new()];
+        let mut quoted = false;
+        for c in command.chars() {
+            match c {
+                '"' => quoted = !quoted,
+                ' ' if !quoted => words.push(String::new()),
+                c => words.last_mut().expect("there is one").push(c),
+            }
+        }
+        assert!(!quoted, "an open quote: {command}");
+        words
+    }
+
+    #[test]
+    fn every_remedy_is_a_command() {
+        for sample in SAMPLES {
+            let mut world = World::default();
+            (sample.trouble)(&mut world);
+            for finding in world.findings() {
+                assert!(!finding.remedy.is_empty(), "{}", finding.id);
+                for command in &finding.remedy {
+                    let parsed = Cli::try_parse_from(words(command));
+                    assert!(parsed.is_ok(), "{}: {command}: {:?}", finding.id, parsed.err());
+                }
+            }
+        }
+    }
 }

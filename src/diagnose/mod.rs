@@ -1,17 +1,29 @@
-//! `sysjob diagnose`: asks the questions of `queries/` and judges the answers.
+//! `sysjob diagnose`: asks the questions of `queries/`, and those of its rules, whose
+//! answers it judges.
 //!
 //! Where the answers come from, a data folder or a running service, is the
 //! caller's business ([`Source`]).
+//!
+//! Parts: [`mod@forecast`] says when what waits has run, [`questions`] are shown to people, [`rules`] find what is wrong, [`finding`] is
+//! the shape of that, [`mod@html`] a page of it.
 
-mod findings;
+mod finding;
+mod forecast;
+mod html;
 mod local;
 mod questions;
+mod rule;
+mod rules;
+#[cfg(test)]
+pub(crate) mod tests;
 
 use serde_json::{Map, Value, json};
 
 use crate::error::Result;
 
-pub use self::findings::{Finding, Severity, findings};
+pub use self::finding::{Finding, Severity, findings};
+pub use self::forecast::{PoolSize, forecast};
+pub use self::html::page;
 pub use self::local::Local;
 pub use self::questions::{DOCUMENTED, FURTHER, Question};
 

@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json};
 use super::fetchxml;
 use crate::catalog::{Catalog, nearest};
 use crate::error::{Error, Place, Result, codes};
-use crate::query::operators::{Arguments, ConditionOperator, Meaning, OPERATORS};
+use crate::query::operators::{Arguments, ConditionOperator, Meaning, OPERATORS, Operator};
 use crate::query::{
     Column, ColumnRef, Columns, Condition, Filter, Link, LinkType, Literal, LiteralKind, Name,
     Operand, Order, OrderBy, Path, Role, Select, Style, Test,
@@ -32,6 +32,27 @@ const OPERATOR_NAMES: &[(&str, &str)] = &[
     ("EndsWith", "ends-with"),
     ("DoesNotEndWith", "not-end-with"),
 ];
+
+/// Operators that are no operator of FetchXML, with the one that they are made of.
+const DERIVED_NAMES: &[(&str, &str, Derived)] = &[
+    ("Contains", "like", Derived::Within),
+    ("DoesNotContain", "not-like", Derived::Within),
+    ("NotOn", "on", Derived::Not),
+];
+
+/// How an operator is made of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Derived {
+    /// The value stands anywhere in the text. Dataverse does this only in columns with a
+    /// full-text index; no other column would have a meaning there.
+    Within,
+    /// Rows for which the other does not hold, also those without a value.
+    Not,
+}
+
+/// Names of the enumeration that Microsoft's reference keeps for internal use.
+const INTERNAL_NAMES: [&str; 5] =
+    ["ChildOf", "EqualRoleBusinessId", "Mask", "MasksSelect", "NotMask"];
 
 const JOINS: &[(&str, LinkType)] = &[
     ("Inner", LinkType::Inner),
@@ -116,6 +137,19 @@ pub fn parse(json: &Json, place: &str, catalog: &Catalog) -> Result<Select> {
         })?),
     };
     Ok(select)
+}
+
+/// The LIKE pattern of texts that hold a text; nothing in it is a wildcard.
+fn within(text: &str) -> String {
+    let mut pattern = String::from("%");
+    for c in text.chars() {
+        match c {
+            '%' | '_' | '[' => pattern.extend(['[', c, ']']),
+            _ => pattern.push(c),
+        }
+    }
+    pattern.push('%');
+    pattern
 }
 
 struct Reader {
@@ -203,7 +237,7 @@ impl Reader {
         let any = self.one_of(object, "FilterOperator", &[("And", false), ("Or", true)])?;
         let mut parts = Vec::new();
         for (at, condition) in self.list(object, "Conditions")? {
-            parts.push(Filter::Condition(at.condition(condition)?));
+            parts.push(at.condition(condition)?);
         }
         for (at, filter) in self.list(object, "Filters")? {
             parts.extend(at.expression(filter)?);
@@ -216,7 +250,7 @@ impl Reader {
         })
     }
 
-    fn condition(&self, json: &Json) -> Result<Condition> {
+    fn condition(&self, json: &Json) -> Result<Filter> {
         let object = self.object(json)?;
         self.only(
             object,
@@ -228,7 +262,7 @@ impl Reader {
         }
         let path = self.optional(object, "EntityName")?.map_or(Path::Here, Path::Alias);
         let column = ColumnRef { path, name: self.name(object, "AttributeName")? };
-        let operator = self.operator(&self.name(object, "Operator")?.text)?;
+        let (operator, derived) = self.operator(&self.name(object, "Operator")?.text)?;
         let mut operands = Vec::new();
         for (at, value) in self.list(object, "Values")? {
             let value = match value {
@@ -245,6 +279,7 @@ impl Reader {
                 }
             };
             let text = match operator.meaning {
+                Meaning::Pattern { .. } if derived == Some(Derived::Within) => within(&text),
                 Meaning::Pattern { before, after, .. } => format!("{before}{text}{after}"),
                 Meaning::Test(_) => text,
             };
@@ -273,18 +308,38 @@ impl Reader {
             Meaning::Test(test) => test,
             Meaning::Pattern { operator, .. } => Test::Compare(operator),
         };
-        Ok(Condition { column, test, operands, at: self.at() })
+        let condition = Condition { column, test, operands, at: self.at() };
+        if derived != Some(Derived::Not) {
+            return Ok(Filter::Condition(condition));
+        }
+        let nothing = Condition {
+            test: Test::Compare(Operator::Null),
+            operands: Vec::new(),
+            ..condition.clone()
+        };
+        let not = Filter::Not(Box::new(Filter::Condition(condition)));
+        Ok(Filter::Or(vec![not, Filter::Condition(nothing)]))
     }
 
-    fn operator(&self, name: &str) -> Result<&'static ConditionOperator> {
+    fn operator(&self, name: &str) -> Result<(&'static ConditionOperator, Option<Derived>)> {
+        if INTERNAL_NAMES.contains(&name) {
+            let message =
+                format!("the condition operator '{name}' is for internal use of Dataverse only");
+            return Err(Error::unsupported(message).at(self.at()));
+        }
         let plain = OPERATOR_NAMES.iter().find(|(known, _)| *known == name);
-        let found = OPERATORS.iter().find(|o| match plain {
-            Some((_, fetchxml)) => o.name == *fetchxml,
+        let derived = DERIVED_NAMES.iter().find(|(known, ..)| *known == name);
+        let fetchxml = plain.map(|(_, of)| *of).or(derived.map(|(_, of, _)| *of));
+        let found = OPERATORS.iter().find(|o| match fetchxml {
+            Some(fetchxml) => o.name == fetchxml,
             None => o.query_function == Some(name),
         });
+        let found = found.map(|operator| (operator, derived.map(|(.., how)| *how)));
         found.ok_or_else(|| {
             let functions = OPERATORS.iter().filter_map(|o| o.query_function);
-            let known = OPERATOR_NAMES.iter().map(|(known, _)| *known).chain(functions);
+            let derived = DERIVED_NAMES.iter().map(|(known, ..)| *known);
+            let plain = OPERATOR_NAMES.iter().map(|(known, _)| *known);
+            let known = plain.chain(derived).chain(functions);
             let hint = nearest(name, known).map(|n| format!("; did you mean '{n}'?"));
             let message =
                 format!("unknown condition operator '{name}'{}", hint.unwrap_or_default());
@@ -342,83 +397,4 @@ impl Reader {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::query::bind::{BindOptions, bind};
-
-    fn bound(json: &Json) -> Result<String> {
-        let catalog = Catalog::built_in();
-        let select = parse(json, "QuerySet[0]", &catalog)?;
-        Ok(bind(&select, &catalog, &BindOptions::default())?.to_string())
-    }
-
-    #[test]
-    fn it_means_what_the_same_fetchxml_means() {
-        let query = json!({
-            "@odata.type": "Microsoft.Dynamics.CRM.QueryExpression",
-            "EntityName": "asyncoperation",
-            "ColumnSet": {"AllColumns": false, "Columns": []},
-            "Criteria": {"FilterOperator": "And", "Conditions": [
-                {"AttributeName": "operationtype", "Operator": "Equal",
-                 "Values": [{"Value": "10", "Type": "System.Int32"}]},
-                {"AttributeName": "asyncoperationid", "Operator": "In",
-                 "Values": [{"Value": "6f9619ff-8b86-d011-b42d-00c04fc964ff", "Type": "System.Guid"}]},
-            ], "Filters": [{"FilterOperator": "Or", "Conditions": [
-                {"AttributeName": "name", "Operator": "BeginsWith", "Values": ["a"]},
-                {"AttributeName": "statecode", "Operator": "NotEqual", "Values": [3]},
-            ]}]},
-            "LinkEntities": [{"LinkFromAttributeName": "ownerid", "LinkToEntityName": "systemuser",
-                "LinkToAttributeName": "systemuserid", "EntityAlias": "u", "LinkCriteria":
-                {"Conditions": [{"AttributeName": "isdisabled", "Operator": "Equal", "Values": [true]}]}}],
-            "Orders": [{"AttributeName": "createdon", "OrderType": "Descending"}],
-            "TopCount": 5,
-        });
-        let fetchxml = "<fetch top='5'><entity name='asyncoperation'>\
-            <attribute name='asyncoperationid'/><filter>\
-            <condition attribute='operationtype' operator='eq' value='10'/>\
-            <condition attribute='asyncoperationid' operator='in'>\
-            <value>6f9619ff-8b86-d011-b42d-00c04fc964ff</value></condition>\
-            <filter type='or'><condition attribute='name' operator='begins-with' value='a'/>\
-            <condition attribute='statecode' operator='ne' value='3'/></filter></filter>\
-            <order attribute='createdon' descending='true'/>\
-            <link-entity name='systemuser' from='systemuserid' to='ownerid' alias='u'><filter>\
-            <condition attribute='isdisabled' operator='eq' value='true'/></filter></link-entity>\
-            </entity></fetch>";
-        let catalog = Catalog::built_in();
-        let select = crate::dialect::fetchxml::parse(fetchxml).expect("valid");
-        let expected = bind(&select, &catalog, &BindOptions::default()).expect("valid").to_string();
-        assert_eq!(bound(&query).expect("valid"), expected);
-    }
-
-    #[test]
-    fn what_is_wrong_is_named_with_its_place() {
-        let one = |condition: Json| json!({"EntityName": "asyncoperation", "Criteria": {"Conditions": [condition]}});
-        for (query, part) in [
-            (json!({}), "QuerySet[0]: 'EntityName' is missing"),
-            (json!([]), "a JSON object"),
-            (json!({"EntityName": "account", "Criterias": {}}), "did you mean 'Criteria'?"),
-            (json!({"EntityName": "accoun"}), "account"),
-            (json!({"EntityName": "account", "TopCount": 0}), "'TopCount'"),
-            (one(json!({"Operator": "Equal"})), "Criteria.Conditions[0]: 'AttributeName'"),
-            (
-                one(json!({"AttributeName": "name", "Operator": "Equals", "Values": ["a"]})),
-                "did you mean 'Equal'?",
-            ),
-            (one(json!({"AttributeName": "name", "Operator": "Equal"})), "number of values"),
-            (one(json!({"AttributeName": "nam", "Operator": "Null"})), "'nam'"),
-            (
-                one(json!({"AttributeName": "statecode", "Operator": "Equal", "Values": ["x"]})),
-                "'x'",
-            ),
-            (
-                one(json!({"AttributeName": "name", "Operator": "Equal", "Values": [null]})),
-                "Values[0]",
-            ),
-        ] {
-            let error = bound(&query).expect_err(part).to_string();
-            assert!(error.contains(part), "'{part}' is not in: {error}");
-        }
-    }
-}
+mod tests;

@@ -16,6 +16,7 @@ mod etag;
 mod events;
 mod expand;
 mod expand_text;
+mod forecast;
 mod form;
 mod formats;
 mod functions;
@@ -88,6 +89,7 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/sysjob/query", post(ask::query))
         .route("/sysjob/explain", post(ask::explain))
         .route("/sysjob/diagnosis", get(diagnosis::diagnosis))
+        .route("/sysjob/forecast", get(forecast::answer))
         .route("/sysjob/backup", get(backup::backup))
         .route("/sysjob/events", post(events::raise))
         .route("/sysjob/jobs", post(jobs::submit))

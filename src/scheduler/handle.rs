@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::core::{Beat, Claimed, Why};
+use super::core::{Beat, Claimed, Pools, Why};
 use crate::error::{Error, ErrorKind, Result, codes};
 use crate::job::{ActionRequest, Report};
 use crate::store::{AskWaits, Change, Waits};
@@ -95,6 +95,15 @@ pub(super) struct Act {
     pub with: Vec<Change>,
     /// All actions are done, or none.
     pub whole: bool,
+    /// Who gives account of what came of the actions.
+    pub account: Option<Account>,
+}
+
+/// The job whose attempt asks for actions, and the change of its row that says what came
+/// of them. Both are durable together, so that nothing is told twice or not at all.
+pub struct Account {
+    pub job: Guid,
+    pub tell: Box<dyn FnOnce(&[Result<()>]) -> Change + Send>,
 }
 
 pub(super) enum Message {
@@ -104,6 +113,7 @@ pub(super) enum Message {
     Claim(Claim, Reply<Vec<Claimed>>),
     Heartbeat(Vec<Heartbeat>, Reply<Vec<Beat>>),
     Ended(Vec<Ended>, Reply<Outcomes>),
+    Pools(Reply<Pools>),
     Listen(Guid, i32, Reply<()>),
     Why(Guid, Reply<Why>),
     Waits(Reply<HashMap<Guid, String>>),
@@ -151,6 +161,17 @@ impl Handle {
         Ok(answers)
     }
 
+    /// Acts on jobs in one commit, which also changes the row of the job that asks for it,
+    /// if that is still at work. What came of each, in the same order.
+    pub async fn act_for(
+        &self,
+        requests: Vec<ActionRequest>,
+        account: Account,
+    ) -> Result<Vec<Result<()>>> {
+        let act = Act { requests, account: Some(account), ..Act::default() };
+        self.ask(|reply| Message::Act(act, reply)).await
+    }
+
     /// Acts on any number of jobs, a batch at each call of [`Batches::next`], so that
     /// whoever asks can tell how far it has come, stop, and go on later, and everybody
     /// else is served in between.
@@ -171,7 +192,7 @@ impl Handle {
         happened: Vec<Guid>,
         with: Vec<Change>,
     ) -> Result<()> {
-        let act = Act { jobs, requests, happened, with, whole: true };
+        let act = Act { jobs, requests, happened, with, whole: true, account: None };
         self.ask(|reply| Message::Act(act, reply)).await?.into_iter().collect()
     }
 
@@ -216,6 +237,11 @@ impl Handle {
     /// Why each job waits that has not ended, in words.
     pub async fn waits(&self) -> Result<HashMap<Guid, String>> {
         self.ask(Message::Waits).await
+    }
+
+    /// The pools as they are.
+    pub async fn pools(&self) -> Result<Pools> {
+        self.ask(Message::Pools).await
     }
 
     /// What ready jobs wait for beside a place to run, in a word.

@@ -37,7 +37,9 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-pub use self::handle::{ACT_BATCH, Batches, Claim, Ended, Handle, Heartbeat, NewJob, Submitted};
+pub use self::handle::{
+    ACT_BATCH, Account, Batches, Claim, Ended, Handle, Heartbeat, NewJob, Submitted,
+};
 pub use self::policy::Policies;
 pub use self::runner::{Attempt, Runner};
 
@@ -280,6 +282,7 @@ impl Scheduler {
                 let waits = self.core.waits(self.clock.now());
                 round.answer(reply, Ok(waits));
             }
+            Message::Pools(reply) => round.answer(reply, Ok(self.core.pools())),
             Message::WaitReasons(reply) => {
                 let reasons = self.core.wait_reasons(self.clock.now());
                 round.answer(reply, Ok(reasons));

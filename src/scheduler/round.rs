@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::core::{Beat, Effect, Event, Job};
-use super::handle::{Act, Claim, Ended, Heartbeat, NewJob, Outcomes, Reply, Submitted};
+use super::handle::{Account, Act, Claim, Ended, Heartbeat, NewJob, Outcomes, Reply, Submitted};
 use super::{Scheduler, create, missing, rows};
 use crate::error::{Error, ErrorKind, Place, Result, codes};
 use crate::job::ActionRequest;
@@ -172,6 +172,12 @@ impl Scheduler {
                 }
             }
             outcomes.push(step.refused.map_or(Ok(()), |refusal| Err(refusal.into())));
+        }
+        // The job that asks may have been deleted meanwhile, even by these actions.
+        if let Some(Account { job, tell }) = act.account
+            && self.core.job(&job).is_some_and(Job::is_locked)
+        {
+            round.changes.push(tell(&outcomes));
         }
         round.answer(reply, Ok(outcomes));
     }

@@ -27,6 +27,7 @@ mod definition;
 pub mod event;
 mod finish;
 pub mod job;
+mod pools;
 mod queue;
 mod ranked;
 mod reasons;
@@ -48,9 +49,10 @@ pub use self::event::{
     Told,
 };
 pub use self::job::{Cause, Job, Recurring};
+pub use self::pools::{PoolState, Pools};
 pub use self::why::{Link, PoolNow, Why};
 
-use self::definition::{Counted, Definitions};
+use self::definition::{Counted, Definitions, Gate};
 use self::queue::{Index, Queue, Timer};
 use self::wants::Want;
 use super::policy::Policies;
@@ -139,6 +141,7 @@ impl Core {
     /// When time alone will change something.
     pub fn next_wake(&self) -> Option<i64> {
         let unfinished = !self.definitions.releasing.is_empty()
+            || !self.definitions.closing.is_empty()
             || (!self.queue.stirred.is_empty() && !self.draining);
         if unfinished {
             return Some(i64::MIN);
@@ -308,8 +311,13 @@ impl Core {
         self.queue.timers.extend(next.map(|at| (at, Timer::Guard, state.id)));
     }
 
-    /// A queued job whose workflow is no longer active is canceled when it is picked.
-    fn remaining_canceled(&mut self, id: &Guid, reason: &'static str, now: i64, step: &mut Step) {
+    /// A queued job whose workflow is no longer active is canceled when it is picked, or
+    /// could be claimed.
+    fn remaining_canceled(&mut self, id: &Guid, gate: Gate, now: i64, step: &mut Step) {
+        let reason = match gate {
+            Gate::Deleted => "its workflow was deleted",
+            _ => "its workflow was deactivated",
+        };
         let message = format!("This job was canceled before it was started: {reason}.");
         let report = Report::failed(Some(codes::WORKFLOW_REPLACED as i32), Some(message));
         let set = Cells { report: Some(report), ..Cells::default() };

@@ -137,6 +137,12 @@ impl Queue {
         self.by_type.get(&operationtype).copied()
     }
 
+    /// The operation types of a pool that is known by its number.
+    pub fn types_of(&self, pool: usize) -> Vec<Option<i32>> {
+        let of_it = self.by_type.iter().filter(|(_, number)| **number == pool);
+        of_it.map(|(operationtype, _)| *operationtype).collect()
+    }
+
     pub fn has_place(&self, operationtype: Option<i32>) -> bool {
         let pool = self.by_type.get(&operationtype).map(|pool| &self.pools[*pool]);
         pool.is_some_and(|pool| pool.running < pool.concurrency)
@@ -272,7 +278,7 @@ impl Core {
                     chain.locked.insert(index.place);
                 }
             }
-            None if index.ready => self.queue.offer(index),
+            None if index.ready => self.offer(index),
             None => {}
         }
     }
@@ -298,7 +304,7 @@ impl Core {
             self.set_aside(&index);
         }
         if let Some(index) = &next {
-            self.queue.offer(index);
+            self.offer(index);
         }
         if let Some(chain) = self.queue.chains.get_mut(token) {
             chain.offered = next.map(|index| index.place);
@@ -307,9 +313,10 @@ impl Core {
 
     /// Takes a ready job away from where it could start.
     pub(super) fn set_aside(&mut self, index: &Index) {
-        if !self.queue.withdraw(index)
-            && let Some(definition) = &index.definition
-        {
+        let withdrawn = self.queue.withdraw(index);
+        let Some(definition) = &index.definition else { return };
+        self.definitions.withdraw(definition, &index.place);
+        if !withdrawn {
             self.definitions.release(definition, &index.place);
         }
     }
@@ -319,7 +326,15 @@ impl Core {
         if let Some(index) = self.index_of(&place.2)
             && index.ready
         {
-            self.queue.offer(&index);
+            self.offer(&index);
+        }
+    }
+
+    /// Lets a job start or be claimed.
+    fn offer(&mut self, index: &Index) {
+        self.queue.offer(index);
+        if let Some(definition) = index.definition.filter(|_| index.remote) {
+            self.definitions.offer(&definition, index.place);
         }
     }
 

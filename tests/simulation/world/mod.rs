@@ -2,20 +2,24 @@
 //! core, a disk that may be slow or fail, and crashes between any two durable
 //! writes. All chance comes from a seed, so the same seed gives the same history.
 //!
-//! [`turns`] is what happens in a world, [`rules`] is what always holds.
+//! [`turns`] is what happens in a world, [`rules`] is what always holds, [`paths`] counts
+//! what has happened.
 
+mod paths;
 mod rules;
 mod turns;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sysjob::job::{Action, Outcome, Report, Status};
+use sysjob::job::{Action, Handler, Outcome, Report, Status};
 use sysjob::scheduler::Policies;
 use sysjob::scheduler::core::{
     Change, Core, Definition, DefinitionState, Effect, Event, Job, JobChange, Step, Told,
 };
 use sysjob::scheduler::policy::{PoolPolicy, RateGuard, RepeatedFailure, Retry};
 use sysjob::value::Guid;
+
+use self::paths::Paths;
 
 const SECOND: i64 = 1_000_000;
 const LEASE: i64 = 30 * SECOND;
@@ -82,6 +86,8 @@ struct Execution {
     told: Option<Told>,
     /// Until when a worker may believe that the job is its own.
     lease: Option<i64>,
+    /// It is about to wait for its record, and has said so; whether that has changed since.
+    listens: Option<bool>,
 }
 
 /// A round that is not durable yet.
@@ -118,6 +124,7 @@ struct World {
     definitions: BTreeMap<Guid, Option<bool>>,
     next: usize,
     turns: usize,
+    paths: Paths,
 }
 
 fn policies(chance: &mut Chance) -> Policies {
@@ -160,6 +167,7 @@ impl World {
             definitions: (0..4).map(|n| ([200 + n; 16], Some(true))).collect(),
             next: 0,
             turns: 0,
+            paths: Paths::default(),
         };
         world.start();
         world
@@ -303,7 +311,14 @@ impl World {
         let hangs = self.chance.once_in(12);
         let ends = self.now + self.chance.below(8 * SECOND as u64) as i64;
         let ends = (!hangs).then_some(ends);
-        let execution = Execution { attempt, ends, told: None, lease };
+        // One that was deleted in the same round has no row.
+        let about = |job: &Job| job.regarding.is_some() && enough(job).is_none();
+        let may_listen = lease.is_none() && self.disk.rows.get(&id).is_some_and(about);
+        let listens = (may_listen && self.chance.once_in(4)).then_some(false);
+        if listens.is_some() {
+            self.step(Event::Listens { id, attempt });
+        }
+        let execution = Execution { attempt, ends, told: None, lease, listens };
         let list = if lease.is_some() { &mut self.remote } else { &mut self.inside };
         list.insert(id, execution);
     }
@@ -344,6 +359,11 @@ impl World {
             _ => true,
         };
         assert!(legal, "{from:?} to {to:?}: {reason}");
+        if *to == Status::Succeeded {
+            let enough = enough(row).is_none_or(|enough| *attempt >= enough);
+            assert!(enough, "attempt {attempt} succeeds too early");
+        }
+        self.paths.take(row, change);
         if *to == Status::InProgress {
             assert_eq!(*attempt, row.attempt + 1, "attempts are numbered one by one");
             assert!(!row.is_locked(), "a job starts when none of its attempts is under way");
@@ -364,19 +384,27 @@ fn definition(id: Guid, active: Option<bool>) -> Option<Definition> {
     active.map(|active| Definition { workflow, active, autodelete })
 }
 
+/// The attempt with which a job succeeds at the earliest.
+fn enough(job: &Job) -> Option<i32> {
+    match job.handler.as_deref() {
+        Some(Handler::Simulate(simulation)) => simulation.attempts_until_success,
+        _ => None,
+    }
+}
+
 fn runs_inside(job: &Job) -> bool {
     job.is_locked() && job.handler.as_ref().is_some_and(|handler| !handler.is_remote())
 }
 
-/// The history of a seed.
-fn history(seed: u64) -> Vec<String> {
+/// A world of a seed at its end.
+fn world(seed: u64) -> World {
     let mut world = World::new(seed);
     let turns = 100 + world.chance.below(500);
     for _ in 0..turns {
         world.turn(false);
     }
     world.calm_down();
-    world.disk.history
+    world
 }
 
 fn seeds() -> (u64, u64) {
@@ -388,19 +416,25 @@ fn seeds() -> (u64, u64) {
 fn every_seed_keeps_the_rules() {
     let (first, count) = seeds();
     let mut transitions = 0;
+    let mut paths = Paths::default();
     for seed in first..first + count {
-        let run = std::panic::catch_unwind(|| history(seed));
-        let Ok(history) = run else { panic!("seed {seed} breaks a rule: see above") };
-        transitions += history.len();
+        let run = std::panic::catch_unwind(|| world(seed));
+        let Ok(world) = run else { panic!("seed {seed} breaks a rule: see above") };
+        transitions += world.disk.history.len();
+        paths.add(&world.paths);
     }
-    println!("{count} seeds, {transitions} transitions");
+    println!("{count} seeds, {transitions} transitions\n{paths}");
+    // A few seeds need not meet everything.
+    if count >= SEEDS {
+        paths.check();
+    }
 }
 
 #[test]
 fn the_same_seed_gives_the_same_history() {
     for seed in [1, 2, 3] {
-        let history = history(seed);
+        let history = world(seed).disk.history;
         assert!(history.len() > 500, "much has happened: {}", history.len());
-        assert!(history == self::history(seed), "seed {seed} gives two histories");
+        assert!(history == world(seed).disk.history, "seed {seed} gives two histories");
     }
 }

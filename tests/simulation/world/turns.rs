@@ -5,11 +5,18 @@ use std::sync::Arc;
 
 use sysjob::job::handler::{SimulatedOutcome, Simulation};
 use sysjob::job::{Action, Handler, Outcome, Recurrence, Report, Status};
-use sysjob::scheduler::core::{Actor, Beat, Cause, Event, Job, Recurring, Told};
+use sysjob::scheduler::core::{Actor, Beat, Cause, Event, Job, Recurring};
 use sysjob::value::Guid;
 
-use super::{Execution, LEASE, SECOND, World, definition, runs_inside};
+use super::{Execution, LEASE, SECOND, World, definition, enough, runs_inside};
 use crate::model::id;
+
+/// Records that jobs are about.
+const RECORDS: u64 = 8;
+
+fn record(n: u64) -> Guid {
+    [100 + n as u8; 16]
+}
 
 impl World {
     fn submit(&mut self) {
@@ -24,7 +31,13 @@ impl World {
             let until =
                 self.chance.once_in(8).then(|| self.now + self.chance.below(20) as i64 * SECOND);
             let until = until.filter(|until| *until > self.now);
-            let simulation = Simulation::new(1.0, SimulatedOutcome::Succeed);
+            let told = [SimulatedOutcome::Succeed, SimulatedOutcome::Retry, SimulatedOutcome::Fail];
+            let attempts = self.chance.once_in(6).then(|| 1 + self.chance.below(4) as i32);
+            let simulation = Simulation {
+                attempts_until_success: attempts,
+                ..Simulation::new(1.0, self.chance.one_of(&told).expect("one of three"))
+            };
+            let record = self.chance.once_in(3).then(|| record(self.chance.below(RECORDS)));
             let handler = if remote { Handler::Worker {} } else { Handler::simulate(simulation) };
             let recurring = self.chance.once_in(30).then(|| {
                 let rule = self.chance.one_of(&["FREQ=HOURLY", "FREQ=HOURLY;COUNT=3"]);
@@ -41,7 +54,7 @@ impl World {
                 postponeuntil: until,
                 token: token.map(|token| Arc::from(format!("t{token}"))),
                 definition,
-                regarding: Some(id(n)),
+                regarding: record,
                 depth: if self.chance.once_in(60) { 9 } else { 1 },
                 handler: (!self.chance.once_in(40)).then(|| Arc::new(handler)),
                 ..Job::new(id(n), self.now, n as i64)
@@ -51,9 +64,16 @@ impl World {
         }
     }
 
-    fn report(&mut self, told: Option<Told>) -> Report {
-        if told.is_some() && !self.chance.once_in(4) {
+    fn report(&mut self, id: Guid, execution: &Execution) -> Report {
+        if execution.told.is_some() && !self.chance.once_in(4) {
             return Report::of(Outcome::Canceled);
+        }
+        if execution.listens.is_some() {
+            return Report::of(Outcome::Waits { until: None });
+        }
+        let row = &self.disk.rows[&id];
+        if let (Some(_), Some(Handler::Simulate(told))) = (enough(row), row.handler.as_deref()) {
+            return told.end(execution.attempt).expect("it does not hang");
         }
         let busy = Report::failed(Some(0x8004_A001_u32 as i32), None);
         match self.chance.below(16) {
@@ -80,9 +100,18 @@ impl World {
             let due: Vec<(Guid, Execution)> =
                 list.iter().filter(|(_, e)| due(e)).map(|(id, e)| (*id, *e)).collect();
             for (id, execution) in due {
-                let report = self.report(execution.told);
                 let attempt = execution.attempt;
+                // Its row is gone once its deletion is durable.
+                let report = match self.disk.rows.contains_key(&id) {
+                    true => self.report(id, &execution),
+                    false => Report::of(Outcome::Succeeded),
+                };
+                let waits = matches!(report.outcome, Outcome::Waits { until: None });
                 let step = self.step(Event::Ended { id, attempt, report });
+                if execution.listens == Some(true) && waits && !step.late {
+                    let missed = self.core.job(&id).is_some_and(|job| job.cause == Cause::Event);
+                    assert!(!missed, "what happens before a wait is not missed");
+                }
                 let valid = execution.lease.is_none_or(|lease| lease > self.now);
                 // A worker whose lease has ended may find that nobody has noticed.
                 let deleted = !self.core_knows(&id, attempt) && step.late;
@@ -132,10 +161,24 @@ impl World {
     }
 
     fn work(&mut self) {
-        let operationtypes = self.chance.once_in(2).then(|| vec![10, 54]);
+        let kinds: [Option<&[i32]>; 5] =
+            [None, Some(&[10, 54]), Some(&[11]), Some(&[10]), Some(&[1, 13])];
+        let kinds = self.chance.one_of(&kinds).expect("one of five");
+        let operationtypes = kinds.map(<[i32]>::to_vec);
         let max = 1 + self.chance.below(4) as usize;
-        let event = Event::Claim { worker: "w".into(), operationtypes, max, lease: LEASE };
+        let worker: Arc<str> = self.chance.one_of(&["w", "v", "u"]).expect("one of three").into();
+        let (kept, types) = (self.core.waits_for(&worker), operationtypes.clone());
+        let event = Event::Claim { worker: worker.clone(), operationtypes, max, lease: LEASE };
         let step = self.step(event);
+        let got = step.claimed.len();
+        if kept && got > 0 {
+            self.paths.count("the worker a place was kept for gets a job");
+        }
+        if got < max && self.chance.once_in(2) {
+            let until = self.now + 10 * SECOND;
+            self.step(Event::Wants { worker, operationtypes: types, max: max - got, until });
+            self.paths.count("a place is kept for a worker");
+        }
         let lease = self.now + LEASE;
         let claimed = step.claimed.iter().map(|claimed| (claimed.id, claimed.attempt, lease));
         self.round.claimed.extend(claimed);
@@ -159,6 +202,26 @@ impl World {
                 }
             }
         }
+    }
+
+    /// Somebody changes a record: nothing that waits for that goes on waiting.
+    fn record_changes(&mut self, record: Guid) {
+        let about = |row: &Job| row.regarding == Some(record);
+        let mut heard = false;
+        for (id, execution) in &mut self.inside {
+            if let Some(happened) = &mut execution.listens
+                && self.disk.rows.get(id).is_some_and(about)
+            {
+                (*happened, heard) = (true, true);
+            }
+        }
+        let step = self.step(Event::Happened { record });
+        if !heard && step.jobs().next().is_none() {
+            self.paths.count("a record nobody waits for has changed");
+        }
+        let waits = |job: &&Job| about(job) && job.cause == Cause::Event && !job.is_locked();
+        let left = self.core.jobs().filter(|job| job.status == Status::Waiting).find(waits);
+        assert!(left.is_none(), "it waits for what has happened: {left:?}");
     }
 
     pub(super) fn turn(&mut self, calm: bool) {
@@ -187,15 +250,21 @@ impl World {
                         _ => Some(true),
                     };
                     self.definitions.insert(id, active);
+                    let waiting = self.core.jobs().any(|job| {
+                        let remote = job.handler.as_ref().is_some_and(|h| h.is_remote());
+                        let ready = job.status == Status::WaitingForResources;
+                        remote && ready && job.definition == Some(id)
+                    });
+                    if id[0] != 203 && active == Some(false) && waiting {
+                        let path = "a workflow is deactivated while its jobs wait for workers";
+                        self.paths.count(path);
+                    }
                     self.step(Event::Defined { id, definition: definition(id, active) });
                 }
             }
             14 => {
-                let waits = |id: &&Guid| self.disk.rows[*id].cause == Cause::Event;
-                let id = self.disk.unfinished.iter().find(waits).copied();
-                if let Some(id) = id {
-                    self.step(Event::Happened { record: id });
-                }
+                let n = self.chance.below(RECORDS);
+                self.record_changes(record(n));
                 if self.chance.once_in(20) {
                     self.now += 3_600 * SECOND;
                 }
