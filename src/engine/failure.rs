@@ -187,6 +187,11 @@ fn executed(what: &str) -> Error {
     if what == "Scalar subquery returned more than one row" {
         return numbered(super::MORE_VALUES.to_owned(), "21000");
     }
+    if what == "NTILE requires a positive integer" {
+        let message = "The function 'ntile' takes only a positive int or bigint expression as its \
+                       input (Msg 4116)";
+        return numbered(message.to_owned(), "22014");
+    }
     if let Some(cast) = what.strip_prefix("Cast error: ") {
         return numbered(wrong_text(cast), "22P02");
     }

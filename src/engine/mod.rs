@@ -15,6 +15,7 @@ pub mod collation;
 mod decorrelate;
 mod derived;
 mod distinct;
+mod each_group;
 mod explained;
 mod failure;
 mod grouping;
@@ -94,9 +95,9 @@ impl Engine {
     /// An engine whose queries are limited.
     pub fn limited(limits: QueryLimits) -> Result<Self> {
         let mut rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> =
-            vec![Arc::new(preaggregate::GroupedRows)];
+            vec![Arc::new(preaggregate::FewerRows::of_groups())];
         if !limits.scanning {
-            rules.insert(0, Arc::new(preaggregate::FromCounts));
+            rules.insert(0, Arc::new(preaggregate::FewerRows::of_counts()));
         }
         Self::build(limits, rules)
     }

@@ -15,6 +15,8 @@ use datafusion::logical_expr::{
     Volatility,
 };
 
+use super::each_group::{passes, states_of_rows};
+
 /// Its name in plans.
 pub const OLDEST_TEXT: &str = "oldest_text";
 
@@ -128,7 +130,7 @@ impl GroupsAccumulator for Oldest {
         filter: Option<&BooleanArray>,
         total: usize,
     ) -> Result<()> {
-        let passes = |row: usize| filter.is_none_or(|f| f.is_valid(row) && f.value(row));
+        let passes = passes(filter);
         self.update(values, |row| groups[row], passes, total);
         Ok(())
     }
@@ -154,10 +156,7 @@ impl GroupsAccumulator for Oldest {
         values: &[ArrayRef],
         filter: Option<&BooleanArray>,
     ) -> Result<Vec<ArrayRef>> {
-        let rows = values[0].len();
-        let mut each = Self::default();
-        each.update_batch(values, &(0..rows).collect::<Vec<_>>(), filter, rows)?;
-        each.state(EmitTo::All)
+        states_of_rows(Self::default(), values, filter)
     }
 
     fn size(&self) -> usize {

@@ -10,6 +10,7 @@ use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::common::Result;
 use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
 
+use super::each_group::{passes, states_of_rows};
 use super::percentile::{between, share_in};
 
 /// The values of each group that are not null, and what is asked of them.
@@ -53,7 +54,7 @@ impl GroupsAccumulator for PercentileGroups {
         self.descending = descending.iter().flatten().next().unwrap_or(self.descending);
         let numbers = cast(&values[0], &DataType::Float64)?;
         let numbers = numbers.as_primitive::<Float64Type>();
-        let passes = |row: usize| filter.is_none_or(|f| f.is_valid(row) && f.value(row));
+        let passes = passes(filter);
         for (row, group) in groups.iter().enumerate() {
             if numbers.is_valid(row) && passes(row) {
                 self.push(*group, &[numbers.value(row)]);
@@ -103,9 +104,7 @@ impl GroupsAccumulator for PercentileGroups {
         values: &[ArrayRef],
         filter: Option<&BooleanArray>,
     ) -> Result<Vec<ArrayRef>> {
-        let (rows, mut each) = (values[0].len(), Self::default());
-        each.update_batch(values, &(0..rows).collect::<Vec<_>>(), filter, rows)?;
-        each.state(EmitTo::All)
+        states_of_rows(Self::default(), values, filter)
     }
 
     fn size(&self) -> usize {

@@ -135,6 +135,9 @@ impl ContextProvider for Tables<'_> {
     }
 
     fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
+        if name == "avg" {
+            return Some(Arc::new(AggregateUDF::from(aggregates::PlannedAverage::default())));
+        }
         self.session.udaf(name).ok()
     }
 

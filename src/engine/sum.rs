@@ -16,6 +16,7 @@ use datafusion::logical_expr::{
 };
 
 use super::distinct;
+use super::each_group::{passes, states_of_rows};
 use super::functions::SqlType;
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -71,7 +72,7 @@ impl AggregateUDFImpl for WholeSum {
     ) -> Result<Box<dyn GroupsAccumulator>> {
         Ok(match self.int {
             true => Box::new(IntTotals(sum_udaf().create_groups_accumulator(args)?)),
-            false => Box::new(Totals::default()),
+            false => Box::new(Totals::of(None)),
         })
     }
 
@@ -172,9 +173,19 @@ impl GroupsAccumulator for IntTotals {
     }
 }
 
-/// Sums of many groups at once, each none of nothing, any of which may be too great.
-#[derive(Debug, Default)]
-struct Totals(Vec<Option<i64>>);
+/// Sums of many groups at once, any of which may be too great.
+#[derive(Debug)]
+pub(super) struct Totals {
+    sums: Vec<Option<i64>>,
+    of_nothing: Option<i64>,
+}
+
+impl Totals {
+    /// Without groups yet.
+    pub(super) fn of(of_nothing: Option<i64>) -> Self {
+        Self { sums: Vec::new(), of_nothing }
+    }
+}
 
 impl GroupsAccumulator for Totals {
     fn update_batch(
@@ -184,13 +195,13 @@ impl GroupsAccumulator for Totals {
         filter: Option<&BooleanArray>,
         total: usize,
     ) -> Result<()> {
-        self.0.resize(total, None);
+        self.sums.resize(total, self.of_nothing);
         let values = values[0].as_primitive::<Int64Type>();
-        let passes = |row: usize| filter.is_none_or(|f| f.is_valid(row) && f.value(row));
+        let passes = passes(filter);
         for (row, group) in groups.iter().enumerate() {
             if values.is_valid(row) && passes(row) {
-                let sum = self.0[*group].unwrap_or(0).checked_add(values.value(row));
-                self.0[*group] = Some(sum.ok_or_else(|| overflow(false))?);
+                let sum = self.sums[*group].unwrap_or(0).checked_add(values.value(row));
+                self.sums[*group] = Some(sum.ok_or_else(|| overflow(false))?);
             }
         }
         Ok(())
@@ -201,7 +212,7 @@ impl GroupsAccumulator for Totals {
     }
 
     fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
-        Ok(Arc::new(Int64Array::from(emit_to.take_needed(&mut self.0))))
+        Ok(Arc::new(Int64Array::from(emit_to.take_needed(&mut self.sums))))
     }
 
     fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
@@ -213,14 +224,11 @@ impl GroupsAccumulator for Totals {
         values: &[ArrayRef],
         filter: Option<&BooleanArray>,
     ) -> Result<Vec<ArrayRef>> {
-        let rows = values[0].len();
-        let mut each = Self::default();
-        each.update_batch(values, &(0..rows).collect::<Vec<_>>(), filter, rows)?;
-        each.state(EmitTo::All)
+        states_of_rows(Self::of(self.of_nothing), values, filter)
     }
 
     fn size(&self) -> usize {
-        self.0.capacity() * size_of::<Option<i64>>()
+        self.sums.capacity() * size_of::<Option<i64>>()
     }
 }
 

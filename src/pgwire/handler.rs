@@ -13,7 +13,7 @@ use pgwire::api::portal::Format;
 use pgwire::api::results::{FieldInfo, SendableRowStream};
 use pgwire::api::store::PortalStore;
 use pgwire::api::{ClientInfo, ClientPortalStore};
-use pgwire::error::{PgWireError, PgWireResult};
+use pgwire::error::{ErrorInfo, PgWireError, PgWireResult};
 use pgwire::messages::PgWireBackendMessage;
 use pgwire::messages::data::RowDescription;
 use pgwire::messages::response::{EmptyQueryResponse, TransactionStatus};
@@ -26,6 +26,7 @@ use super::error::{from_datafusion, plain, state, to_wire};
 use super::interrupt::timed;
 use super::planner::{Planner, Progress, Query, Running, Work};
 use super::prepared::{keep, stored};
+use super::scan;
 use super::send::{
     complete, notice, report, rows, send_copy, send_rows, text_rows, text_schema, told,
 };
@@ -74,7 +75,9 @@ impl Handler {
         self.planner.service.clock.now()
     }
 
-    /// Runs the statements of a request and sends what they answer.
+    /// Runs the statements of a request and sends what they answer. A mistake ends
+    /// its batch, not those behind the next `GO`, as in SQL Server's tools. A request
+    /// has one error, which is its last message: the first one. The others are notices.
     pub async fn simple<C>(&self, client: &mut C, text: &str) -> PgWireResult<()>
     where
         C: Client,
@@ -83,29 +86,73 @@ impl Handler {
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
         let session = Session::of(client)?;
-        session.forget_variables();
-        let work = self.planner.parse(text, &session)?;
-        let text: Arc<str> = text.into();
-        session.runs(&text, self.now());
-        if work.is_empty() {
-            client
-                .feed(PgWireBackendMessage::EmptyQueryResponse(EmptyQueryResponse::new()))
-                .await?;
+        let whole: Arc<str> = text.into();
+        session.runs(&whole, self.now());
+        let batches = scan::batches(text);
+        session.begin_request(batches.len() > 1);
+        let (mut empty, mut failed) = (true, None);
+        for batch in batches {
+            let error = match self.batch(client, &session, &batch, &whole).await {
+                Ok(none) => {
+                    empty &= none;
+                    continue;
+                }
+                Err(error) => error,
+            };
+            if ends_request(client, &error) {
+                return Err(error);
+            }
+            match failed {
+                None => failed = Some(error),
+                Some(_) => {
+                    let ErrorInfo { code, message, .. } = error.into();
+                    notice(client, "WARNING", &code, message).await?;
+                }
+            }
         }
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        if empty {
+            nothing(client).await?;
+        }
+        Ok(())
+    }
+
+    /// Runs the statements of a batch; whether there were none. `whole` is the
+    /// request that it is a part of.
+    async fn batch<C>(
+        &self,
+        client: &mut C,
+        session: &Session,
+        batch: &str,
+        whole: &Arc<str>,
+    ) -> PgWireResult<bool>
+    where
+        C: Client,
+        C::PortalStore: PortalStore,
+        C::Error: Debug,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        session.forget_variables();
+        let work = self.planner.parse(batch, session)?;
+        let empty = work.is_empty();
         let script = work.iter().any(|work| matches!(work, Work::Script(_)));
-        session.begin_request(script || work.len() > 1);
+        if script || work.len() > 1 {
+            session.begin_request(true);
+        }
         for work in work {
             // A limit that was just set holds for the statements behind it.
             let limit = session.settings.lock().statement_timeout();
             match work {
                 Work::Script(script) => {
-                    timed(limit, self.script(client, &session, script, &text)).await?;
+                    timed(limit, self.script(client, session, script, whole)).await?;
                 }
-                work => timed(limit, self.one(client, &session, work, &text)).await?,
+                work => timed(limit, self.one(client, session, work, whole)).await?,
             }
         }
         session.forget_variables();
-        Ok(())
+        Ok(empty)
     }
 
     /// Runs a script and sends what its statements answer.
@@ -124,6 +171,7 @@ impl Handler {
     {
         allowed(client, None)?;
         let mut run = Run::new(script);
+        let mut answered = false;
         loop {
             let mut sql = session.sql();
             sql.dollars = true;
@@ -137,8 +185,11 @@ impl Handler {
                     complete(client, "PRINT", None).await?;
                 }
                 Some(Progress::Done(tag)) => complete(client, tag, None).await?,
+                // Clients wait for an answer, even where nothing was to be done.
+                None if !answered => return nothing(client).await,
                 None => return Ok(()),
             }
+            answered = true;
         }
     }
 
@@ -377,6 +428,24 @@ impl Handler {
         };
         Ok(Answer::Done { tag: tag.to_owned() })
     }
+}
+
+/// Says that there was nothing to be done.
+async fn nothing<C>(client: &mut C) -> PgWireResult<()>
+where
+    C: Client,
+    PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+{
+    let empty = EmptyQueryResponse::new();
+    Ok(client.feed(PgWireBackendMessage::EmptyQueryResponse(empty)).await?)
+}
+
+/// Whether what is wrong with a batch leaves nothing to go on with: the time is over,
+/// the connection is gone, or a transaction has failed.
+fn ends_request<C: ClientInfo + ?Sized>(client: &C, error: &PgWireError) -> bool {
+    let timed_out = |info: &ErrorInfo| info.code == state::CANCELED;
+    let mistake = matches!(error, PgWireError::UserError(info) if !timed_out(info));
+    !mistake || client.transaction_status() != TransactionStatus::Idle
 }
 
 /// In a failed transaction only its end is accepted.

@@ -86,6 +86,7 @@ pub fn route(tokens: &[Token<'_>], catalog: &Catalog, text: &str) -> Result<Rout
     if let Some(word) = write(inner) {
         return Err(to_wire(&read_only(&word), text));
     }
+    two_phase(tokens)?;
     let first = &tokens[0];
     if let Some(command) = command::read(tokens)? {
         return Ok(Route::Session(command));
@@ -102,6 +103,23 @@ pub fn route(tokens: &[Token<'_>], catalog: &Catalog, text: &str) -> Result<Rout
         return Ok(Route::Tsql);
     }
     Ok(if asks_catalog(inner, catalog) { Route::Catalog } else { Route::Tsql })
+}
+
+/// Refuses transactions in two phases, as a PostgreSQL server does that keeps none.
+fn two_phase(tokens: &[Token<'_>]) -> Result<(), PgWireError> {
+    let [verb, noun, name] = tokens else { return Ok(()) };
+    if name.kind != Kind::Text {
+        return Ok(());
+    }
+    if verb.is("prepare") && noun.is("transaction") {
+        return Err(plain("55000", "prepared transactions are disabled"));
+    }
+    if (verb.is("commit") || verb.is("rollback")) && noun.is("prepared") {
+        let message =
+            format!("prepared transaction with identifier \"{}\" does not exist", name.value());
+        return Err(plain(state::UNKNOWN_OBJECT, message));
+    }
+    Ok(())
 }
 
 /// The statement behind `EXPLAIN` and its options.
@@ -301,6 +319,17 @@ mod tests {
             "DECLARE @a int = 1",
         ] {
             assert_eq!(routed(text).expect(text), Route::Tsql, "{text}");
+        }
+    }
+
+    #[test]
+    fn transactions_have_one_phase() {
+        for (text, state) in [
+            ("PREPARE TRANSACTION 'a'", "55000"),
+            ("COMMIT PREPARED 'a'", "42704"),
+            ("rollback prepared 'a'", "42704"),
+        ] {
+            assert_eq!(ErrorInfo::from(routed(text).expect_err(text)).code, state, "{text}");
         }
     }
 

@@ -106,6 +106,25 @@ pub fn statements(text: &str) -> Vec<Vec<Token<'_>>> {
     all
 }
 
+/// The batches of a text, each with the `GO` line that ends it and where it stands
+/// in the whole.
+pub fn batches(text: &str) -> Vec<String> {
+    let tokens = tokens(text);
+    let (mut all, mut start) = (Vec::new(), 0);
+    for at in 0..tokens.len() {
+        let go = go_line(text, &tokens, at);
+        if go > 0 {
+            let end = tokens[at + go - 1].end();
+            all.push(only(text, start, end));
+            start = end;
+        }
+    }
+    if all.is_empty() || tokens.last().is_some_and(|last| last.start >= start) {
+        all.push(only(text, start, text.len()));
+    }
+    all
+}
+
 /// A part of the text where it stands in the whole: what is before is blank.
 pub fn only(text: &str, start: usize, end: usize) -> String {
     let blank = |c: char| if c == '\n' { '\n' } else { ' ' };
@@ -143,7 +162,13 @@ fn tokens(text: &str) -> Vec<Token<'_>> {
             continue;
         }
         if rest.starts_with("/*") {
-            at += comment_length(rest);
+            match comment_length(rest) {
+                Some(length) => at += length,
+                None => {
+                    out.push(Token { kind: Kind::Symbol, text: rest, start: at });
+                    at = text.len();
+                }
+            }
             continue;
         }
         let last = out.last().filter(|last| last.end() == at);
@@ -184,7 +209,7 @@ fn length_while(text: &str, keep: impl Fn(char) -> bool) -> usize {
 }
 
 /// Comments nest in both languages.
-fn comment_length(text: &str) -> usize {
+fn comment_length(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
     let (mut depth, mut at) = (0, 0);
     while at < bytes.len() {
@@ -194,10 +219,10 @@ fn comment_length(text: &str) -> usize {
             _ => at += 1,
         }
         if depth == 0 {
-            return at;
+            return Some(at);
         }
     }
-    bytes.len()
+    None
 }
 
 /// A doubled closing quote stands for itself; with `escapes`, so does one after a backslash.

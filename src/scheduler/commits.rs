@@ -9,9 +9,9 @@ use crate::error::Result;
 use crate::store::Store;
 use crate::value::Guid;
 
-/// One round is being written, one is ready to be. With more, changes would only
-/// wait longer, and fewer would share a sync.
-const MAX: usize = 2;
+/// One round is being written, some are being staged, and those who have their answers
+/// ask for the next. With more, changes would only wait longer.
+const MAX: usize = 8;
 
 /// Rounds on their way to the disk, in order.
 #[derive(Default)]

@@ -62,8 +62,10 @@ use crate::value::{Guid, guid_text};
 /// Messages that may wait for the scheduler before senders have to wait.
 const QUEUE_MAX: usize = 64 * 1024;
 
-/// Changes that one round, and so one commit, gathers before it takes no more.
-const ROUND_MAX: usize = 16 * 1024;
+/// Changes that one round, and so one commit, gathers before it takes no more. Were it
+/// everything that has come in, all who ask would get their answers together, and
+/// nobody would have work for the scheduler while the writer is busy.
+const ROUND_MAX: usize = 4 * 1024;
 
 /// How long it takes at most to notice that somebody has changed a workflow or a step
 /// while nothing else happens.

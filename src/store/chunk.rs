@@ -155,6 +155,12 @@ impl Chunk {
         (row < self.rows).then_some(row)
     }
 
+    /// The table-wide numbers of the rows that are deleted.
+    pub fn deleted(&self) -> impl Iterator<Item = u64> {
+        let gone = |row: &usize| self.alive.as_ref().is_some_and(|alive| !alive.value(*row));
+        (0..self.rows).filter(gone).map(|row| self.number(row))
+    }
+
     /// What is known of a column without reading it.
     pub fn statistics(&self, index: usize) -> Option<&ColumnStatistics> {
         self.statistics[index].as_ref()

@@ -5,20 +5,26 @@
 //!
 //! | keyspace | key | value |
 //! |---|---|---|
-//! | `meta` | `format`, `names`, `entity/<code>` | format version, [`Numbering`] as JSON, logical name |
+//! | `meta` | `format`, `names`, `entity/<code>`, `last` | format version, [`Numbering`] as JSON, logical name, nothing |
 //! | `chunks` | first row | a sealed chunk: rows, checksums, file name, row numbers |
-//! | `rows` | row | all cells that are not null |
-//! | `changes` | row | the columns a job's life changes, as they are now |
+//! | `rows/<table>/<n>` | row | all cells that are not null |
+//! | `changes/<table>/<n>` | row | the columns a job's life changes, as they are now |
 //! | `sealed_rows` | row of a sealed chunk | all cells that are not null; takes precedence over the file's row |
 //! | `sealed_changes` | row of a sealed chunk | as `changes` |
 //! | `deleted` | row of a sealed chunk | nothing |
 //! | `counted` | row of a sealed chunk that one of the three before has | CRC-32 of the chunk's file (u32), cells that the file has of the row and that rows are counted by |
 //!
-//! One commit is one atomic, synced batch over all of them. What `rows` and
-//! `changes` have of a row that an entry of `chunks` covers is out of date; it is
-//! removed after the chunk was sealed.
+//! | `turns` | `turn` | nothing |
+//!
+//! One commit is one atomic, synced batch over all of them. Rows that no chunk file has
+//! are kept apart by table and by [`GENERATION`] row numbers, in keyspaces that come and
+//! go: once all rows of one stand in chunk files, it is dropped as a whole. So most rows
+//! never leave the write-ahead file and the memory, and nothing has to be merged. What
+//! such a keyspace still has of a row that an entry of `chunks` covers is out of date.
 
 use std::collections::HashMap;
+use std::collections::btree_map::{BTreeMap, Entry};
+use std::ops::Range;
 use std::path::Path;
 
 use fjall::config::{CompressionPolicy, FilterPolicy};
@@ -27,7 +33,7 @@ use fjall::{
     Readable,
 };
 
-use super::chunk::Numbers;
+use super::chunk::{Numbers, ROWS_MAX};
 use super::chunk_file::ChunkFile;
 use super::numbering::Numbering;
 use super::write_ahead;
@@ -35,11 +41,22 @@ use crate::catalog::{self, Catalog};
 use crate::error::{Error, Result};
 
 /// Version of everything described here; another one is refused.
-const FORMAT: &[u8] = b"4";
+const FORMAT: &[u8] = b"5";
 
-/// The keyspaces, in the order of the table above.
-const SPACES: [&str; 8] =
-    ["meta", "chunks", "rows", "changes", "sealed_rows", "sealed_changes", "deleted", "counted"];
+/// The keyspaces that are always there, in the order of the table above.
+const SPACES: [&str; 7] =
+    ["meta", "chunks", "sealed_rows", "sealed_changes", "deleted", "counted", "turns"];
+
+/// Row numbers whose rows share keyspaces, as many as a chunk has rows at most.
+const GENERATION: u64 = ROWS_MAX as u64;
+
+/// fjall begins a new write-ahead file, and drops old ones, only when it flushes
+/// something: bytes after which it is made to.
+const TURN: usize = 32 << 20;
+
+/// Bytes of write-ahead files from which on fjall flushes what keeps the oldest one.
+/// They are read at the next start.
+const WRITE_AHEAD_MAX: u64 = 192 << 20;
 
 /// A row: table number and row number.
 pub type RowKey = (u16, u64);
@@ -55,18 +72,54 @@ pub struct Journal {
     database: Database,
     meta: Keyspace,
     chunks: Keyspace,
-    open: Cells,
-    sealed: Cells,
+    open: BTreeMap<Generation, Keyspace>,
+    sealed_rows: Keyspace,
+    sealed_changes: Keyspace,
     deleted: Keyspace,
     counted: Keyspace,
+    turns: Keyspace,
     /// How many of the process's derived entity names are written down.
     entities: usize,
+    /// Bytes written since the last turn.
+    written: usize,
 }
 
-/// Rows and what has changed of them.
-struct Cells {
-    rows: Keyspace,
-    changes: Keyspace,
+/// What is kept of rows that no chunk file has.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kept {
+    Rows,
+    Changes,
+}
+
+/// The rows of a table whose numbers, divided by [`GENERATION`], are the same.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Generation {
+    kept: Kept,
+    table: u16,
+    number: u64,
+}
+
+impl Generation {
+    fn of(kept: Kept, (table, row): RowKey) -> Self {
+        Self { kept, table, number: row / GENERATION }
+    }
+
+    /// The name of its keyspace.
+    fn name(self) -> String {
+        let kept = if self.kept == Kept::Rows { "rows" } else { "changes" };
+        format!("{kept}/{}/{}", self.table, self.number)
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        let mut parts = name.split('/');
+        let kept = match parts.next()? {
+            "rows" => Kept::Rows,
+            "changes" => Kept::Changes,
+            _ => return None,
+        };
+        let (table, number) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        parts.next().is_none().then_some(Self { kept, table, number })
+    }
 }
 
 /// A commit in the making.
@@ -96,7 +149,10 @@ fn parse_key(bytes: &[u8]) -> Result<RowKey> {
 /// fjall drops what follows a packed value that it cannot unpack, without a word; what
 /// is not packed it checks.
 pub(super) fn database(path: &Path) -> fjall::Result<Database> {
-    Database::builder(path).journal_compression(CompressionType::None).open()
+    Database::builder(path)
+        .journal_compression(CompressionType::None)
+        .max_journaling_size(WRITE_AHEAD_MAX)
+        .open()
 }
 
 /// Keyspaces are read from end to end at the start and never by key, and what is in
@@ -113,11 +169,19 @@ impl Journal {
         write_ahead::check(path)?;
         let database = database(path).map_err(failed("be opened"))?;
         let space = |name: &str| database.keyspace(name, options).map_err(failed("be opened"));
-        let [meta, chunks, rows, changes, sealed_rows, sealed_changes, deleted, counted] =
-            SPACES.map(space);
+        let [meta, chunks, sealed_rows, sealed_changes, deleted, counted] =
+            [0, 1, 2, 3, 4, 5].map(|index| space(SPACES[index]));
         let (meta, chunks, deleted, counted) = (meta?, chunks?, deleted?, counted?);
-        let open = Cells { rows: rows?, changes: changes? };
-        let sealed = Cells { rows: sealed_rows?, changes: sealed_changes? };
+        let (sealed_rows, sealed_changes) = (sealed_rows?, sealed_changes?);
+        // Whatever is written to it is flushed at once.
+        let turns = database.keyspace(SPACES[6], || options().max_memtable_size(1));
+        let turns = turns.map_err(failed("be opened"))?;
+        let mut open = BTreeMap::new();
+        for name in database.list_keyspace_names() {
+            if let Some(generation) = Generation::named(&name) {
+                open.insert(generation, space(&name)?);
+            }
+        }
         match meta.get("format").map_err(failed("be read"))? {
             Some(format) if *format == *FORMAT => {}
             Some(format) => return Err(other_format(&format)),
@@ -144,7 +208,19 @@ impl Journal {
         };
         meta.insert("names", numbering.to_json()).map_err(failed("be written"))?;
         database.persist(PersistMode::SyncAll).map_err(failed("be written"))?;
-        let journal = Self { database, meta, chunks, open, sealed, deleted, counted, entities: 0 };
+        let journal = Self {
+            database,
+            meta,
+            chunks,
+            open,
+            sealed_rows,
+            sealed_changes,
+            deleted,
+            counted,
+            turns,
+            entities: 0,
+            written: 0,
+        };
         Ok((journal, numbering))
     }
 
@@ -166,11 +242,12 @@ impl Journal {
 
     /// Everything as of the last commit, while others go on.
     pub fn snapshot(&self) -> JournalSnapshot {
-        let Self { meta, chunks, open, sealed, deleted, counted, .. } = self;
-        let (rows, changes) = (&open.rows, &open.changes);
-        let spaces = [meta, chunks, rows, changes, &sealed.rows, &sealed.changes, deleted, counted];
-        let keyspaces = SPACES.into_iter().zip(spaces.map(Keyspace::clone)).collect();
-        JournalSnapshot { snapshot: self.database.snapshot(), keyspaces }
+        let Self { meta, chunks, sealed_rows, sealed_changes, deleted, counted, turns, .. } = self;
+        let spaces = [meta, chunks, sealed_rows, sealed_changes, deleted, counted, turns];
+        let spaces = SPACES.into_iter().map(str::to_owned).zip(spaces);
+        let open = self.open.iter().map(|(generation, space)| (generation.name(), space));
+        let keyspaces = spaces.chain(open).map(|(name, space)| (name, space.clone())).collect();
+        JournalSnapshot { snapshot: self.database.snapshot(), chunks: chunks.clone(), keyspaces }
     }
 
     /// All rows kept one by one, in the order of their keys: those of sealed chunks or
@@ -180,7 +257,10 @@ impl Journal {
         sealed: bool,
         see: impl FnMut(RowKey, &[u8]) -> Result<()>,
     ) -> Result<()> {
-        for_each(&self.cells(sealed).rows, see)
+        match sealed {
+            true => for_each(&self.sealed_rows, see),
+            false => self.for_each_open(Kept::Rows, see),
+        }
     }
 
     /// The changed columns of all rows that were changed since they came.
@@ -189,11 +269,49 @@ impl Journal {
         sealed: bool,
         see: impl FnMut(RowKey, &[u8]) -> Result<()>,
     ) -> Result<()> {
-        for_each(&self.cells(sealed).changes, see)
+        match sealed {
+            true => for_each(&self.sealed_changes, see),
+            false => self.for_each_open(Kept::Changes, see),
+        }
     }
 
-    fn cells(&self, sealed: bool) -> &Cells {
-        if sealed { &self.sealed } else { &self.open }
+    fn for_each_open(
+        &self,
+        kept: Kept,
+        mut see: impl FnMut(RowKey, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let mut open = self.open.iter().filter(|(generation, _)| generation.kept == kept);
+        open.try_for_each(|(_, space)| for_each(space, &mut see))
+    }
+
+    /// Where something of an open row is kept; made if it is not there yet.
+    fn space(&mut self, kept: Kept, row: RowKey) -> Result<&Keyspace> {
+        let generation = Generation::of(kept, row);
+        Ok(match self.open.entry(generation) {
+            Entry::Occupied(there) => there.into_mut(),
+            Entry::Vacant(new) => {
+                let space = self.database.keyspace(&generation.name(), options);
+                new.insert(space.map_err(failed("be written"))?)
+            }
+        })
+    }
+
+    /// What holds the open rows of a table with some numbers, all numbers of each; no
+    /// longer part of the journal where `all_sealed` says so.
+    pub fn dropped(
+        &mut self,
+        table: u16,
+        rows: &[u64],
+        all_sealed: impl Fn(Range<u64>) -> bool,
+    ) -> Dropped {
+        let mut numbers: Vec<u64> = rows.iter().map(|row| row / GENERATION).collect();
+        numbers.dedup();
+        numbers.retain(|n| all_sealed(n * GENERATION..(n + 1) * GENERATION));
+        let of =
+            |number| [Kept::Rows, Kept::Changes].map(|kept| Generation { kept, table, number });
+        let generations = numbers.into_iter().flat_map(of);
+        let spaces = generations.filter_map(|generation| self.open.remove(&generation)).collect();
+        Dropped { database: self.database.clone(), spaces }
     }
 
     /// What changed rows of sealed chunks are counted by in their files, and the
@@ -219,22 +337,39 @@ impl Journal {
 /// A journal at one commit.
 pub struct JournalSnapshot {
     snapshot: fjall::Snapshot,
-    keyspaces: Vec<(&'static str, Keyspace)>,
+    chunks: Keyspace,
+    keyspaces: Vec<(String, Keyspace)>,
+}
+
+/// Keyspaces whose rows stand in chunk files.
+pub struct Dropped {
+    database: Database,
+    spaces: Vec<Keyspace>,
+}
+
+impl Dropped {
+    /// Gives up their memory and files.
+    pub fn delete(self) -> Result<()> {
+        let mut spaces = self.spaces.into_iter();
+        spaces
+            .try_for_each(|space| self.database.delete_keyspace(space))
+            .map_err(failed("be written"))
+    }
 }
 
 /// A key and its value.
-pub type Entry = (fjall::UserKey, fjall::UserValue);
+pub type KeyValue = (fjall::UserKey, fjall::UserValue);
 
 impl JournalSnapshot {
     /// All sealed chunks, by table and first row.
     pub fn chunk_entries(&self) -> Result<Vec<ChunkEntry>> {
-        chunk_entries(self.snapshot.iter(&self.keyspaces[1].1))
+        chunk_entries(self.snapshot.iter(&self.chunks))
     }
 
     /// Calls back with the name of each keyspace and all its entries.
     pub fn for_each_keyspace(
         &self,
-        mut see: impl FnMut(&str, &mut dyn Iterator<Item = Result<Entry>>) -> Result<()>,
+        mut see: impl FnMut(&str, &mut dyn Iterator<Item = Result<KeyValue>>) -> Result<()>,
     ) -> Result<()> {
         self.keyspaces.iter().try_for_each(|(name, space)| {
             let entries = self.snapshot.iter(space);
@@ -253,17 +388,18 @@ pub struct Restoring {
 impl Restoring {
     pub fn begin(path: &Path) -> Result<Self> {
         let database = database(path).map_err(failed("be made"))?;
-        let space = |name: &str| {
-            let space = database.keyspace(name, options);
-            Ok((name.to_owned(), space.map_err(failed("be made"))?))
-        };
-        let keyspaces = SPACES.into_iter().map(space).collect::<Result<_>>()?;
-        Ok(Self { database, keyspaces })
+        Ok(Self { database, keyspaces: HashMap::new() })
     }
 
     pub fn put(&mut self, name: &str, entries: &[(&[u8], &[u8])]) -> Result<()> {
-        let space = self.keyspaces.get(name);
-        let space = space.ok_or_else(|| Error::data(format!("no journal has '{name}'")))?;
+        if !SPACES.contains(&name) && Generation::named(name).is_none() {
+            return Err(Error::data(format!("no journal has '{name}'")));
+        }
+        if !self.keyspaces.contains_key(name) {
+            let space = self.database.keyspace(name, options).map_err(failed("be made"))?;
+            self.keyspaces.insert(name.to_owned(), space);
+        }
+        let space = &self.keyspaces[name];
         let mut batch = self.database.batch();
         for (key, value) in entries {
             if (name, *key) == ("meta", b"format") && *value != FORMAT {
@@ -307,38 +443,74 @@ fn for_each(space: &Keyspace, mut see: impl FnMut(RowKey, &[u8]) -> Result<()>) 
 }
 
 impl Batch<'_> {
+    fn put(&mut self, space: &Keyspace, key: [u8; 10], value: Vec<u8>) {
+        self.journal.written += key.len() + value.len();
+        self.batch.insert(space, key, value);
+    }
+
     pub fn put_chunk(&mut self, entry: &ChunkEntry) {
         let first = match &entry.numbers {
             Numbers::From(first) => *first,
             Numbers::List(list) => list[0],
         };
-        self.batch.insert(&self.journal.chunks, key((entry.table, first)), chunk_bytes(entry));
+        let space = self.journal.chunks.clone();
+        self.put(&space, key((entry.table, first)), chunk_bytes(entry));
     }
 
     /// The whole row; earlier changes of it are part of it now.
-    pub fn put_row(&mut self, row: RowKey, cells: Vec<u8>, existed: bool, sealed: bool) {
-        let space = self.journal.cells(sealed);
-        self.batch.insert(&space.rows, key(row), cells);
+    pub fn put_row(
+        &mut self,
+        row: RowKey,
+        cells: Vec<u8>,
+        existed: bool,
+        sealed: bool,
+    ) -> Result<()> {
+        let space = match sealed {
+            true => self.journal.sealed_rows.clone(),
+            false => self.journal.space(Kept::Rows, row)?.clone(),
+        };
+        self.put(&space, key(row), cells);
         if existed {
-            self.batch.remove(&space.changes, key(row));
+            self.forget_changes(row, sealed);
         }
+        Ok(())
     }
 
-    pub fn put_change(&mut self, row: RowKey, cells: Vec<u8>, sealed: bool) {
-        self.batch.insert(&self.journal.cells(sealed).changes, key(row), cells);
+    pub fn put_change(&mut self, row: RowKey, cells: Vec<u8>, sealed: bool) -> Result<()> {
+        let space = match sealed {
+            true => self.journal.sealed_changes.clone(),
+            false => self.journal.space(Kept::Changes, row)?.clone(),
+        };
+        self.put(&space, key(row), cells);
+        Ok(())
+    }
+
+    fn forget_changes(&mut self, row: RowKey, sealed: bool) {
+        let space = match sealed {
+            true => Some(&self.journal.sealed_changes),
+            false => self.journal.open.get(&Generation::of(Kept::Changes, row)),
+        };
+        if let Some(space) = space {
+            self.batch.remove(space, key(row));
+        }
     }
 
     /// What the row is counted by in its file.
     pub fn put_counted(&mut self, row: RowKey, file: u32, cells: &[u8]) {
-        let value = [&file.to_le_bytes(), cells].concat();
-        self.batch.insert(&self.journal.counted, key(row), value);
+        let space = self.journal.counted.clone();
+        self.put(&space, key(row), [&file.to_le_bytes(), cells].concat());
     }
 
     /// `sealed`: the row stands in a chunk file, which cannot forget it.
     pub fn delete_row(&mut self, row: RowKey, sealed: bool) {
-        let space = self.journal.cells(sealed);
-        self.batch.remove(&space.rows, key(row));
-        self.batch.remove(&space.changes, key(row));
+        let space = match sealed {
+            true => Some(&self.journal.sealed_rows),
+            false => self.journal.open.get(&Generation::of(Kept::Rows, row)),
+        };
+        if let Some(space) = space {
+            self.batch.remove(space, key(row));
+        }
+        self.forget_changes(row, sealed);
         if sealed {
             self.batch.insert(&self.journal.deleted, key(row), []);
         }
@@ -349,18 +521,21 @@ impl Batch<'_> {
         self.batch.remove(&self.journal.chunks, key((table, first)));
     }
 
-    /// Removes what is out of date of a row whose chunk has been sealed, or written
-    /// anew if it was.
-    /// `changed`: there may be an entry of what has changed of it.
-    pub fn forget_row(&mut self, row: RowKey, sealed: bool, changed: bool) {
-        let space = self.journal.cells(sealed);
-        self.batch.remove(&space.rows, key(row));
-        if changed {
-            self.batch.remove(&space.changes, key(row));
+    /// Removes a row that is no longer part of the chunk that made its entry void, if the
+    /// keyspace that it stood in is still there.
+    pub fn forget_open_row(&mut self, row: RowKey) {
+        for kept in [Kept::Rows, Kept::Changes] {
+            if let Some(space) = self.journal.open.get(&Generation::of(kept, row)) {
+                self.batch.remove(space, key(row));
+            }
         }
-        if sealed {
-            self.batch.remove(&self.journal.deleted, key(row));
-            self.batch.remove(&self.journal.counted, key(row));
+    }
+
+    /// Removes what is out of date of a row of a sealed chunk that has been written anew.
+    pub fn forget_row(&mut self, row: RowKey) {
+        let Journal { sealed_rows, sealed_changes, deleted, counted, .. } = &*self.journal;
+        for space in [sealed_rows, sealed_changes, deleted, counted] {
+            self.batch.remove(space, key(row));
         }
     }
 
@@ -368,15 +543,31 @@ impl Batch<'_> {
         self.batch.is_empty()
     }
 
-    /// Makes everything durable or nothing.
-    pub fn commit(mut self) -> Result<()> {
+    /// The batch, to be written by whoever; no other may be prepared and written before.
+    pub fn prepare(mut self) -> Prepared {
         let new = catalog::derived_entity_names(self.journal.entities);
         for (code, name) in &new {
             self.batch.insert(&self.journal.meta, format!("entity/{code}"), name.as_str());
         }
-        self.batch.commit().map_err(failed("be written"))?;
         self.journal.entities += new.len();
-        Ok(())
+        // fjall goes on after the last batch that a keyspace which is there has part in.
+        self.batch.insert(&self.journal.meta, "last", []);
+        if self.journal.written > TURN {
+            self.journal.written = 0;
+            self.batch.insert(&self.journal.turns, "turn", []);
+        }
+        Prepared(self.batch)
+    }
+}
+
+/// A batch with everything that it is to hold.
+pub struct Prepared(OwnedWriteBatch);
+
+impl Prepared {
+    /// Makes everything durable or nothing. A journal whose batch failed must not
+    /// write any more.
+    pub fn commit(self) -> Result<()> {
+        self.0.commit().map_err(failed("be written"))
     }
 }
 
@@ -457,5 +648,48 @@ mod tests {
         for cut in [0, 15, 20, bytes.len() - 1] {
             assert!(chunk_entry(7, 5, &bytes[..cut]).is_none(), "{cut}");
         }
+    }
+
+    /// The numbers of the open rows.
+    fn open_rows(journal: &Journal) -> Vec<u64> {
+        let mut rows = Vec::new();
+        for kept in [Kept::Rows, Kept::Changes] {
+            let see = |(_, row): RowKey, _: &[u8]| {
+                rows.push(row);
+                Ok(())
+            };
+            journal.for_each_open(kept, see).expect("readable");
+        }
+        rows
+    }
+
+    #[test]
+    fn generations_go_as_a_whole_and_the_journal_goes_on_after_them() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let open = || Journal::open(folder.path(), &Catalog::built_in()).expect("opens").0;
+        let mut journal = open();
+        let put = |journal: &mut Journal, rows: &[u64]| {
+            let mut batch = journal.batch();
+            for row in rows {
+                batch.put_row((7, *row), vec![1], false, false).expect("made");
+                batch.put_change((7, *row), vec![2], false).expect("made");
+            }
+            batch.prepare().commit().expect("written");
+        };
+        put(&mut journal, &[5, GENERATION - 1, GENERATION, 3 * GENERATION]);
+        let first_two = |numbers: Range<u64>| numbers.end <= 2 * GENERATION;
+        let rows = [5, GENERATION, 3 * GENERATION];
+        journal.dropped(7, &rows, first_two).delete().expect("deleted");
+        assert_eq!(open_rows(&journal), [3 * GENERATION; 2]);
+        // The last batch has part in nothing that is there later.
+        put(&mut journal, &[4 * GENERATION]);
+        journal.dropped(7, &[4 * GENERATION], |_| true).delete().expect("deleted");
+        for last in [1, 2] {
+            drop(journal);
+            journal = open();
+            put(&mut journal, &[last]);
+        }
+        drop(journal);
+        assert_eq!(open_rows(&open()), [1, 2, 3 * GENERATION, 1, 2, 3 * GENERATION]);
     }
 }

@@ -14,7 +14,9 @@ mod compaction;
 mod counts;
 mod encoded;
 mod filter;
+mod flusher;
 mod folder;
+mod group;
 mod ids;
 mod journal;
 mod memory;
@@ -145,20 +147,18 @@ impl Store {
         files.remove_others(&named)?;
         let versions = Arc::new(Versions::after(&tables));
         let tables = Arc::new(RwLock::new(tables));
-        let lifecycle = writer::lifecycle_columns(&catalog);
-        let writer = Writer {
+        let writer = Writer::new(
             journal,
-            files: files.clone(),
+            files.clone(),
             numbering,
-            tables: tables.clone(),
-            versions: versions.clone(),
-            lifecycle,
-            failed: None,
-        };
+            tables.clone(),
+            versions.clone(),
+            &catalog,
+        )?;
         let (requests, receiver) = mpsc::channel(QUEUE_MAX);
         let thread = std::thread::Builder::new()
             .name("sysjob-writer".into())
-            .spawn(move || writer.run(receiver))
+            .spawn(move || block_on(writer.run(receiver)))
             .map_err(|e| Error::internal("the writer thread cannot start").caused_by(e))?;
         let sealer = Sealer {
             catalog: catalog.clone(),

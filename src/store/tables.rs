@@ -2,6 +2,7 @@
 //! commit makes to them after it is durable.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use datafusion::arrow::array::{ArrayRef, UInt32Array};
@@ -284,6 +285,16 @@ impl TableState {
             self.open = false;
         }
         self.chunks.splice(index..index + old.len(), new.map(Arc::new));
+    }
+
+    /// Whether rows with some numbers stand in chunks without a file, or may come to.
+    pub fn is_open(&self, numbers: Range<u64>) -> bool {
+        let open = |chunk: &Arc<Chunk>| {
+            chunk.file().is_none()
+                && chunk.first_number() < numbers.end
+                && chunk.number(chunk.rows().saturating_sub(1)) >= numbers.start
+        };
+        numbers.end > self.next || self.chunks.iter().any(open)
     }
 
     /// Whether the journal says something of a row that no file does.

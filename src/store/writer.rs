@@ -1,11 +1,12 @@
 //! The one writer: a thread that takes requests, makes as many of them durable
 //! in one journal batch as have gathered (group commit), applies them to the
-//! tables in memory and only then answers.
+//! tables in memory and only then answers. While one group is on its way to the
+//! disk, the next one is staged.
 //!
 //! Invariant: what a snapshot shows is durable. A failed flush stops all
 //! commits until a restart; snapshots of what was durable go on.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef};
@@ -18,17 +19,19 @@ use super::chunk::{Chunk, Numbers};
 use super::chunk_file::ChunkFiles;
 use super::codec;
 use super::column;
-use super::journal::{Batch, ChunkEntry, Journal};
+use super::flusher::{Flushed, Flusher};
+use super::group::{Group, View, set};
+use super::journal::{Batch, ChunkEntry, Dropped, Journal, Prepared};
 use super::numbering::{Numbering, TableNumbering};
-use super::recover::Stale;
 use super::sealed::Sealed;
 use super::summary::Summary;
-use super::tables::{Row, TableState, missing_key};
+use super::tables::{TableState, missing_key};
 use super::versions::Versions;
 use super::{Appended, Change};
+use crate::catalog::{Catalog, Table};
 use crate::error::{Error, ErrorKind, Result, codes};
 use crate::job;
-use crate::value::{Guid, Value, guid_text};
+use crate::value::Value;
 
 /// Requests that one journal batch takes at most.
 const GROUP_MAX: usize = 4096;
@@ -48,8 +51,11 @@ pub enum Request {
     /// Everything as of the last commit.
     Backup(oneshot::Sender<Source>),
     Rewrite(Rewrite, oneshot::Sender<Result<bool>>),
-    /// Entries for single rows that their chunk's file has made void are to go.
-    Forget(Stale, oneshot::Sender<()>),
+    /// Entries for rows of sealed chunks that a new file has made void are to go: the
+    /// table and the numbers of the rows.
+    Forget(usize, Vec<u64>, oneshot::Sender<()>),
+    /// The same for rows that were not sealed before; whoever asks does the work.
+    GiveUp(usize, Vec<u64>, oneshot::Sender<Dropped>),
 }
 
 /// Neighbours whose rows stand in one chunk now, or are all deleted.
@@ -57,6 +63,14 @@ pub struct Rewrite {
     pub table: usize,
     pub old: Vec<Arc<Chunk>>,
     pub new: Option<Rewritten>,
+}
+
+impl Rewrite {
+    /// Whether the journal has to say something of it.
+    fn is_journaled(&self) -> bool {
+        let new = self.new.as_ref().is_some_and(|new| new.file.is_some());
+        new || self.old.iter().any(|chunk| chunk.file().is_some())
+    }
 }
 
 /// The rows of several chunks.
@@ -73,33 +87,54 @@ pub struct NewFile {
 }
 
 pub struct Writer {
-    pub journal: Journal,
-    pub files: Arc<ChunkFiles>,
-    pub numbering: Numbering,
-    pub tables: Arc<RwLock<Vec<TableState>>>,
-    pub versions: Arc<Versions>,
+    journal: Journal,
+    flusher: Flusher,
+    files: Arc<ChunkFiles>,
+    numbering: Numbering,
+    tables: Arc<RwLock<Vec<TableState>>>,
+    versions: Arc<Versions>,
     /// By table: the columns whose changes are journaled apart from the row.
-    pub lifecycle: Vec<Vec<usize>>,
+    lifecycle: Vec<Vec<usize>>,
     /// Set by the first failed flush.
-    pub failed: Option<String>,
+    failed: Option<String>,
+    /// What the next batch will hold.
+    staged: Staged,
+    in_flight: Option<InFlight>,
 }
 
-/// What a journal batch will hold, in terms of rows.
+/// A request's answer, to be given when its group is durable.
+type Answer = (Reply, Result<Appended>);
+
+/// Requests of one group.
 #[derive(Default)]
-struct Group {
-    /// By table, in the order of their row numbers; `None`: deleted again.
-    inserts: BTreeMap<usize, Vec<Option<Row>>>,
-    updates: BTreeMap<(usize, u64), Row>,
-    deletes: BTreeSet<(usize, u64)>,
-    /// Where primary keys are that were looked for or have changed.
-    ids: HashMap<(usize, Guid), Option<u64>>,
-    /// A chunk file that could not be read; nothing of the group may be written.
-    unreadable: Option<Error>,
+struct Staged {
+    group: Group,
+    answers: Vec<Answer>,
+}
+
+/// A group on its way to the disk.
+struct InFlight {
+    staged: Staged,
+    flushed: Flushed,
+}
+
+impl InFlight {
+    fn group(&self) -> &Group {
+        &self.staged.group
+    }
+}
+
+/// The outcome of a group in flight; without one this waits for ever.
+async fn flushed(in_flight: &mut Option<InFlight>) -> Result<()> {
+    match in_flight {
+        Some(InFlight { flushed, .. }) => flushed.outcome().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// The lifecycle columns of each table of a catalog.
-pub fn lifecycle_columns(catalog: &crate::catalog::Catalog) -> Vec<Vec<usize>> {
-    let of = |table: &crate::catalog::Table| {
+fn lifecycle_columns(catalog: &Catalog) -> Vec<Vec<usize>> {
+    let of = |table: &Table| {
         let names = if table.logical_name == job::TABLE { job::LIFECYCLE_COLUMNS } else { &[] };
         names.iter().filter_map(|name| table.column_index(name)).collect()
     };
@@ -107,39 +142,123 @@ pub fn lifecycle_columns(catalog: &crate::catalog::Catalog) -> Vec<Vec<usize>> {
 }
 
 impl Writer {
+    /// A writer for what a data folder holds.
+    pub fn new(
+        journal: Journal,
+        files: Arc<ChunkFiles>,
+        numbering: Numbering,
+        tables: Arc<RwLock<Vec<TableState>>>,
+        versions: Arc<Versions>,
+        catalog: &Catalog,
+    ) -> Result<Self> {
+        Ok(Self {
+            journal,
+            flusher: Flusher::start()?,
+            files,
+            numbering,
+            tables,
+            versions,
+            lifecycle: lifecycle_columns(catalog),
+            failed: None,
+            staged: Staged::default(),
+            in_flight: None,
+        })
+    }
+
     /// Serves requests until every sender is gone.
-    pub fn run(mut self, mut requests: mpsc::Receiver<Request>) {
-        while let Some(request) = requests.blocking_recv() {
-            let mut commits = Vec::new();
-            let mut next = Some(request);
-            while let Some(request) = next.take() {
-                match request {
-                    Request::Commit(changes, reply) => commits.push((changes, reply)),
-                    Request::Append { table, ids, file, reply } => {
-                        self.commit(std::mem::take(&mut commits));
-                        let answer = self.append(table, &ids, file);
-                        // A caller that went away no longer needs the answer.
-                        let _ = reply.send(answer);
+    pub async fn run(mut self, mut requests: mpsc::Receiver<Request>) {
+        loop {
+            tokio::select! {
+                biased;
+                outcome = flushed(&mut self.in_flight) => self.settle(outcome),
+                request = requests.recv(), if self.staged.answers.len() < GROUP_MAX => {
+                    let Some(request) = request else { break };
+                    self.take(request).await;
+                    while self.staged.answers.len() < GROUP_MAX
+                        && let Ok(request) = requests.try_recv()
+                    {
+                        self.take(request).await;
                     }
-                    Request::Rewrite(rewrite, reply) => {
-                        self.commit(std::mem::take(&mut commits));
-                        let _ = reply.send(self.rewrite(rewrite));
-                    }
-                    Request::Backup(reply) => {
-                        self.commit(std::mem::take(&mut commits));
-                        let _ = reply.send(self.source());
-                    }
-                    Request::Forget(stale, reply) => {
-                        self.commit(std::mem::take(&mut commits));
-                        self.forget(&stale);
-                        let _ = reply.send(());
-                    }
-                }
-                if commits.len() < GROUP_MAX {
-                    next = requests.try_recv().ok();
+                    self.begin();
                 }
             }
-            self.commit(commits);
+        }
+        self.all_durable().await;
+    }
+
+    async fn take(&mut self, request: Request) {
+        match request {
+            Request::Commit(changes, reply) => {
+                let (tables, before) = (self.tables.read(), self.in_flight.as_ref());
+                let view = View { tables: &tables, before: before.map(InFlight::group) };
+                let answer = match self.usable() {
+                    Ok(()) => self.staged.group.stage(changes, view, &self.versions),
+                    Err(error) => Err(error),
+                };
+                self.staged.answers.push((reply, answer));
+            }
+            // A caller that went away no longer needs the answer.
+            Request::Append { table, ids, file, reply } => {
+                self.all_durable().await;
+                let _ = reply.send(self.append(table, &ids, file).await);
+            }
+            Request::Rewrite(rewrite, reply) => {
+                // What is on its way counts on where the journal has the rows.
+                if rewrite.is_journaled() {
+                    self.all_durable().await;
+                }
+                let _ = reply.send(self.rewrite(rewrite).await);
+            }
+            Request::Backup(reply) => {
+                self.all_durable().await;
+                let _ = reply.send(self.source());
+            }
+            Request::Forget(table, numbers, reply) => self.forget(table, &numbers, reply),
+            Request::GiveUp(table, numbers, reply) => {
+                let state = &self.tables.read()[table];
+                let number = self.numbering.table(table).table();
+                let all_sealed = |numbers| !state.is_open(numbers);
+                let _ = reply.send(self.journal.dropped(number, &numbers, all_sealed));
+            }
+        }
+    }
+
+    /// Hands what is staged to the thread that makes it durable, if that one has
+    /// nothing to do.
+    fn begin(&mut self) {
+        if self.in_flight.is_some() || self.staged.answers.is_empty() {
+            return;
+        }
+        let staged = std::mem::take(&mut self.staged);
+        self.in_flight = self.flush(staged, None);
+    }
+
+    /// The group in flight is durable, or will never be. The next one goes on its way
+    /// before this one is applied, so that the disk need not wait for that.
+    fn settle(&mut self, outcome: Result<()>) {
+        let Some(InFlight { staged, .. }) = self.in_flight.take() else { return };
+        let outcome = self.note(outcome);
+        if outcome.is_ok() && !self.staged.answers.is_empty() {
+            let next = std::mem::take(&mut self.staged);
+            self.in_flight = self.flush(next, Some(&staged.group));
+        }
+        if outcome.is_ok() {
+            staged.group.apply(&mut self.tables.write());
+        }
+        self.answer(staged.answers, outcome.is_ok());
+        // What was staged on top of a group that failed fails too.
+        if outcome.is_err() {
+            let next = std::mem::take(&mut self.staged);
+            self.answer(next.answers, false);
+        }
+    }
+
+    /// Waits until everything that was taken is durable and applied.
+    async fn all_durable(&mut self) {
+        self.begin();
+        while self.in_flight.is_some() {
+            let outcome = flushed(&mut self.in_flight).await;
+            self.settle(outcome);
         }
     }
 
@@ -154,57 +273,52 @@ impl Writer {
         }
     }
 
-    fn commit(&mut self, commits: Vec<(Vec<Change>, Reply)>) {
-        if commits.is_empty() {
-            return;
-        }
-        let mut group = Group::default();
-        let mut answers = Vec::with_capacity(commits.len());
-        {
-            let tables = self.tables.read();
-            for (changes, reply) in commits {
-                let answer =
-                    self.usable().and_then(|()| group.stage(changes, &tables, &self.versions));
-                answers.push((reply, answer));
-            }
-        }
-        let outcome = match group.unreadable.take() {
-            None => self.write(&group),
-            Some(error) => self.note(Err(error)),
-        };
-        if outcome.is_ok() {
-            group.apply(&mut self.tables.write());
-        }
+    /// Answers requests whose group is durable now, or never will be.
+    fn answer(&self, answers: Vec<Answer>, durable: bool) {
         for (reply, answer) in answers {
-            let answer = match (&outcome, answer) {
-                (Err(_), Ok(_)) => self.usable().map(|()| Appended::default()),
-                (_, answer) => answer,
+            let answer = match answer {
+                Ok(_) if !durable => self.usable().map(|()| Appended::default()),
+                answer => answer,
             };
+            // A caller that went away no longer needs the answer.
             let _ = reply.send(answer);
         }
     }
 
-    /// Makes a group durable.
-    fn write(&mut self, group: &Group) -> Result<()> {
-        if group.inserts.is_empty() && group.updates.is_empty() && group.deletes.is_empty() {
-            return Ok(());
+    /// Sends a group to be made durable; not if there is nothing of it to write, which
+    /// is answered at once. `before` is durable, but not applied yet.
+    fn flush(&mut self, staged: Staged, before: Option<&Group>) -> Option<InFlight> {
+        let Staged { mut group, answers } = staged;
+        let batch = match group.unreadable.take() {
+            Some(error) => Err(error),
+            None if group.is_empty() => Ok(None),
+            None => self.prepare(&group, before).map(Some),
+        };
+        match self.note(batch) {
+            Ok(Some(batch)) => {
+                let flushed = self.flusher.flush(|| batch.commit());
+                return Some(InFlight { staged: Staged { group, answers }, flushed });
+            }
+            outcome => self.answer(answers, outcome.is_ok()),
         }
+        None
+    }
+
+    /// The journal batch of a group.
+    fn prepare(&mut self, group: &Group, before: Option<&Group>) -> Result<Prepared> {
         let tables = self.tables.read();
+        let view = View { tables: &tables, before };
         // Taking rows out of counts must not wait for a disk, nor fail.
         let mut changed = group.updates.keys().chain(&group.deletes);
-        let loaded = changed.try_for_each(|(table, number)| tables[*table].load_counted(*number));
-        if loaded.is_err() {
-            drop(tables);
-            return self.note(loaded);
-        }
+        changed.try_for_each(|(table, number)| tables[*table].load_counted(*number))?;
         let mut batch = self.journal.batch();
         for (table, rows) in &group.inserts {
             let numbering = self.numbering.table(*table);
             for (offset, row) in rows.iter().enumerate() {
                 if let Some(row) = row {
-                    let number = tables[*table].next() + offset as u64;
+                    let number = view.next(*table) + offset as u64;
                     let bytes = codec::encode(row, &tables[*table].table, numbering);
-                    batch.put_row((numbering.table(), number), bytes, false, false);
+                    batch.put_row((numbering.table(), number), bytes, false, false)?;
                 }
             }
         }
@@ -214,8 +328,8 @@ impl Writer {
             let lifecycle = &self.lifecycle[*table];
             let small = !lifecycle.is_empty() && cells.iter().all(|(c, _)| lifecycle.contains(c));
             let mut image = match small {
-                true => state.cells(*number, lifecycle.iter().copied()),
-                false => state.cells(*number, 0..state.table.columns.len()),
+                true => view.cells(*table, *number, lifecycle.iter().copied()),
+                false => view.cells(*table, *number, 0..state.table.columns.len()),
             };
             for (column, value) in cells {
                 set(&mut image, *column, value.clone());
@@ -223,10 +337,10 @@ impl Writer {
             let (key, sealed) = ((numbering.table(), *number), state.is_sealed(*number));
             put_counted(&mut batch, state, numbering, *number);
             if small {
-                batch.put_change(key, codec::encode(&image, &state.table, numbering), sealed);
+                batch.put_change(key, codec::encode(&image, &state.table, numbering), sealed)?;
             } else {
                 image.retain(|(_, value)| *value != Value::Null);
-                batch.put_row(key, codec::encode(&image, &state.table, numbering), true, sealed);
+                batch.put_row(key, codec::encode(&image, &state.table, numbering), true, sealed)?;
             }
         }
         for (table, number) in &group.deletes {
@@ -234,19 +348,24 @@ impl Writer {
             put_counted(&mut batch, &tables[*table], numbering, *number);
             batch.delete_row((numbering.table(), *number), tables[*table].is_sealed(*number));
         }
-        drop(tables);
-        let outcome = batch.commit();
-        self.note(outcome)
+        Ok(batch.prepare())
     }
 
-    fn note(&mut self, outcome: Result<()>) -> Result<()> {
+    /// Remembers a failure, after which nothing may be written.
+    fn note<T>(&mut self, outcome: Result<T>) -> Result<T> {
         if let Err(e) = &outcome {
             self.failed = Some(e.to_string());
         }
         outcome
     }
 
-    fn append(&mut self, table: usize, ids: &ArrayRef, file: NewFile) -> Result<Appended> {
+    /// Waits for one batch.
+    async fn durable(&mut self, batch: Prepared) -> Result<()> {
+        let outcome = self.flusher.flush(|| batch.commit()).outcome().await;
+        self.note(outcome)
+    }
+
+    async fn append(&mut self, table: usize, ids: &ArrayRef, file: NewFile) -> Result<Appended> {
         self.usable()?;
         let number = self.numbering.table(table).table();
         let mut replaced = BTreeSet::new();
@@ -282,8 +401,8 @@ impl Writer {
         for row in &hidden {
             journal.delete_row((number, first + *row as u64), true);
         }
-        let outcome = journal.commit();
-        self.note(outcome)?;
+        let journal = journal.prepare();
+        self.durable(journal).await?;
         self.add_filter(table, first, &file);
         let mut tables = self.tables.write();
         let replaced: Vec<u64> = replaced.into_iter().collect();
@@ -315,7 +434,7 @@ impl Writer {
     }
 
     /// Puts a chunk in the place of some that have not changed since; false if they have.
-    fn rewrite(&mut self, Rewrite { table, old, new }: Rewrite) -> Result<bool> {
+    async fn rewrite(&mut self, Rewrite { table, old, new }: Rewrite) -> Result<bool> {
         self.usable()?;
         if !old.iter().all(|chunk| self.tables.read()[table].has(chunk)) {
             return Ok(false);
@@ -323,16 +442,21 @@ impl Writer {
         let number = self.numbering.table(table).table();
         let first = new.as_ref().map(|new| new.chunk.first_number());
         let mut journal = self.journal.batch();
-        let sealed = old.iter().filter(|chunk| chunk.file().is_some()).map(|c| c.first_number());
-        sealed.filter(|old| Some(*old) != first).for_each(|old| journal.remove_chunk(number, old));
+        for chunk in old.iter().filter(|chunk| chunk.file().is_some()) {
+            if Some(chunk.first_number()) != first {
+                journal.remove_chunk(number, chunk.first_number());
+            }
+            // No chunk says any more that these are out of date.
+            chunk.deleted().for_each(|row| journal.forget_open_row((number, row)));
+        }
         if let Some(Rewritten { chunk, file: Some((file, _)) }) = &new {
             let (numbers, file) = (chunk.numbers().clone(), file.sealed.file().clone());
             journal.put_chunk(&ChunkEntry { table: number, numbers, file });
         }
         // Chunks in memory are no concern of the journal.
         if !journal.is_empty() {
-            let outcome = journal.commit();
-            self.note(outcome)?;
+            let journal = journal.prepare();
+            self.durable(journal).await?;
         }
         if let Some(Rewritten { chunk, file: Some((file, ids)) }) = &new {
             self.add_filter(table, chunk.first_number(), file);
@@ -347,169 +471,24 @@ impl Writer {
         Ok(true)
     }
 
-    fn forget(&mut self, stale: &Stale) {
-        if self.usable().is_err() {
-            return;
-        }
-        let Stale { table, numbers, sealed } = stale;
-        let changed = !self.lifecycle[*table].is_empty();
-        let number = self.numbering.table(*table).table();
+    /// Not durable by itself: the next group makes it so. If it fails, so does that.
+    fn forget(&mut self, table: usize, numbers: &[u64], done: oneshot::Sender<()>) {
+        let number = self.numbering.table(table).table();
         let tables = self.tables.read();
+        let view = View { tables: &tables, before: self.in_flight.as_ref().map(InFlight::group) };
         let mut journal = self.journal.unsynced_batch();
         // A row may have changed again since its chunk was written anew.
-        let void = |row: &&u64| !sealed || !tables[*table].has_left_file(**row);
-        for row in numbers.iter().filter(void) {
-            journal.forget_row((number, *row), *sealed, changed);
+        for row in numbers.iter().filter(|row| !view.has_left_file(table, **row)) {
+            journal.forget_row((number, *row));
         }
-        drop(tables);
-        if let Err(e) = journal.commit() {
-            self.failed = Some(e.to_string());
-        }
-    }
-}
-
-impl Group {
-    fn find(&mut self, tables: &[TableState], table: usize, id: &Guid) -> Option<u64> {
-        if let Some(known) = self.ids.get(&(table, *id)) {
-            return *known;
-        }
-        let found = tables[table].find(id).unwrap_or_else(|e| {
-            self.unreadable = Some(e);
-            None
-        });
-        self.ids.insert((table, *id), found);
-        found
-    }
-
-    /// Takes in one request's changes, all or none.
-    fn stage(
-        &mut self,
-        changes: Vec<Change>,
-        tables: &[TableState],
-        versions: &Versions,
-    ) -> Result<Appended> {
-        self.check(&changes, tables)?;
-        let version = versions.next();
-        let mut done = Appended::default();
-        for change in changes {
-            match change {
-                Change::Insert { table, mut values } => {
-                    versions.stamp(table, &mut values, version);
-                    let id = key_of(tables, table, &values)?;
-                    match self.find(tables, table, &id) {
-                        Some(number) => {
-                            self.delete(tables, table, number);
-                            done.replaced += 1;
-                        }
-                        None => done.inserted += 1,
-                    }
-                    self.add(tables, table, id, values);
-                }
-                Change::Append { table, mut values } => {
-                    versions.stamp(table, &mut values, version);
-                    let id = key_of(tables, table, &values)?;
-                    self.add(tables, table, id, values);
-                    done.inserted += 1;
-                }
-                Change::Update { table, id, mut values } => {
-                    versions.stamp(table, &mut values, version);
-                    if let Some(number) = self.find(tables, table, &id) {
-                        self.update(tables, table, number, values);
-                    }
-                }
-                Change::Delete { table, id } => {
-                    if let Some(number) = self.find(tables, table, &id) {
-                        self.delete(tables, table, number);
-                        self.ids.insert((table, id), None);
-                    }
-                }
-            }
-        }
-        Ok(done)
-    }
-
-    /// Whether all rows that the changes need are there.
-    fn check(&mut self, changes: &[Change], tables: &[TableState]) -> Result<()> {
-        let mut here: HashMap<(usize, Guid), bool> = HashMap::new();
-        for change in changes {
-            match change {
-                Change::Insert { table, values } | Change::Append { table, values } => {
-                    here.insert((*table, key_of(tables, *table, values)?), true);
-                }
-                Change::Update { table, id, .. } | Change::Delete { table, id } => {
-                    let there = match here.get(&(*table, *id)) {
-                        Some(there) => *there,
-                        None => self.find(tables, *table, id).is_some(),
-                    };
-                    if !there {
-                        let name = &tables[*table].table.schema_name;
-                        return Err(Error::new(
-                            ErrorKind::NotFound,
-                            codes::OBJECT_DOES_NOT_EXIST,
-                            format!("{name} With Id = {} Does Not Exist", guid_text(id)),
-                        ));
-                    }
-                    if matches!(change, Change::Delete { .. }) {
-                        here.insert((*table, *id), false);
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn add(&mut self, tables: &[TableState], table: usize, id: Guid, values: Row) {
-        let rows = self.inserts.entry(table).or_default();
-        self.ids.insert((table, id), Some(tables[table].next() + rows.len() as u64));
-        rows.push(Some(values));
-    }
-
-    fn update(&mut self, tables: &[TableState], table: usize, number: u64, values: Row) {
-        match number.checked_sub(tables[table].next()) {
-            Some(offset) => {
-                let rows = self.inserts.get_mut(&table).expect("a staged number is a staged row");
-                let row = rows[offset as usize].as_mut().expect("a deleted row is not found");
-                values.into_iter().for_each(|(column, value)| set(row, column, value));
-            }
-            None => {
-                let row = self.updates.entry((table, number)).or_default();
-                values.into_iter().for_each(|(column, value)| set(row, column, value));
-            }
-        }
-    }
-
-    fn delete(&mut self, tables: &[TableState], table: usize, number: u64) {
-        match number.checked_sub(tables[table].next()) {
-            Some(offset) => {
-                let rows = self.inserts.get_mut(&table).expect("a staged number is a staged row");
-                rows[offset as usize] = None;
-            }
-            None => {
-                self.updates.remove(&(table, number));
-                self.deletes.insert((table, number));
-            }
-        }
-    }
-
-    /// Makes the group visible.
-    fn apply(self, tables: &mut [TableState]) {
-        let mut deletes: BTreeMap<usize, Vec<u64>> = BTreeMap::new();
-        for (table, number) in self.deletes {
-            deletes.entry(table).or_default().push(number);
-        }
-        for (table, numbers) in deletes {
-            tables[table].delete(&numbers);
-        }
-        let mut updates: BTreeMap<usize, Vec<(u64, Row)>> = BTreeMap::new();
-        for ((table, number), cells) in self.updates {
-            updates.entry(table).or_default().push((number, cells));
-        }
-        for (table, rows) in updates {
-            tables[table].update(&rows);
-        }
-        for (table, rows) in self.inserts {
-            tables[table].insert(&rows);
-        }
+        let batch = journal.prepare();
+        self.flusher.begin(
+            || batch.commit(),
+            move |_| {
+                // Whoever asked for it may be gone.
+                let _ = done.send(());
+            },
+        );
     }
 }
 
@@ -520,23 +499,4 @@ fn put_counted(batch: &mut Batch<'_>, state: &TableState, numbering: &TableNumbe
         let cells = codec::encode(&cells, &state.table, numbering);
         batch.put_counted((numbering.table(), number), file, &cells);
     }
-}
-
-/// Sets a cell of a row.
-fn set(row: &mut Row, column: usize, value: Value) {
-    match row.iter_mut().find(|(c, _)| *c == column) {
-        Some(cell) => cell.1 = value,
-        None => row.push((column, value)),
-    }
-}
-
-fn key_of(tables: &[TableState], table: usize, values: &Row) -> Result<Guid> {
-    let key = tables[table].key;
-    values
-        .iter()
-        .find_map(|(column, value)| match value {
-            Value::Guid(id) if *column == key => Some(*id),
-            _ => None,
-        })
-        .ok_or_else(|| missing_key(&tables[table].table))
 }

@@ -169,7 +169,7 @@ fn append(rows: std::ops::Range<usize>) -> impl Strategy<Value = Step> {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        10 => vec(vec(op(), 1..5), 1..5).prop_map(Step::Commits),
+        10 => vec(vec(op(), 1..5), 1..12).prop_map(Step::Commits),
         2 => append(6..20),
         1 => append(1_030..1_100),
         2 => Just(Step::Remember),

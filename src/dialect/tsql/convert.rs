@@ -3,7 +3,8 @@
 //! [`crate::engine::functions`].
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryLength, CastKind, CharacterLength, DataType, ExactNumberInfo, Expr, TimezoneInfo, Value,
+    BinaryLength, CastKind, CharacterLength, DataType, ExactNumberInfo, Expr, FunctionArg,
+    FunctionArgExpr, FunctionArguments, TimezoneInfo, Value,
 };
 
 use super::functions;
@@ -46,7 +47,12 @@ pub(super) fn convert(expr: &mut Expr) -> Result<()> {
         return Err(unsupported("CONVERT with several styles"));
     }
     let operand = std::mem::replace(inner.as_mut(), Expr::value(Value::Null));
-    *expr = converted(operand, target, styles.pop(), *is_try);
+    let style = styles.pop();
+    let operand = match style.as_ref().is_some_and(is_null) {
+        true => Expr::value(Value::Null),
+        false => operand,
+    };
+    *expr = converted(operand, target, style, *is_try);
     Ok(())
 }
 
@@ -86,6 +92,25 @@ fn converted(operand: Expr, to: SqlType, style: Option<Expr>, tries: bool) -> Ex
         args.push(Expr::value(Value::Boolean(tries)));
     }
     functions::call("sql_convert", args)
+}
+
+/// Whether an expression is written as `NULL`, or is a variable that is.
+fn is_null(expr: &Expr) -> bool {
+    match expr {
+        Expr::Nested(inner) => is_null(inner),
+        Expr::Value(value) => value.value == Value::Null,
+        // What a cast has become.
+        Expr::Function(function) if function.name.to_string() == "sql_convert" => {
+            match &function.args {
+                FunctionArguments::List(list) => matches!(
+                    list.args.get(1),
+                    Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(value))) if is_null(value)
+                ),
+                _ => false,
+            }
+        }
+        _ => false,
+    }
 }
 
 fn is_parameter(expr: &Expr) -> bool {

@@ -102,6 +102,7 @@ static KNOWN: &[Known] = &[
     known("clock_timestamp", 0, 0, Rule::Call("getdate")),
     known("concat", 2, MANY, Rule::Call("sql_concat")),
     known("concat_ws", 2, MANY, Rule::Call("sql_concat_ws")),
+    known("contains", 2, 2, Rule::Call("sql_contains")),
     known("cos", 1, 1, Rule::Call("sql_cos")),
     known("cot", 1, 1, Rule::Call("sql_cot")),
     known("count_big", 1, 1, Rule::Call("count")),
@@ -223,7 +224,6 @@ pub(super) const POSTGRESQL_FORMAT: Known = known("format", 1, MANY, Rule::Call(
 const MISSING: &[&str] = &[
     "CERTENCODED",
     "COMPRESS",
-    "CONTAINS",
     "DB_ID",
     "DB_NAME",
     "DECOMPRESS",

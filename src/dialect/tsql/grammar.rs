@@ -1,11 +1,11 @@
 //! T-SQL's grammar as the parser knows it, with what it leaves out: `ROLLUP`,
-//! `CUBE` and grouping sets after `GROUP BY`, and PostgreSQL's `FILTER`, which
-//! conflicts with nothing.
+//! `CUBE` and grouping sets after `GROUP BY`, and PostgreSQL's `FILTER` and `BETWEEN
+//! SYMMETRIC`, which conflict with nothing.
 
 use std::any::TypeId;
 
-use datafusion::sql::sqlparser::ast::{Expr, GranteesType, Statement};
-use datafusion::sql::sqlparser::dialect::{Dialect, MsSqlDialect};
+use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, GranteesType, Statement};
+use datafusion::sql::sqlparser::dialect::{Dialect, MsSqlDialect, Precedence};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
@@ -133,6 +133,36 @@ impl Dialect for TSql {
         BASE.get_next_precedence(parser)
     }
 
+    /// PostgreSQL's own operators, such as `->>`, bind closer than comparisons.
+    fn prec_value(&self, precedence: Precedence) -> u8 {
+        match precedence {
+            Precedence::PgOther => BASE.prec_value(Precedence::Xor) + 1,
+            other => BASE.prec_value(other),
+        }
+    }
+
+    /// PostgreSQL's `x BETWEEN SYMMETRIC a AND b`: whichever comes first.
+    fn parse_infix(
+        &self,
+        parser: &mut Parser,
+        expr: &Expr,
+        _precedence: u8,
+    ) -> Option<Result<Expr, ParserError>> {
+        let is = |at: usize, name: &str| {
+            matches!(parser.peek_nth_token(at).token, Token::Word(word)
+                if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(name))
+        };
+        let negated = is(0, "not");
+        let first = usize::from(negated);
+        if !is(first, "between") || !is(first + 1, "symmetric") {
+            return None;
+        }
+        (0..first + 2).for_each(|_| {
+            parser.next_token();
+        });
+        Some(self.symmetric(parser, expr, negated))
+    }
+
     /// `ARRAY[…]` and `E'…'` are PostgreSQL's; here they would be a name with an alias.
     fn parse_prefix(&self, parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
         let mut tokens = (0..2).map(|n| parser.peek_nth_token_no_skip(n).token);
@@ -146,6 +176,31 @@ impl Dialect for TSql {
             _ => false,
         };
         postgres.then(|| Err(ParserError::ParserError("an expression is expected".to_owned())))
+    }
+}
+
+impl TSql {
+    fn symmetric(
+        &self,
+        parser: &mut Parser,
+        expr: &Expr,
+        negated: bool,
+    ) -> Result<Expr, ParserError> {
+        let precedence = self.prec_value(Precedence::Between);
+        let one = parser.parse_subexpr(precedence)?;
+        parser.expect_keyword(Keyword::AND)?;
+        let other = parser.parse_subexpr(precedence)?;
+        let between = |low: &Expr, high: &Expr| {
+            Box::new(Expr::Between {
+                expr: Box::new(expr.clone()),
+                negated,
+                low: Box::new(low.clone()),
+                high: Box::new(high.clone()),
+            })
+        };
+        let op = if negated { BinaryOperator::And } else { BinaryOperator::Or };
+        let (left, right) = (between(&one, &other), between(&other, &one));
+        Ok(Expr::Nested(Box::new(Expr::BinaryOp { left, op, right })))
     }
 }
 

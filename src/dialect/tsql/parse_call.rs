@@ -1,6 +1,7 @@
 //! `PARSE(text AS type [USING culture])` and `TRY_PARSE`: a conversion of text
 //! whose culture stands for a style of `CONVERT`. The parser has no grammar for
-//! the call, so its tokens become those of `CAST` or `CONVERT`.
+//! the call, so its tokens become those of `TRY_CAST` or `TRY_CONVERT`, and `PARSE`
+//! tells of what these could not convert.
 
 use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan};
 
@@ -70,16 +71,17 @@ pub(super) fn rewrite(tokens: &mut Vec<TokenWithSpan>) -> Result<()> {
             && tokens[at + 1].token == Token::LParen
             && let Some(call) = Call::read(tokens, at + 1)
         {
-            let place = tokens[at].span;
+            let span = tokens[at].span;
             let inside = call.rewritten(tokens)?;
-            let name = match (tries, call.using.is_some()) {
-                (false, false) => "CAST",
-                (true, false) => "TRY_CAST",
-                (false, true) => "CONVERT",
-                (true, true) => "TRY_CONVERT",
-            };
-            tokens[at] = TokenWithSpan { token: Token::make_keyword(name), span: place };
-            tokens.splice(at + 2..call.end, inside);
+            let name = if call.using.is_some() { "TRY_CONVERT" } else { "TRY_CAST" };
+            let with = |token| TokenWithSpan { token, span };
+            let mut all = vec![with(Token::make_keyword(name)), with(Token::LParen)];
+            all.extend(inside);
+            all.push(with(Token::RParen));
+            if !tries {
+                all = call.told(tokens, all, span);
+            }
+            tokens.splice(at..=call.end, all);
         }
         at += 1;
     }
@@ -121,6 +123,38 @@ impl Call {
         None
     }
 
+    /// The call that tells of a text that could not be converted.
+    fn told(
+        &self,
+        tokens: &[TokenWithSpan],
+        tried: Vec<TokenWithSpan>,
+        span: Span,
+    ) -> Vec<TokenWithSpan> {
+        let with = |token| TokenWithSpan { token, span };
+        let text = |text: String| with(Token::SingleQuotedString(text));
+        let mut call = vec![with(Token::make_word("sql_parsed", None)), with(Token::LParen)];
+        call.extend(tried);
+        call.push(with(Token::Comma));
+        call.extend_from_slice(&tokens[self.open + 1..self.alias]);
+        call.push(with(Token::Comma));
+        let data_type = &tokens[self.alias + 1..self.using.unwrap_or(self.end)];
+        call.push(text(data_type.iter().map(|t| t.token.to_string()).collect()));
+        call.push(with(Token::Comma));
+        call.push(text(self.culture(tokens).unwrap_or_default()));
+        call.push(with(Token::RParen));
+        call
+    }
+
+    /// The culture that is given as a literal.
+    fn culture(&self, tokens: &[TokenWithSpan]) -> Option<String> {
+        match &tokens.get(self.using? + 1)?.token {
+            Token::SingleQuotedString(text) | Token::NationalStringLiteral(text) => {
+                Some(text.clone())
+            }
+            _ => None,
+        }
+    }
+
     /// The tokens between the parentheses.
     fn rewritten(&self, tokens: &[TokenWithSpan]) -> Result<Vec<TokenWithSpan>> {
         let value = &tokens[self.open + 1..self.alias];
@@ -136,12 +170,7 @@ impl Call {
             inside.extend_from_slice(&tokens[self.alias..self.end]);
             return Ok(inside);
         };
-        let culture = match tokens.get(using + 1).map(|t| &t.token) {
-            Some(Token::SingleQuotedString(text) | Token::NationalStringLiteral(text)) => {
-                text.clone()
-            }
-            _ => String::new(),
-        };
+        let culture = self.culture(tokens).unwrap_or_default();
         let known = CULTURES
             .iter()
             .find(|(_, names)| names.iter().any(|name| name.eq_ignore_ascii_case(&culture)));

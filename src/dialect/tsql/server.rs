@@ -12,6 +12,7 @@ use datafusion::sql::sqlparser::tokenizer::Location;
 
 use super::{Session, report};
 use crate::catalog::Catalog;
+use crate::engine::functions::is_collation;
 use crate::error::Result;
 
 /// The only database, and the server's name.
@@ -141,6 +142,8 @@ const FUNCTIONS: &[(&str, usize, usize)] = &[
     ("app_name", 0, 0),
     ("col_length", 2, 2),
     ("col_name", 2, 2),
+    ("collationproperty", 2, 2),
+    ("columnproperty", 3, 3),
     ("connectionproperty", 1, 1),
     ("current_user", 0, 0),
     ("databasepropertyex", 2, 2),
@@ -156,6 +159,7 @@ const FUNCTIONS: &[(&str, usize, usize)] = &[
     ("object_name", 1, 2),
     ("object_schema_name", 1, 2),
     ("objectproperty", 2, 2),
+    ("objectpropertyex", 2, 2),
     ("original_db_name", 0, 0),
     ("original_login", 0, 0),
     ("rowcount_big", 0, 0),
@@ -266,6 +270,8 @@ fn value(
     match name {
         "app_name" => Constant::name(client.program.as_deref()),
         "host_name" => Constant::name(client.host.as_deref()),
+        "collationproperty" => collation(&text(0), &text(1).to_lowercase()),
+        "columnproperty" => Constant::Null(DataType::Int(None)),
         "connectionproperty" => property(CONNECTION, &lower),
         "serverproperty" => property(SERVER, &lower),
         "sessionproperty" => property(SESSION, &lower),
@@ -293,6 +299,32 @@ fn value(
             _ => Constant::Null(nvarchar()),
         },
         _ => Constant::Null(nvarchar()),
+    }
+}
+
+/// `COLLATIONPROPERTY(name, property)`.
+fn collation(name: &str, property: &str) -> Constant {
+    if !is_collation(name) {
+        return Constant::Null(DataType::Int(None));
+    }
+    let name = name.to_uppercase();
+    let has = |part: &str| name.split('_').any(|own| own == part);
+    match property {
+        "codepage" => Constant::Int(if has("UTF8") { 65_001 } else { 1252 }),
+        "lcid" => Constant::Int(1033),
+        "comparisonstyle" if has("BIN") || has("BIN2") => Constant::Int(0),
+        // What is ignored: case, accents, the kind of kana, width.
+        "comparisonstyle" => {
+            let flags = [("CI", 1), ("AI", 2)].iter().filter(|(part, _)| has(part));
+            let kana = if has("KS") { 0 } else { 0x1_0000 };
+            let width = if has("WS") { 0 } else { 0x2_0000 };
+            Constant::Int(flags.map(|(_, flag)| flag).sum::<i64>() + kana + width)
+        }
+        "version" => {
+            let versions = [("90", 1), ("100", 2), ("140", 3)];
+            Constant::TinyInt(versions.iter().find(|(part, _)| has(part)).map_or(0, |(_, v)| *v))
+        }
+        _ => Constant::Null(DataType::Int(None)),
     }
 }
 

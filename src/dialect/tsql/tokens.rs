@@ -46,6 +46,7 @@ pub(super) fn batches(text: &str, dialect: &dyn Dialect) -> Result<Vec<Batch>> {
     let mut batches = Vec::new();
     for (tokens, runs) in at_go_lines(tokens)? {
         let mut tokens = tokens;
+        whole_tables(&mut tokens);
         super::compound::apart(&mut tokens);
         end_statements(&mut tokens);
         super::parse_call::rewrite(&mut tokens)?;
@@ -91,6 +92,29 @@ fn is_space(token: &Token) -> bool {
         Token::Whitespace(_) => true,
         Token::Char(c) => matches!(c, '\u{feff}' | '\u{200b}'..='\u{200d}' | '\u{2060}'),
         _ => false,
+    }
+}
+
+/// PostgreSQL's `TABLE name` in the place of a query is `SELECT * FROM name`.
+fn whole_tables(tokens: &mut Vec<TokenWithSpan>) {
+    let mut at = 0;
+    while at + 1 < tokens.len() {
+        let before = at.checked_sub(1).map(|before| &tokens[before]);
+        let query = match before.map(|before| &before.token) {
+            None | Some(Token::SemiColon | Token::LParen) => true,
+            _ => ["union", "all", "except", "intersect"].iter().any(|word| is_word(before, word)),
+        };
+        let named = matches!(tokens[at + 1].token, Token::Word(_));
+        if query && named && is_word(tokens.get(at), "table") {
+            let span = tokens[at].span;
+            let with = |token| TokenWithSpan { token, span };
+            let words = ["SELECT", "*", "FROM"].map(|word| match word {
+                "*" => with(Token::Mul),
+                word => with(Token::make_keyword(word)),
+            });
+            tokens.splice(at..=at, words);
+        }
+        at += 1;
     }
 }
 

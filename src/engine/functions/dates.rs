@@ -193,13 +193,22 @@ fn add(call: &Call) -> Result<ArrayRef> {
     // Shorter steps than a `datetime` has.
     let kind = call.sql_type(2);
     let rounds = part == DatePart::Millisecond && (kind == SqlType::DateTime || kind.is_text());
+    let to_minutes = kind == SqlType::SmallDateTime;
     call.moments(|i| {
         let (Some(number), Some(time)) = (numbers.get(i), times.get(i)) else { return Ok(None) };
         let Ok(number) = i32::try_from(number) else {
             return Err(super::definition::overflow("int"));
         };
         let sum = added(part, number.into(), time);
-        sum.map(|sum| Some(if rounds { round_datetime(sum) } else { sum })).ok_or_else(|| {
+        let shown = |sum: i64| match (rounds, to_minutes) {
+            (true, _) => round_datetime(sum),
+            (_, true) => {
+                sum + MICROS_PER_MINUTE / 2
+                    - (sum + MICROS_PER_MINUTE / 2).rem_euclid(MICROS_PER_MINUTE)
+            }
+            _ => sum,
+        };
+        sum.map(|sum| Some(shown(sum))).ok_or_else(|| {
             let message = format!("Adding a value to a '{to}' column caused an overflow (Msg 517)");
             refused("22003", message)
         })

@@ -26,6 +26,8 @@ pub(super) enum Gives {
     This(DataType),
     /// Depends on the types of the arguments, or on those that are literals.
     By(fn(&ReturnFieldArgs) -> Result<DataType>),
+    /// What the first argument is.
+    First,
     /// The type of an argument that is a time; text and numbers become `datetime`.
     TimeOf(usize),
 }
@@ -112,7 +114,19 @@ impl ScalarUDFImpl for Defined {
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
         let data_type = match &self.definition.gives {
             Gives::This(data_type) => data_type.clone(),
-            Gives::By(decide) => decide(&args)?,
+            Gives::By(decide) => {
+                let data_type = decide(&args)?;
+                // What has the type of the money it is given is money.
+                let money = matches!(
+                    args.arg_fields.first().map(|field| SqlType::of(field)),
+                    Some(SqlType::Money | SqlType::SmallMoney)
+                );
+                if money && data_type == SqlType::Money.arrow() {
+                    return Ok(SqlType::Money.field(self.name()));
+                }
+                data_type
+            }
+            Gives::First => return Ok(args.arg_fields[0].clone()),
             Gives::TimeOf(argument) => {
                 let given = &args.arg_fields[*argument];
                 let field = match SqlType::of(given) {

@@ -1,5 +1,5 @@
-//! What a value is: `DATALENGTH`, `ASCII`, `UNICODE`, `ISNUMERIC`, `SOUNDEX` and
-//! `DIFFERENCE`.
+//! What a value is: `DATALENGTH`, `ASCII`, `UNICODE`, `ISNUMERIC`, `SOUNDEX`,
+//! `DIFFERENCE`, and whether `PARSE` could read it.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use datafusion::common::Result;
 
 use super::arguments::Kind::{Any, Int, Text};
 use super::code_page;
-use super::definition::{Call, Definition, INT, TEXT};
+use super::definition::{Call, Definition, Gives, INT, TEXT, refused};
 
 pub(super) static FUNCTIONS: &[Definition] = &[
     Definition {
@@ -56,6 +56,14 @@ pub(super) static FUNCTIONS: &[Definition] = &[
         },
     },
     Definition {
+        name: "sql_parsed",
+        arguments: &[Any, Text, Text, Text],
+        least: 4,
+        most: 4,
+        gives: Gives::First,
+        compute: parsed,
+    },
+    Definition {
         name: "difference",
         arguments: &[Text, Text],
         least: 2,
@@ -70,6 +78,22 @@ pub(super) static FUNCTIONS: &[Definition] = &[
 
 /// Bytes as SQL Server stores the type; the second argument is how many a
 /// character takes.
+/// What has come of a text, the text, the type and the culture: it is an error if
+/// nothing has.
+fn parsed(call: &Call) -> Result<ArrayRef> {
+    let (values, texts) = (call.array(0)?, call.texts(1)?);
+    let failed = call.rows().find(|i| values.is_null(*i) && texts.get(*i).is_some());
+    let Some(text) = failed.and_then(|i| texts.get(i)) else { return Ok(values) };
+    let (to, culture) =
+        (call.constant(2).unwrap_or_default(), call.constant(3).unwrap_or_default());
+    let message = format!(
+        "Error converting string value '{text}' into data type {to} using culture '{culture}' \
+         (Msg 9819)"
+    );
+    let state = if to.starts_with("date") || to.starts_with("time") { "22007" } else { "22P02" };
+    Err(refused(state, message))
+}
+
 fn datalength(call: &Call) -> Result<ArrayRef> {
     let array = call.array(0)?;
     let fixed = match array.data_type() {

@@ -1,12 +1,13 @@
-//! `JSON_VALUE`, `JSON_QUERY`, `JSON_PATH_EXISTS` and `ISJSON`. A text is read only
-//! as far as the path leads, and what is found is given as it was written.
+//! `JSON_VALUE`, `JSON_QUERY`, `JSON_PATH_EXISTS` and `ISJSON`, and PostgreSQL's `->` and
+//! `->>`. A text is read only as far as the path leads, and what is found is given as it
+//! was written.
 
 use std::ops::Range;
 
 use datafusion::arrow::array::ArrayRef;
 use datafusion::common::{DataFusionError, Result};
 
-use super::arguments::Kind::Text;
+use super::arguments::Kind::{Any, Text};
 use super::definition::{Call, Definition, INT, TEXT, refused};
 
 pub(super) static FUNCTIONS: &[Definition] = &[
@@ -41,6 +42,27 @@ pub(super) static FUNCTIONS: &[Definition] = &[
         most: 2,
         gives: TEXT,
         compute: value,
+    },
+    Definition {
+        name: "pg_json_get",
+        arguments: &[Text, Any],
+        least: 2,
+        most: 2,
+        gives: TEXT,
+        compute: |call| member(call, |found| Some(found.to_owned())),
+    },
+    Definition {
+        name: "pg_json_text",
+        arguments: &[Text, Any],
+        least: 2,
+        most: 2,
+        gives: TEXT,
+        compute: |call| {
+            member(call, |found| match found.as_bytes().first() {
+                Some(b'"') => serde_json::from_str(found).ok(),
+                _ => Some(found.to_owned()).filter(|found| found != "null"),
+            })
+        },
     },
 ];
 
@@ -110,6 +132,40 @@ fn query(call: &Call) -> Result<ArrayRef> {
             return Err(refused("22023", message));
         }
         Ok(nested.map(str::to_owned))
+    })
+}
+
+/// A member of an object by its name, or an item of a list by its place, from the end
+/// if that is below zero; null where there is none.
+fn member(call: &Call, shown: fn(&str) -> Option<String>) -> Result<ArrayRef> {
+    let texts = call.texts(0)?;
+    let by_place = call.type_of(1).is_integer();
+    let places = by_place.then(|| call.integers(1)).transpose()?;
+    let names = (!by_place).then(|| call.texts(1)).transpose()?;
+    call.text(|i| {
+        let Some(text) = texts.get(i) else { return Ok(None) };
+        let json = Json(text);
+        let at = json.space(0);
+        let start = match (&places, &names) {
+            (Some(places), _) => match places.get(i) {
+                Some(place) => json.item_from(at, place),
+                None => return Ok(None),
+            },
+            (_, Some(names)) => match names.get(i) {
+                Some(name) => json.member(at, name),
+                None => return Ok(None),
+            },
+            _ => Ok(None),
+        };
+        let found = start.and_then(|start| match start {
+            Some(start) => Ok(Some(start..json.end(start, 0)?)),
+            // What has no members is read too, so that it is known to be JSON.
+            None => json.end(at, 0).map(|_| None),
+        });
+        match found {
+            Ok(range) => Ok(range.and_then(|range| shown(&text[range]))),
+            Err(_) => Err(refused("22P02", "invalid input syntax for type json")),
+        }
     })
 }
 
@@ -251,6 +307,22 @@ impl Json<'_> {
                 _ => return Err(at),
             }
         }
+    }
+
+    /// Where an item of a list starts; below zero they are counted from the end.
+    fn item_from(&self, list: usize, place: i64) -> Place<Option<usize>> {
+        if let Ok(index) = usize::try_from(place) {
+            return self.item(list, index);
+        }
+        let mut starts = Vec::new();
+        let mut next = self.item(list, 0)?;
+        while let Some(start) = next {
+            starts.push(start);
+            let end = self.space(self.end(start, 0)?);
+            next = (self.byte(end) == Some(b',')).then(|| self.space(end + 1));
+        }
+        let back = usize::try_from(place.unsigned_abs()).unwrap_or(usize::MAX);
+        Ok(starts.len().checked_sub(back).map(|at| starts[at]))
     }
 
     /// Where an item of a list starts.

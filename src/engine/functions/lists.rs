@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, Int32Builder, Int64Builder, ListArray, ListBuilder, StringViewBuilder,
+    Array, ArrayBuilder, ArrayRef, AsArray, Decimal128Builder, Int32Builder, Int64Builder,
+    ListArray, ListBuilder, StringViewBuilder,
 };
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, Field, Int32Type, Int64Type};
-use datafusion::common::{Result, exec_err};
+use datafusion::arrow::datatypes::{DataType, Decimal128Type, Field, Int32Type, Int64Type};
+use datafusion::common::{DataFusionError, Result, exec_err, plan_err};
 use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
+
+use super::definition::refused;
 
 fn list_of(item: DataType) -> DataType {
     DataType::List(Arc::new(Field::new_list_field(item, true)))
@@ -58,18 +61,29 @@ impl ScalarUDFImpl for Lists {
             Kind::Split => DataType::Utf8View,
             Kind::Ordinals => DataType::Int64,
             Kind::Series if types.iter().all(is_int) => DataType::Int32,
+            Kind::Series if types.iter().any(DataType::is_temporal) => {
+                return plan_err!(
+                    "A series of times needs an interval as its third argument (Msg 8116)"
+                );
+            }
+            Kind::Series if types.iter().any(DataType::is_decimal) => decimal_of(types),
             Kind::Series => DataType::Int64,
         }))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let int = matches!(args.return_type(), DataType::List(item) if *item.data_type() == DataType::Int32);
         let columns = ColumnarValue::values_to_arrays(&args.args)?;
         let list = match self.kind {
             Kind::Split => split(&columns)?,
             Kind::Series => {
-                let list = series(&columns)?;
-                if int { cast(&list, &list_of(DataType::Int32))? } else { list }
+                let item = match args.return_type() {
+                    DataType::List(item) => item.data_type().clone(),
+                    other => other.clone(),
+                };
+                match item {
+                    DataType::Decimal128(..) => decimal_series(&columns, &item)?,
+                    _ => cast(&series(&columns)?, &list_of(item))?,
+                }
             }
             Kind::Ordinals => ordinals(&columns[0])?,
         };
@@ -106,6 +120,16 @@ fn split(columns: &[ArrayRef]) -> Result<ArrayRef> {
     Ok(Arc::new(lists.finish()))
 }
 
+fn too_long() -> DataFusionError {
+    refused("54000", format!("a series has {LENGTH_MAX} numbers at most"))
+}
+
+/// How many numbers the series of a batch of rows may have: they are made at once.
+const LENGTH_MAX: usize = 20_000_000;
+
+const ZERO_STEP: &str =
+    "Argument value 0 is invalid for argument 3 of generate_series function (Msg 4199)";
+
 /// `GENERATE_SERIES`: up by one, or down where the end is before the start.
 fn series(columns: &[ArrayRef]) -> Result<ArrayRef> {
     let numbers = columns
@@ -124,13 +148,65 @@ fn series(columns: &[ArrayRef]) -> Result<ArrayRef> {
             _ => value(2, row),
         };
         if step == Some(0) {
-            return exec_err!(
-                "Argument value 0 is invalid for argument 3 of generate_series function (Msg 4199)"
-            );
+            return exec_err!("{ZERO_STEP}");
         }
         if let (Some(start), Some(stop), Some(step)) = (start, stop, step) {
             let mut next = Some(start);
             while let Some(n) = next.filter(|n| if step > 0 { *n <= stop } else { *n >= stop }) {
+                if lists.values().len() == LENGTH_MAX {
+                    return Err(too_long());
+                }
+                lists.values().append_value(n);
+                next = n.checked_add(step);
+            }
+        }
+        lists.append(true);
+    }
+    Ok(Arc::new(lists.finish()))
+}
+
+/// The decimal that holds all numbers of these types.
+fn decimal_of(types: &[DataType]) -> DataType {
+    let digits = types.iter().map(|kind| match kind {
+        DataType::Decimal128(precision, scale) => {
+            (i16::from(*precision) - i16::from(*scale), i16::from(*scale))
+        }
+        kind if is_int(kind) => (10, 0),
+        _ => (19, 0),
+    });
+    let (whole, scale) = digits.fold((0, 0), |(a, b), (c, d)| (a.max(c), b.max(d)));
+    let precision = u8::try_from((whole + scale).clamp(1, 38)).unwrap_or(38);
+    DataType::Decimal128(precision, i8::try_from(scale).unwrap_or(0))
+}
+
+/// The same with decimals.
+fn decimal_series(columns: &[ArrayRef], item: &DataType) -> Result<ArrayRef> {
+    let numbers = columns.iter().map(|column| cast(column, item)).collect::<Result<Vec<_>, _>>()?;
+    let value = |column: usize, row: usize| {
+        let column = numbers.get(column)?.as_primitive::<Decimal128Type>();
+        column.is_valid(row).then(|| column.value(row))
+    };
+    let unit = match item {
+        DataType::Decimal128(_, scale) => 10_i128.pow(u32::try_from(*scale).unwrap_or(0)),
+        _ => 1,
+    };
+    let builder = Decimal128Builder::new().with_data_type(item.clone());
+    let mut lists = ListBuilder::new(builder);
+    for row in 0..numbers[0].len() {
+        let (start, stop) = (value(0, row), value(1, row));
+        let step = match numbers.len() {
+            2 => start.zip(stop).map(|(start, stop)| if start <= stop { unit } else { -unit }),
+            _ => value(2, row),
+        };
+        if step == Some(0) {
+            return exec_err!("{ZERO_STEP}");
+        }
+        if let (Some(start), Some(stop), Some(step)) = (start, stop, step) {
+            let mut next = Some(start);
+            while let Some(n) = next.filter(|n| if step > 0 { *n <= stop } else { *n >= stop }) {
+                if lists.values().len() == LENGTH_MAX {
+                    return Err(too_long());
+                }
                 lists.values().append_value(n);
                 next = n.checked_add(step);
             }

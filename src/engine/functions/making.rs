@@ -13,6 +13,14 @@ use super::{code_page, units};
 
 pub(super) static FUNCTIONS: &[Definition] = &[
     Definition {
+        name: "sql_xml_text",
+        arguments: &[Text],
+        least: 1,
+        most: 1,
+        gives: TEXT,
+        compute: xml_text,
+    },
+    Definition {
         name: "replicate",
         arguments: &[Text, Int, Int],
         least: 2,
@@ -103,6 +111,20 @@ pub(super) static FUNCTIONS: &[Definition] = &[
         compute: formatmessage,
     },
 ];
+
+/// Text as it stands in XML.
+fn xml_text(call: &Call) -> Result<ArrayRef> {
+    let texts = call.texts(0)?;
+    call.text(|i| {
+        let written = |text: &str| {
+            text.replace('&', "&amp;")
+                .replace('<', "&lt;")
+                .replace('>', "&gt;")
+                .replace('\r', "&#x0D;")
+        };
+        Ok(texts.get(i).map(written))
+    })
+}
 
 /// The most units that text without `max` holds.
 const UNITS_MAX: usize = 8_000;

@@ -20,6 +20,7 @@ mod extremes;
 mod fiscal;
 mod format;
 mod from_parts;
+mod full_text;
 mod guid_order;
 mod hashing;
 mod inspecting;
@@ -103,6 +104,7 @@ static TABLES: &[&[Definition]] = &[
     dates::FUNCTIONS,
     format::FUNCTIONS,
     from_parts::FUNCTIONS,
+    full_text::FUNCTIONS,
     hashing::FUNCTIONS,
     inspecting::FUNCTIONS,
     json::FUNCTIONS,

@@ -1,16 +1,19 @@
-//! `ABS`, `CEILING`, `FLOOR`, `SIGN`, `POWER`, `DEGREES` and `RADIANS`, which
+//! `ABS`, `CEILING`, `FLOOR`, `SIGN`, `POWER`, `DEGREES`, `RADIANS` and `~`, which
 //! give the type of number that they are given.
 
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, Decimal128Array};
+use datafusion::arrow::compute::kernels::boolean::not;
 use datafusion::arrow::datatypes::{
-    DECIMAL128_MAX_PRECISION, DataType, Decimal128Type, Float64Type, Int32Type, Int64Type,
+    DECIMAL128_MAX_PRECISION, DataType, Decimal128Type, Field, Float64Type, Int16Type, Int32Type,
+    Int64Type, UInt8Type,
 };
-use datafusion::common::{Result, internal_err};
+use datafusion::common::{Result, internal_err, plan_err};
 use datafusion::logical_expr::ReturnFieldArgs;
 
-use super::arguments::Kind::{Float, Number};
+use super::SqlType;
+use super::arguments::Kind::{Any, Float, Number};
 use super::definition::{Call, Definition, Gives, overflow, refused};
 
 /// A function of a number, for each kind of number.
@@ -18,15 +21,20 @@ struct Kept {
     /// Of a number that is so many units of the scale; the unit is given too.
     exact: fn(i128, i128) -> Option<i128>,
     float: fn(f64) -> f64,
+    /// Whether it gives whole numbers.
+    whole: bool,
 }
 
-const ABS: Kept = Kept { exact: |n, _| n.checked_abs(), float: f64::abs };
+const ABS: Kept = Kept { exact: |n, _| n.checked_abs(), float: f64::abs, whole: false };
 const SIGN: Kept = Kept {
     exact: |n, unit| n.signum().checked_mul(unit),
     float: |n| if n == 0.0 { 0.0 } else { n.signum() },
+    whole: false,
 };
-const CEILING: Kept = Kept { exact: |n, unit| Some(-(-n).div_euclid(unit)), float: f64::ceil };
-const FLOOR: Kept = Kept { exact: |n, unit| Some(n.div_euclid(unit)), float: f64::floor };
+const CEILING: Kept =
+    Kept { exact: |n, unit| Some(-(-n).div_euclid(unit)), float: f64::ceil, whole: true };
+const FLOOR: Kept =
+    Kept { exact: |n, unit| Some(n.div_euclid(unit)), float: f64::floor, whole: true };
 
 pub(super) static FUNCTIONS: &[Definition] = &[
     Definition {
@@ -42,7 +50,7 @@ pub(super) static FUNCTIONS: &[Definition] = &[
         arguments: &[Number],
         least: 1,
         most: 1,
-        gives: Gives::By(|args| Ok(widest(given(args), None))),
+        gives: Gives::By(|args| Ok(widest(args, None))),
         compute: |call| kept(call, &SIGN),
     },
     Definition {
@@ -50,7 +58,7 @@ pub(super) static FUNCTIONS: &[Definition] = &[
         arguments: &[Number],
         least: 1,
         most: 1,
-        gives: Gives::By(|args| Ok(whole(given(args)))),
+        gives: Gives::By(|args| Ok(whole(args))),
         compute: |call| kept(call, &CEILING),
     },
     Definition {
@@ -58,15 +66,23 @@ pub(super) static FUNCTIONS: &[Definition] = &[
         arguments: &[Number],
         least: 1,
         most: 1,
-        gives: Gives::By(|args| Ok(whole(given(args)))),
+        gives: Gives::By(|args| Ok(whole(args))),
         compute: |call| kept(call, &FLOOR),
+    },
+    Definition {
+        name: "sql_bitwise_not",
+        arguments: &[Any],
+        least: 1,
+        most: 1,
+        gives: Gives::By(|args| inverted(&args.arg_fields[0])),
+        compute: bitwise_not,
     },
     Definition {
         name: "sql_power",
         arguments: &[Number, Float],
         least: 2,
         most: 2,
-        gives: Gives::By(|args| Ok(widest(given(args), None))),
+        gives: Gives::By(|args| Ok(widest(args, None))),
         compute: power,
     },
     Definition {
@@ -74,7 +90,7 @@ pub(super) static FUNCTIONS: &[Definition] = &[
         arguments: &[Number],
         least: 1,
         most: 1,
-        gives: Gives::By(|args| Ok(widest(given(args), Some(18)))),
+        gives: Gives::By(|args| Ok(widest(args, Some(18)))),
         compute: |call| by_float(call, |n, _| n.to_degrees()),
     },
     Definition {
@@ -82,27 +98,35 @@ pub(super) static FUNCTIONS: &[Definition] = &[
         arguments: &[Number],
         least: 1,
         most: 1,
-        gives: Gives::By(|args| Ok(widest(given(args), Some(18)))),
+        gives: Gives::By(|args| Ok(widest(args, Some(18)))),
         compute: |call| by_float(call, |n, _| n.to_radians()),
     },
 ];
 
+/// The type of the number; that of money is `money`, however small.
 fn given(args: &ReturnFieldArgs) -> DataType {
-    args.arg_fields[0].data_type().clone()
+    match is_money(args) {
+        true => SqlType::Money.arrow(),
+        false => args.arg_fields[0].data_type().clone(),
+    }
+}
+
+fn is_money(args: &ReturnFieldArgs) -> bool {
+    matches!(SqlType::of(&args.arg_fields[0]), SqlType::Money | SqlType::SmallMoney)
 }
 
 /// A decimal without decimals.
-fn whole(given: DataType) -> DataType {
-    match given {
-        DataType::Decimal128(precision, _) => DataType::Decimal128(precision, 0),
+fn whole(args: &ReturnFieldArgs) -> DataType {
+    match given(args) {
+        DataType::Decimal128(precision, _) if !is_money(args) => DataType::Decimal128(precision, 0),
         other => other,
     }
 }
 
 /// A decimal of all digits, of its own or another scale.
-fn widest(given: DataType, scale: Option<i8>) -> DataType {
-    match given {
-        DataType::Decimal128(_, own) => {
+fn widest(args: &ReturnFieldArgs, scale: Option<i8>) -> DataType {
+    match given(args) {
+        DataType::Decimal128(_, own) if !is_money(args) => {
             DataType::Decimal128(DECIMAL128_MAX_PRECISION, scale.unwrap_or(own))
         }
         other => other,
@@ -127,9 +151,17 @@ fn kept(call: &Call, function: &Kept) -> Result<ArrayRef> {
             })
         }
         DataType::Decimal128(_, scale) => {
-            let unit = unit(*scale);
+            let given = unit(*scale);
+            // CEILING and FLOOR count in whole numbers, unless they give money.
+            let wanted = match call.return_type() {
+                DataType::Decimal128(_, wanted) if function.whole => unit(*wanted),
+                _ => 1,
+            };
             let numbers = array.as_primitive::<Decimal128Type>();
-            decimals(call, |i| exact(function, numbers.is_valid(i).then(|| numbers.value(i)), unit))
+            decimals(call, |i| {
+                let number = numbers.is_valid(i).then(|| numbers.value(i));
+                Ok(exact(function, number, given)?.map(|n| n * wanted))
+            })
         }
         DataType::Float64 => {
             let numbers = array.as_primitive::<Float64Type>();
@@ -160,6 +192,40 @@ fn unit(scale: i8) -> i128 {
 fn decimals(call: &Call, each: impl FnMut(usize) -> Result<Option<i128>>) -> Result<ArrayRef> {
     let array = call.rows().map(each).collect::<Result<Decimal128Array>>()?;
     Ok(Arc::new(array.with_data_type(call.return_type().clone())))
+}
+
+/// The type of `~`: that of the whole number.
+fn inverted(field: &Field) -> Result<DataType> {
+    let kind = SqlType::of(field);
+    match kind {
+        SqlType::Null => Ok(DataType::Int32),
+        kind if kind.is_integer() || kind == SqlType::Bit => Ok(kind.arrow()),
+        _ => plan_err!(
+            "Argument data type {} is invalid for argument 1 of '~' operator (Msg 8116)",
+            kind.name()
+        ),
+    }
+}
+
+/// `~`: all bits turned.
+fn bitwise_not(call: &Call) -> Result<ArrayRef> {
+    let array = datafusion::arrow::compute::cast(&call.array(0)?, call.return_type())?;
+    Ok(match array.data_type() {
+        DataType::Boolean => Arc::new(not(array.as_boolean())?),
+        DataType::UInt8 => {
+            Arc::new(array.as_primitive::<UInt8Type>().unary::<_, UInt8Type>(|n| !n))
+        }
+        DataType::Int16 => {
+            Arc::new(array.as_primitive::<Int16Type>().unary::<_, Int16Type>(|n| !n))
+        }
+        DataType::Int32 => {
+            Arc::new(array.as_primitive::<Int32Type>().unary::<_, Int32Type>(|n| !n))
+        }
+        DataType::Int64 => {
+            Arc::new(array.as_primitive::<Int64Type>().unary::<_, Int64Type>(|n| !n))
+        }
+        other => return internal_err!("~ of {other}"),
+    })
 }
 
 /// `POWER`: a whole number to a whole power is exact.

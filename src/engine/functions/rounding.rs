@@ -7,6 +7,7 @@ use datafusion::arrow::array::{Array, ArrayRef, AsArray, Decimal128Array};
 use datafusion::arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int32Type, Int64Type};
 use datafusion::common::{Result, internal_err};
 
+use super::SqlType;
 use super::arguments::Kind::{Int, Number};
 use super::definition::{Call, Definition, Gives, overflow};
 
@@ -15,7 +16,12 @@ pub(super) static FUNCTIONS: &[Definition] = &[Definition {
     arguments: &[Number, Int, Int],
     least: 1,
     most: 3,
-    gives: Gives::By(|args| Ok(args.arg_fields[0].data_type().clone())),
+    gives: Gives::By(|args| {
+        Ok(match SqlType::of(&args.arg_fields[0]) {
+            SqlType::SmallMoney => SqlType::Money.arrow(),
+            _ => args.arg_fields[0].data_type().clone(),
+        })
+    }),
     compute: round,
 }];
 
@@ -45,7 +51,10 @@ fn round(call: &Call) -> Result<ArrayRef> {
                 rounded.and_then(|n| n.try_into().ok()).map(Some).ok_or_else(|| overflow("bigint"))
             })
         }
-        DataType::Decimal128(precision, scale) => {
+        DataType::Decimal128(_, scale) => {
+            let DataType::Decimal128(precision, _) = call.return_type() else {
+                return internal_err!("ROUND of a decimal gives no decimal");
+            };
             let numbers = array.as_primitive::<Decimal128Type>();
             let limit = 10_i128.checked_pow((*precision).into()).unwrap_or(i128::MAX);
             let rounded = call.rows().map(|i| {

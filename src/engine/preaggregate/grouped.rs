@@ -7,18 +7,16 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Column, Result, internal_err};
 use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::logical_expr::logical_plan::TableScanBuilder;
 use datafusion::logical_expr::{
     Aggregate, Expr, LogicalPlan, TableProviderFilterPushDown, TableScan, TableType,
 };
-use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 use datafusion::physical_plan::ExecutionPlan;
 
 use super::known::Known;
-use super::path::{Path, paths};
+use super::path::Path;
 use super::{ROWS, over};
 use crate::catalog::ColumnKind;
 use crate::engine::grouping::Grouping;
@@ -31,36 +29,8 @@ use crate::store::CountedBy;
 /// A column of times by which the text of a group is chosen.
 const CREATED: &str = "createdon";
 
-/// Lets aggregates read groups instead of rows.
-#[derive(Debug)]
-pub struct GroupedRows;
-
-impl OptimizerRule for GroupedRows {
-    fn name(&self) -> &str {
-        "grouped_rows"
-    }
-
-    fn apply_order(&self) -> Option<ApplyOrder> {
-        Some(ApplyOrder::BottomUp)
-    }
-
-    fn rewrite(
-        &self,
-        plan: LogicalPlan,
-        _: &dyn OptimizerConfig,
-    ) -> Result<Transformed<LogicalPlan>> {
-        let LogicalPlan::Aggregate(aggregate) = &plan else { return Ok(Transformed::no(plan)) };
-        for path in paths(&aggregate.input) {
-            if let Some(grouped) = grouped(aggregate, &path)? {
-                return Ok(Transformed::yes(grouped));
-            }
-        }
-        Ok(Transformed::no(plan))
-    }
-}
-
 /// The aggregate over groups of one of its tables, if they tell enough.
-fn grouped(aggregate: &Aggregate, path: &Path<'_>) -> Result<Option<LogicalPlan>> {
+pub fn grouped(aggregate: &Aggregate, path: &Path<'_>) -> Result<Option<LogicalPlan>> {
     let scan = path.scan;
     let provider = source_as_provider(&scan.source)?;
     let Some(table) = provider.as_ref().downcast_ref::<SnapshotTable>() else { return Ok(None) };

@@ -13,7 +13,7 @@ mod path;
 mod table;
 mod weighted;
 
-pub use self::grouped::{GroupedRows, GroupedTable};
+pub use self::grouped::GroupedTable;
 pub use self::table::CountedTable;
 
 use std::cell::RefCell;
@@ -31,6 +31,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 
+use self::grouped::grouped;
 use self::known::Known;
 use self::path::{Path, paths};
 use self::weighted::Weighted;
@@ -43,13 +44,31 @@ use crate::store::CountsSnapshot;
 /// The column with the number of rows, a name that no table has.
 const ROWS: &str = "number of rows";
 
-/// Puts pre-aggregates in the place of the tables they count.
-#[derive(Debug)]
-pub struct FromCounts;
+/// An aggregate over something else than one of its tables, if that tells enough.
+type InPlaceOf = fn(&Aggregate, &Path<'_>) -> Result<Option<LogicalPlan>>;
 
-impl OptimizerRule for FromCounts {
+/// Lets aggregates read fewer rows than their tables have.
+#[derive(Debug)]
+pub struct FewerRows {
+    name: &'static str,
+    in_place_of: InPlaceOf,
+}
+
+impl FewerRows {
+    /// Puts pre-aggregates in the place of the tables they count.
+    pub fn of_counts() -> Self {
+        Self { name: "from_counts", in_place_of: from_counts }
+    }
+
+    /// Lets aggregates read groups instead of rows.
+    pub fn of_groups() -> Self {
+        Self { name: "grouped_rows", in_place_of: grouped }
+    }
+}
+
+impl OptimizerRule for FewerRows {
     fn name(&self) -> &str {
-        "from_counts"
+        self.name
     }
 
     fn apply_order(&self) -> Option<ApplyOrder> {
@@ -63,8 +82,8 @@ impl OptimizerRule for FromCounts {
     ) -> Result<Transformed<LogicalPlan>> {
         let LogicalPlan::Aggregate(aggregate) = &plan else { return Ok(Transformed::no(plan)) };
         for path in paths(&aggregate.input) {
-            if let Some(counted) = from_counts(aggregate, &path)? {
-                return Ok(Transformed::yes(counted));
+            if let Some(fewer) = (self.in_place_of)(aggregate, &path)? {
+                return Ok(Transformed::yes(fewer));
             }
         }
         Ok(Transformed::no(plan))

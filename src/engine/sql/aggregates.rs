@@ -2,15 +2,21 @@
 
 use std::sync::Arc;
 
-use datafusion::common::{DFSchema, Result, ScalarValue, plan_err};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::{DFSchema, Result, ScalarValue, internal_err, plan_err};
+use datafusion::functions_aggregate::average::avg_udaf;
 use datafusion::functions_aggregate::count::count_udaf;
 use datafusion::functions_aggregate::first_last::first_value_udaf;
 use datafusion::logical_expr::expr::{AggregateFunction, NullTreatment};
+use datafusion::logical_expr::function::AccumulatorArgs;
 use datafusion::logical_expr::utils::COUNT_STAR_EXPANSION;
-use datafusion::logical_expr::{AggregateUDF, Cast, Expr, WindowFunctionDefinition};
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDF, AggregateUDFImpl, Cast, Expr, Signature, Volatility,
+    WindowFunctionDefinition,
+};
 
 use super::implicit::{as_type, type_of};
-use crate::engine::average::DecimalAverage;
+use crate::engine::average::{DecimalAverage, WholeAverage};
 use crate::engine::collation::collation_key;
 use crate::engine::failure::NUMBERS_ONLY;
 use crate::engine::functions::{SqlType, converted, guid_order};
@@ -30,10 +36,10 @@ pub fn typed(function: AggregateFunction, schema: &DFSchema) -> Result<Aggregate
     }
     if name == "string_agg" {
         text_list(&mut params.args, schema)?;
-        for key in &mut params.order_by {
-            if type_of(&key.expr, schema).is_some_and(SqlType::is_text) {
-                key.expr = collation_key(std::mem::take(&mut key.expr));
-            }
+    }
+    for key in &mut params.order_by {
+        if type_of(&key.expr, schema).is_some_and(SqlType::is_text) {
+            key.expr = collation_key(std::mem::take(&mut key.expr));
         }
     }
     if matches!(name.as_str(), "min" | "max")
@@ -60,9 +66,63 @@ pub fn typed_window(
     Ok(WindowFunctionDefinition::AggregateUDF(other.unwrap_or(func)))
 }
 
+/// `AVG` while a query is planned. It has T-SQL's type from the start, because the
+/// operators around it are chosen by that; [`typed`] puts what computes it in its place.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct PlannedAverage {
+    signature: Signature,
+}
+
+impl Default for PlannedAverage {
+    fn default() -> Self {
+        Self { signature: Signature::any(1, Volatility::Immutable) }
+    }
+}
+
+impl AggregateUDFImpl for PlannedAverage {
+    fn name(&self) -> &str {
+        "avg"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
+        let field = Arc::new(Field::new("", arguments[0].clone(), true));
+        Ok(self.return_field(&[field])?.data_type().clone())
+    }
+
+    fn return_field(&self, arguments: &[FieldRef]) -> Result<FieldRef> {
+        use SqlType as T;
+        let kind = match SqlType::of(&arguments[0]) {
+            T::TinyInt | T::SmallInt | T::Int => T::Int,
+            T::BigInt => T::BigInt,
+            T::Decimal(_, scale) => T::Decimal(38, scale.max(6)),
+            T::Money | T::SmallMoney => T::Money,
+            T::Other => return Ok(arguments[0].clone()),
+            _ => T::Float,
+        };
+        Ok(kind.field(self.name()))
+    }
+
+    fn accumulator(&self, _: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        internal_err!("an average whose type was not settled")
+    }
+}
+
 /// Checks what an aggregate is given, and converts it where the engine would
 /// give another type; the function to take instead, if there is one.
 fn numbers(name: &str, args: &mut [Expr], schema: &DFSchema) -> Result<Option<Arc<AggregateUDF>>> {
+    let found = computing(name, args, schema)?;
+    Ok(found.or_else(|| (name == "avg").then(avg_udaf)))
+}
+
+fn computing(
+    name: &str,
+    args: &mut [Expr],
+    schema: &DFSchema,
+) -> Result<Option<Arc<AggregateUDF>>> {
     use SqlType as T;
     if name == "count"
         && let Some(Expr::Literal(one, _)) = args.first_mut()
@@ -73,7 +133,8 @@ fn numbers(name: &str, args: &mut [Expr], schema: &DFSchema) -> Result<Option<Ar
     }
     let Some(kind) = args.first().and_then(|arg| type_of(arg, schema)) else { return Ok(None) };
     let refused = |word: &str| {
-        plan_err!("Operand data type {} is invalid for {word} operator (Msg 8117)", kind.name())
+        let kind = if kind.is_text() { "nvarchar" } else { kind.name() };
+        plan_err!("Operand data type {kind} is invalid for {word} operator (Msg 8117)")
     };
     if matches!(name, "min" | "max") && kind == T::Bit {
         return refused(name);
@@ -99,9 +160,11 @@ fn numbers(name: &str, args: &mut [Expr], schema: &DFSchema) -> Result<Option<Ar
                 _ => AggregateUDF::from(MoneySum::default()),
             }))
         }
-        ("avg", T::TinyInt | T::SmallInt) => {
-            widen(&mut args[0], T::Int);
-            None
+        ("avg", T::TinyInt | T::SmallInt | T::Int | T::BigInt) => {
+            if matches!(kind, T::TinyInt | T::SmallInt) {
+                widen(&mut args[0], T::Int);
+            }
+            Some(Arc::new(AggregateUDF::from(WholeAverage::default())))
         }
         ("avg", T::Decimal(_, scale)) => {
             widen(&mut args[0], T::Decimal(38, scale));

@@ -128,6 +128,7 @@ fn untyped(expr: &Expr) -> Option<&str> {
     match expr {
         Expr::Placeholder(Placeholder { id, field: None }) => Some(id),
         Expr::Alias(alias) => untyped(&alias.expr),
+        Expr::Negative(value) => untyped(value),
         _ => None,
     }
 }

@@ -62,6 +62,7 @@ const FURTHER: i32 = 14_000;
 
 /// Columns of `pg_type` that name functions; numbers here, as in PostgreSQL.
 pub const FUNCTION_COLUMNS: &[&str] = &[
+    "amproc",
     "typsubscript",
     "typinput",
     "typoutput",
@@ -87,8 +88,10 @@ impl PgCatalog {
     ) -> Result<(Self, Lookups)> {
         let mut tables = exported()?;
         let procs = ids(&tables["pg_proc"], "proname")?;
-        let pg_type = with_function_numbers(&tables["pg_type"], &procs)?;
-        tables.insert("pg_type".into(), pg_type);
+        for name in ["pg_type", "pg_amproc"] {
+            let numbered = with_function_numbers(&tables[name], &procs)?;
+            tables.insert(name.into(), numbered);
+        }
         for (name, columns) in empty::EMPTY {
             tables.insert((*name).into(), Shape::new(columns).batch(&[], false)?);
         }
@@ -279,7 +282,7 @@ fn ids(batch: &RecordBatch, name: &str) -> Result<HashMap<String, i32>> {
     Ok(all)
 }
 
-/// `pg_type` with the numbers of functions instead of their names, so that it can
+/// A relation with the numbers of functions instead of their names, so that it can
 /// be joined with `pg_proc`.
 fn with_function_numbers(batch: &RecordBatch, procs: &HashMap<String, i32>) -> Result<RecordBatch> {
     let schema = batch.schema();

@@ -11,6 +11,16 @@ use super::from;
 use super::subqueries::counted;
 use super::{UNIQUE, as_text, names_function, numbered, type_name};
 
+/// Functions that tell of the session, and have several names.
+const SESSION_NAMES: &[&str] = &[
+    "current_catalog",
+    "current_database",
+    "current_role",
+    "current_user",
+    "session_user",
+    "user",
+];
+
 /// PostgreSQL lets columns of one answer have the same name, DataFusion does not.
 pub fn unique_columns(body: &mut SetExpr) {
     match body {
@@ -40,6 +50,12 @@ pub fn unique_columns(body: &mut SetExpr) {
                 let column = alias.is_none() && last.is_some();
                 let name = alias.or(last).unwrap_or_else(|| shown_name(&expr));
                 let again = !seen.insert(name.to_lowercase());
+                // Different words for the same, which the planner gives one name.
+                if !again && SESSION_NAMES.contains(&name.to_lowercase().as_str()) {
+                    let alias = Ident::with_quote('"', name);
+                    *item = SelectItem::ExprWithAlias { expr, alias };
+                    continue;
+                }
                 if again || (wildcard && column) {
                     let alias = Ident::with_quote('"', format!("{name}{UNIQUE}{at}"));
                     *item = SelectItem::ExprWithAlias { expr, alias };

@@ -10,6 +10,10 @@ use datafusion::sql::sqlparser::parser::Parser;
 /// Functions that DataFusion or the catalogs have as tables.
 const OF_ROWS: &[&str] = &["generate_series", "pg_get_keywords", "range", "unnest"];
 
+/// No table has partitions.
+const NO_PARTITIONS: &str =
+    "SELECT 0 AS relid, 0 AS parentrelid, false AS isleaf, 0 AS level WHERE false";
+
 /// Rewrites the `FROM` of a `SELECT`.
 pub fn functions(select: &mut Select) {
     for item in &mut select.from {
@@ -39,7 +43,10 @@ fn function(factor: &mut TableFactor) {
     } else if !known {
         let arguments: Vec<String> = args.args.iter().map(ToString::to_string).collect();
         let column = alias.columns.first().map_or(&alias.name, |column| &column.name);
-        let text = format!("SELECT {last}({}) AS {column}", arguments.join(", "));
+        let text = match last.value.to_lowercase().as_str() {
+            "pg_partition_tree" => NO_PARTITIONS.to_owned(),
+            _ => format!("SELECT {last}({}) AS {column}", arguments.join(", ")),
+        };
         if let Some(query) = query(&text) {
             let alias = Some(alias.clone());
             *factor = TableFactor::Derived { lateral: false, subquery: query, alias, sample: None };

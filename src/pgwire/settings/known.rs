@@ -87,6 +87,7 @@ pub(super) const KNOWN: &[Known] = &[
     reported("search_path", "public, dbo", Accepts::Anything),
     reported("server_encoding", "UTF8", Accepts::Fixed),
     reported("server_version", SERVER_VERSION, Accepts::Fixed),
+    known("password_encryption", "scram-sha-256", Accepts::Only("scram-sha-256")),
     known("server_version_num", "150008", Accepts::Fixed),
     reported("session_authorization", "", Accepts::Fixed),
     known("ssl", "off", Accepts::Fixed),

@@ -3,6 +3,7 @@
 use tokio_postgres::SimpleQueryMessage;
 use tokio_postgres::types::Type;
 
+use super::raw::{Raw, query};
 use super::{Server, fails_with};
 
 async fn values(client: &tokio_postgres::Client, text: &str) -> Vec<String> {
@@ -43,6 +44,42 @@ async fn pasted_scripts_run_in_one_request() {
         .batch_execute("DECLARE @n int = 5; SELECT TOP (@n) name FROM asyncoperation")
         .await
         .expect("a script");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mistake_ends_its_batch_and_not_the_next() {
+    let server = Server::start().await;
+    let mut raw = Raw::connect(&server, &[]).await;
+    let row = "T D C(SELECT 1)";
+    for (text, expected) in [
+        // A name, a value, a syntax error, a write, a variable that has ended.
+        ("SELECT 1\nGO\nSELECT nam FROM workflow\nGO\nSELECT 3", "one one E(42703) Z(I)"),
+        ("SELECT 1/0\ngo\nSELECT 2\nGO", "T one E(22012) Z(I)"),
+        ("SELECT 1;\nGO\nSELEC 2\nGO\nSELECT 3", "one one E(42601) Z(I)"),
+        ("DELETE FROM workflow\nGO\nSELECT 2", "one E(25006) Z(I)"),
+        ("DECLARE @a int = 1\nGO\nSELECT @a\nGO\nSELECT 2", "C(DECLARE) one E(42P02) Z(I)"),
+        // The rest of its batch is not run; later mistakes are notices.
+        (
+            "SELECT x FROM nothing; SELECT 2\nGO\nSELECT y FROM workflow\nGO 2\nSELECT 3",
+            "N(42703) one E(42P01) Z(I)",
+        ),
+        // Catalogs and sessions take part.
+        (
+            "SELECT x FROM pg_class\nGO\nSELECT 'a' FROM pg_am LIMIT 1\nGO\nSHOW nothing",
+            "one N(42704) E(42703) Z(I)",
+        ),
+        // A transaction that failed has no next batch.
+        ("BEGIN; SELECT x FROM nothing\nGO\nSELECT 2", "C(BEGIN) E(42P01) Z(E)"),
+        ("ROLLBACK\nGO\nSELECT 2", "C(ROLLBACK) one Z(I)"),
+        ("GO\ngo 2\n", "I Z(I)"),
+        ("IF 1 = 0 SELECT 1", "I Z(I)"),
+        ("RETURN; SELECT 1", "I Z(I)"),
+        ("SELECT 1 /* open", "E(42601) Z(I)"),
+    ] {
+        let expected = expected.replace("one", row);
+        assert_eq!(raw.answers(&query(text), 'Z').await, expected, "{text}");
+    }
     server.stop().await;
 }
 

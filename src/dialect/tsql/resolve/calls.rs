@@ -47,6 +47,9 @@ impl Resolver<'_> {
         if let Some(Known { rule: Rule::Part(_), .. }) = known {
             date_part(function, &written, location)?;
         }
+        if name == "contains" {
+            searched(function);
+        }
         all_nulls(function, &name, location)?;
         let measured = usize::from(name == "hashbytes");
         let width = functions::argument(function, measured).map(|expr| self.width(expr));
@@ -116,6 +119,8 @@ impl Resolver<'_> {
         if function.parameters != FunctionArguments::None || function.uses_odbc_syntax {
             return Err(report::unsupported(format!("'{function}'"), location));
         }
+        let name = function.name.to_string().to_lowercase();
+        let counts = ["count", "count_big"].contains(&name.as_str());
         match &mut function.args {
             FunctionArguments::None => {}
             FunctionArguments::Subquery(_) => {
@@ -125,7 +130,11 @@ impl Resolver<'_> {
                 for arg in &mut list.args {
                     match arg {
                         FunctionArg::Unnamed(FunctionArgExpr::Expr(arg)) => self.text_of(arg)?,
-                        FunctionArg::Unnamed(FunctionArgExpr::Wildcard) => {}
+                        FunctionArg::Unnamed(FunctionArgExpr::Wildcard) if counts => {}
+                        FunctionArg::Unnamed(FunctionArgExpr::Wildcard) => {
+                            let message = "Incorrect syntax near '*' (Msg 102)".to_owned();
+                            return Err(report::invalid("42601", message, location));
+                        }
                         other => {
                             return Err(report::unsupported(
                                 format!("the argument '{other}'"),
@@ -241,6 +250,24 @@ fn date_part(function: &mut Function, written: &str, location: Location) -> Resu
     };
     *arg = functions::text(part.name());
     Ok(())
+}
+
+/// `CONTAINS((a, b), condition)`: the condition first, then the columns.
+fn searched(function: &mut Function) {
+    let Some(list) = list(function) else { return };
+    list.args.rotate_right(1);
+    if let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Tuple(columns)))) =
+        list.args.get(1)
+    {
+        let columns: Vec<Expr> = columns.clone();
+        let columns = columns.into_iter().map(|c| FunctionArg::Unnamed(FunctionArgExpr::Expr(c)));
+        list.args.splice(1..2, columns);
+    } else if let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Nested(column)))) =
+        list.args.get_mut(1)
+    {
+        let column = column.as_ref().clone();
+        list.args[1] = FunctionArg::Unnamed(FunctionArgExpr::Expr(column));
+    }
 }
 
 /// The call that stands for a T-SQL function; its arguments are resolved.

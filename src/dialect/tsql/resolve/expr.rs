@@ -3,13 +3,13 @@
 //! a long `OR` needs no deep stack.
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CeilFloorKind, DataType, DateTimeField, Expr, Ident, ObjectName,
-    ObjectNamePart, Spanned, UnaryOperator, Value, ValueWithSpan,
+    AccessExpr, BinaryOperator, CeilFloorKind, DataType, DateTimeField, Expr, Ident, ObjectName,
+    ObjectNamePart, Spanned, Subscript, UnaryOperator, Value, ValueWithSpan,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 
 use super::scope::{self, Found, Holds, Scope, Source};
-use super::{Resolver, rows};
+use super::{Resolver, rows, xml_list};
 use crate::dialect::tsql::functions::Width;
 use crate::dialect::tsql::{arrays, convert, functions, report, server};
 use crate::engine::functions::{SqlType, is_collation};
@@ -35,10 +35,26 @@ impl Resolver<'_> {
         if let Expr::Like { any: false, expr: value, pattern, .. } = expr {
             trim_varchar(value, pattern);
         }
-        if let Some(plainer) = rows::compared(expr).or_else(|| rows::similar(expr)) {
+        if let Some(plainer) = rows::among(expr, self.location)? {
+            *expr = plainer;
+        }
+        let plainer = || rows::compared(expr).or_else(|| rows::similar(expr));
+        if let Some(plainer) = plainer().or_else(|| xml_list::joined(expr)) {
             *expr = plainer;
         }
         match expr {
+            // PostgreSQL's members of JSON texts.
+            Expr::BinaryOp { left, op, right }
+                if matches!(op, BinaryOperator::Arrow | BinaryOperator::LongArrow) =>
+            {
+                self.expr(left)?;
+                self.expr(right)?;
+                let name =
+                    if *op == BinaryOperator::Arrow { "pg_json_get" } else { "pg_json_text" };
+                let args = [left, right].map(|side| std::mem::replace(side.as_mut(), nothing()));
+                *expr = functions::call(name, args.into());
+                Ok(None)
+            }
             Expr::BinaryOp { left, op, right } => {
                 self.check_operator(op)?;
                 self.expr(right)?;
@@ -66,15 +82,10 @@ impl Resolver<'_> {
             | Expr::IsNotUnknown(inner)
             | Expr::Nested(inner) => Ok(Some(inner)),
             Expr::UnaryOp { op: UnaryOperator::BitwiseNot, expr: operand } => {
-                // All bits of minus one are set.
-                let operand = std::mem::replace(operand, Box::new(nothing()));
-                let ones = Expr::value(Value::Number("-1".into(), false));
-                *expr = Expr::BinaryOp {
-                    left: operand,
-                    op: BinaryOperator::BitwiseXor,
-                    right: Box::new(ones),
-                };
-                Ok(Some(expr))
+                self.expr(operand)?;
+                let operand = std::mem::replace(operand.as_mut(), nothing());
+                *expr = functions::call("sql_bitwise_not", vec![operand]);
+                Ok(None)
             }
             Expr::UnaryOp { op, expr } => match op {
                 UnaryOperator::Plus | UnaryOperator::Minus | UnaryOperator::Not => Ok(Some(expr)),
@@ -228,6 +239,24 @@ impl Resolver<'_> {
                 Ok(())
             }
             Expr::Array(array) => array.elem.iter_mut().try_for_each(|e| self.text_of(e)),
+            Expr::CompoundFieldAccess { root, access_chain } => {
+                let subscripts = access_chain.iter_mut().map(|access| match access {
+                    AccessExpr::Subscript(Subscript::Index { index }) => Some(index),
+                    _ => None,
+                });
+                let Some(subscripts) = subscripts.collect::<Option<Vec<_>>>() else {
+                    return Err(report::unsupported(format!("'{expr}'"), self.place_of(expr)));
+                };
+                self.expr(root)?;
+                let mut element = std::mem::replace(root.as_mut(), nothing());
+                for index in subscripts {
+                    self.expr(index)?;
+                    let index = std::mem::replace(index, nothing());
+                    element = functions::call("array_element", vec![element, index]);
+                }
+                *expr = element;
+                Ok(())
+            }
             Expr::GroupingSets(sets) | Expr::Cube(sets) | Expr::Rollup(sets) => {
                 sets.iter_mut().flatten().try_for_each(|e| self.expr(e))
             }

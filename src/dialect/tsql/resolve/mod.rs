@@ -11,6 +11,7 @@ mod from;
 mod grouping;
 mod joins;
 mod limits;
+mod members;
 mod order;
 mod pivot;
 mod ranked;
@@ -22,6 +23,7 @@ mod sets;
 mod tables;
 mod window;
 mod with;
+mod xml_list;
 
 use datafusion::sql::sqlparser::ast::{
     Expr, Query, Select, SelectFlavor, SetExpr, TableAlias, Value, Values,

@@ -32,6 +32,10 @@ impl Resolver<'_> {
             if let Expr::Identifier(ident) = &key.expr
                 && let Some(found) = self.scope().alias(ident)
             {
+                if self.scope().aliased(ident) > 1 {
+                    let message = format!("Ambiguous column name '{}' (Msg 209)", ident.value);
+                    return Err(report::invalid("42702", message, report::start(ident)));
+                }
                 key.expr = found.expr;
                 self.sort_options(key)?;
                 continue;

@@ -1,9 +1,58 @@
-//! Rows of values, `(a, b) = (c, d)`, as comparisons of their members, and
-//! `SIMILAR TO` as a regular expression.
+//! Rows of values, `(a, b) = (c, d)` and `(a, b) IN (SELECT c, d …)`, as comparisons
+//! of their members, and `SIMILAR TO` as a regular expression.
 
-use datafusion::sql::sqlparser::ast::{BinaryOperator as Op, Expr, UnaryOperator, Value};
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator as Op, Expr, Query, SelectItem, SetExpr, TableAliasColumnDef, TableFactor,
+    UnaryOperator, Value,
+};
+use datafusion::sql::sqlparser::tokenizer::Location;
 
-use super::build::binary;
+use super::build::{self, binary};
+use crate::dialect::tsql::report;
+use crate::error::Result;
+
+/// `(a, b) IN (SELECT c, d …)` as `EXISTS`; `None` if it is none.
+pub(super) fn among(expr: &mut Expr, location: Location) -> Result<Option<Expr>> {
+    let Expr::InSubquery { expr: row, subquery, negated } = expr else { return Ok(None) };
+    let Some(row) = members(row) else { return Ok(None) };
+    if width(subquery).is_some_and(|width| width != row.len()) {
+        let message =
+            format!("Subquery has not {} columns, as the row before IN (Msg 116)", row.len());
+        return Err(report::invalid("42601", message, location));
+    }
+    let name = |at: usize| format!("member {at}");
+    let tests = row.iter().enumerate().map(|(at, value)| {
+        let other = build::column("row of IN", &name(at));
+        let same = binary(value.clone(), Op::Eq, other.clone());
+        if !*negated {
+            return same;
+        }
+        // A member that may be equal is enough for NOT IN not to be true.
+        let unknown = [value.clone(), other].map(|side| Expr::IsNull(Box::new(side)));
+        let any = unknown.into_iter().fold(same, |any, null| binary(any, Op::Or, null));
+        Expr::Nested(Box::new(any))
+    });
+    let condition = tests.reduce(|all, test| binary(all, Op::And, test));
+    let empty = build::query(SetExpr::Values(super::no_rows()));
+    let mut source = build::derived(std::mem::replace(subquery, empty), "row of IN");
+    if let TableFactor::Derived { alias: Some(alias), .. } = &mut source {
+        let columns = (0..row.len()).map(|at| build::ident(&name(at)));
+        alias.columns = columns.map(|name| TableAliasColumnDef { name, data_type: None }).collect();
+    }
+    let mut select = build::select(vec![build::item(build::number(1), "found")], Some(source));
+    select.selection = condition;
+    let subquery = build::query(build::body(select));
+    Ok(Some(Expr::Exists { subquery, negated: *negated }))
+}
+
+/// How many columns a query has, where its text tells.
+fn width(query: &Query) -> Option<usize> {
+    let SetExpr::Select(select) = query.body.as_ref() else { return None };
+    let plain = |item: &SelectItem| {
+        matches!(item, SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. })
+    };
+    select.projection.iter().all(plain).then_some(select.projection.len())
+}
 
 /// A comparison of rows, member by member; `None` if it is none, or the rows differ
 /// in length.

@@ -239,6 +239,14 @@ impl Scope {
         Some(Found { expr: Expr::Identifier(ident), holds: output.holds })
     }
 
+    /// How many columns of the select list have this alias.
+    pub fn aliased(&self, ident: &Ident) -> usize {
+        let named = |output: &&Output| {
+            output.written.as_deref().is_some_and(|written| same(written, &ident.value))
+        };
+        self.aliases.iter().filter(named).count()
+    }
+
     /// The source that a qualifier names.
     pub fn source(&self, qualifier: &str, needs_table: bool) -> Option<&Source> {
         self.sources.iter().find(|source| {

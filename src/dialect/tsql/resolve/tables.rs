@@ -4,8 +4,8 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    DataType, Expr, FunctionArg, FunctionArgExpr, Ident, JoinConstraint, JoinOperator, ObjectName,
-    Query, SelectItem, TableAlias, TableFactor, Value, visit_expressions,
+    CastKind, DataType, Expr, FunctionArg, FunctionArgExpr, Ident, JoinConstraint, JoinOperator,
+    ObjectName, Query, SelectItem, TableAlias, TableFactor, Value, visit_expressions,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 
@@ -173,6 +173,18 @@ fn list_of(function: &str, values: &mut Vec<Expr>) -> Expr {
         "string_to_table" => functions::call("string_to_array", std::mem::take(values)),
         "regexp_split_to_table" => functions::regexp_split(std::mem::take(values)),
         "generate_series" => {
+            // PostgreSQL takes a step as `'1 day'` for an interval.
+            if let Some(step) = values.get_mut(2)
+                && is_text_of_interval(step)
+            {
+                *step = Expr::Cast {
+                    kind: CastKind::DoubleColon,
+                    expr: Box::new(step.clone()),
+                    data_type: DataType::Interval { fields: None, precision: None },
+                    array: false,
+                    format: None,
+                };
+            }
             let name = match values.get(2) {
                 Some(step) if is_interval(step) => "generate_series",
                 _ => "sql_generate_series",
@@ -180,6 +192,18 @@ fn list_of(function: &str, values: &mut Vec<Expr>) -> Expr {
             functions::call(name, std::mem::take(values))
         }
         _ => values.remove(0),
+    }
+}
+
+/// Whether a step is a literal that is no number.
+fn is_text_of_interval(expr: &Expr) -> bool {
+    match expr {
+        Expr::Nested(inner) => is_text_of_interval(inner),
+        Expr::Value(value) => match &value.value {
+            Value::SingleQuotedString(text) => text.trim().parse::<f64>().is_err(),
+            _ => false,
+        },
+        _ => false,
     }
 }
 

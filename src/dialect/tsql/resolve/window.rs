@@ -7,8 +7,8 @@ use std::sync::LazyLock;
 use datafusion::execution::SessionStateDefaults;
 use datafusion::sql::sqlparser::ast::{
     CastKind, DataType, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArguments, Ident, NamedWindowDefinition, NamedWindowExpr, Value, WindowFrame,
-    WindowFrameBound, WindowSpec, WindowType,
+    FunctionArguments, Ident, NamedWindowDefinition, NamedWindowExpr, UnaryOperator, Value,
+    WindowFrame, WindowFrameBound, WindowSpec, WindowType,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 
@@ -66,6 +66,15 @@ pub(in crate::dialect::tsql) fn is_aggregate(function: &Function) -> bool {
     function.over.is_none() && AGGREGATES.contains(&name) && !RANKING.contains(&name.as_str())
 }
 
+/// Whether a number is written with a minus.
+fn is_negative(expr: &Expr) -> bool {
+    match expr {
+        Expr::Nested(inner) => is_negative(inner),
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => matches!(**expr, Expr::Value(_)),
+        _ => false,
+    }
+}
+
 impl Resolver<'_> {
     /// Judges where a call stands; whether it is an aggregate.
     pub(super) fn check_call(
@@ -91,6 +100,16 @@ impl Resolver<'_> {
                     "42P20",
                     "Windowed functions cannot be used in the context of another windowed \
                      function or aggregate (Msg 4109)"
+                        .to_owned(),
+                );
+            }
+            if ["lag", "lead"].contains(&name)
+                && functions::argument(function, 1).is_some_and(is_negative)
+            {
+                return wrong(
+                    "22023",
+                    "Offset parameter for Lag and Lead functions cannot be a negative value \
+                     (Msg 8730)"
                         .to_owned(),
                 );
             }

@@ -11,7 +11,7 @@ use datafusion::sql::sqlparser::ast::{
 use std::ops::ControlFlow;
 
 use super::scope::{self, Source};
-use super::{Resolver, build};
+use super::{Resolver, build, members};
 use crate::dialect::tsql::{functions, report};
 use crate::engine::functions::RECURSION_LEVEL;
 use crate::error::Result;
@@ -109,7 +109,7 @@ impl Resolver<'_> {
             terms.iter_mut().for_each(|term| add_level(term, build::number(0)));
         }
         self.ctes.push(source.clone());
-        for member in &mut recursive {
+        for member in &recursive {
             if references(member, &name) > 1 {
                 return invalid(format!(
                     "Recursive member of a common table expression '{}' has multiple recursive \
@@ -118,6 +118,17 @@ impl Resolver<'_> {
                 ));
             }
             self.check_member(member, &name, limited)?;
+        }
+        if recursive.len() > 1 {
+            let Some(one) = members::merged(&recursive) else {
+                return Err(report::unsupported(
+                    "several recursive members that read different tables",
+                    report::start(&name),
+                ));
+            };
+            recursive = vec![one];
+        }
+        for member in &mut recursive {
             let columns = self.operand(member)?;
             self.same_width("UNION ALL", outputs.len(), columns.len())?;
             if limited {

@@ -6,6 +6,7 @@ use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{CaseWhen, DataType, Expr};
 
 use super::{Constant, Session, constant, nvarchar};
+use crate::catalog::views::{readable, sql_server_type};
 use crate::catalog::{Catalog, Column, ColumnType, Table};
 
 /// The schemas and their numbers.
@@ -61,7 +62,8 @@ pub(super) fn call(
 ) -> Option<Expr> {
     let text = |at: usize| arguments.get(at).and_then(|a| constant(a, catalog, session)).flatten();
     let pairs: Vec<(String, i64)> = match name {
-        "object_id" | "object_name" | "object_schema_name" | "objectproperty" => {
+        "object_id" | "object_name" | "object_schema_name" | "objectproperty"
+        | "objectpropertyex" => {
             let tables = catalog.all_tables();
             tables.map(|t| (t.logical_name.clone(), object_id(&t.logical_name, catalog))).collect()
         }
@@ -69,6 +71,13 @@ pub(super) fn call(
         "type_id" | "type_name" => owned(TYPES),
         "col_name" | "col_length" => {
             return Some(of_column(name, text(0)?, text(1)?, catalog).expr());
+        }
+        "columnproperty" => {
+            let property = text(2)?.to_lowercase();
+            if NEVER.contains(&property.as_str()) && (text(0).is_none() || text(1).is_none()) {
+                return Some(Constant::Int(0).expr());
+            }
+            return Some(column_property(&text(0)?, &text(1)?, &property, catalog).expr());
         }
         _ => return None,
     };
@@ -79,12 +88,14 @@ pub(super) fn call(
     let value = |number: i64, name_of: &str| match name {
         "object_id" | "schema_id" | "type_id" => Constant::Int(number),
         "object_schema_name" => Constant::text("dbo"),
-        "objectproperty" => is_table(text(1).unwrap_or_default().as_str()),
+        "objectproperty" | "objectpropertyex" => {
+            of_table(name, text(1).unwrap_or_default().as_str())
+        }
         _ => Constant::text(name_of),
     };
     let by_name = ["object_id", "schema_id", "type_id"].contains(&name);
     let missing = || match name {
-        "object_id" | "schema_id" | "type_id" | "objectproperty" => {
+        "object_id" | "schema_id" | "type_id" | "objectproperty" | "objectpropertyex" => {
             Constant::Null(DataType::Int(None))
         }
         _ => Constant::Null(nvarchar()),
@@ -132,11 +143,58 @@ fn owned(pairs: &[(&str, i64)]) -> Vec<(String, i64)> {
     pairs.iter().map(|(name, number)| ((*name).to_owned(), *number)).collect()
 }
 
+/// What no column is.
+const NEVER: &[&str] = &[
+    "iscolumnset",
+    "iscomputed",
+    "iscursortype",
+    "isdeterministic",
+    "isfulltextindexed",
+    "ishidden",
+    "isidentity",
+    "isidnotforrepl",
+    "isoutparam",
+    "isrowguidcol",
+    "issparse",
+    "isxmlindexable",
+];
+
+/// `COLUMNPROPERTY(table number, column, property)`.
+fn column_property(table: &str, column: &str, property: &str, catalog: &Catalog) -> Constant {
+    let nothing = Constant::Null(DataType::Int(None));
+    let table =
+        catalog.all_tables().find(|t| object_id(&t.logical_name, catalog).to_string() == table);
+    let found = table.and_then(|table| {
+        let mut columns = readable(table).enumerate();
+        let named = columns.find(|(_, (_, c))| c.logical_name.eq_ignore_ascii_case(column));
+        named.map(|(position, (index, _))| (table, position, index))
+    });
+    let Some((table, position, index)) = found else { return nothing };
+    let its = sql_server_type(table, index);
+    let is_text = its.name == "nvarchar";
+    let characters = if its.max_length > 0 { its.max_length / 2 } else { its.max_length };
+    match property {
+        "allowsnull" => Constant::Int(table.schema().field(index).is_nullable().into()),
+        "columnid" | "ordinal" => Constant::number(i64::try_from(position + 1).ok()),
+        "precision" if is_text => Constant::Int(characters.into()),
+        "precision" => Constant::Int(its.precision.into()),
+        "charmaxlen" => Constant::number(is_text.then_some(characters.into())),
+        "scale" if is_text => nothing,
+        "scale" => Constant::Int(its.scale.into()),
+        "usesansitrim" => Constant::number(is_text.then_some(1)),
+        _ if NEVER.contains(&property) => Constant::Int(0),
+        _ => nothing,
+    }
+}
+
 /// A property of a table.
-fn is_table(property: &str) -> Constant {
+fn of_table(function: &str, property: &str) -> Constant {
     let property = property.to_lowercase();
     match property.as_str() {
-        "istable" | "isusertable" | "tablehasprimarykey" | "ownerid" => Constant::Int(1),
+        "basetype" if function == "objectpropertyex" => Constant::text("U "),
+        "istable" | "isusertable" | "tablehasprimarykey" | "ownerid" | "schemaid" => {
+            Constant::Int(1)
+        }
         _ if property.starts_with("is") || property.starts_with("tablehas") => Constant::Int(0),
         _ => Constant::Null(DataType::Int(None)),
     }
@@ -164,7 +222,7 @@ fn table_name(written: &str) -> Option<String> {
 /// `COL_NAME(table number, column number)`, `COL_LENGTH('table', 'column')`.
 fn of_column(name: &str, table: String, column: String, catalog: &Catalog) -> Constant {
     let readable =
-        |t: &Table| t.columns.iter().filter(|c| c.read).cloned().collect::<Vec<Column>>();
+        |t: &Table| readable(t).map(|(_, column)| column.clone()).collect::<Vec<Column>>();
     if name == "col_name" {
         let table =
             catalog.all_tables().find(|t| object_id(&t.logical_name, catalog).to_string() == table);
