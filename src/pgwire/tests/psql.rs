@@ -45,7 +45,7 @@ async fn psql_lists_and_describes() {
         ("\\du", "someone"),
         ("\\dx", "List of installed extensions"),
         ("SHOW password_encryption", "scram-sha-256"),
-        ("SELECT current_user, session_user, current_role", "someone|someone|someone"),
+        ("SELECT current_user, session_user", "someone|someone"),
         ("\\conninfo", "database \"sysjob\" as user \"someone\""),
         ("SELECT version()", "PostgreSQL 15."),
         ("SELECT name FROM asyncoperation WHERE statuscode = 31", "third"),
