@@ -67,10 +67,6 @@ const QUEUE_MAX: usize = 64 * 1024;
 /// nobody would have work for the scheduler while the writer is busy.
 const ROUND_MAX: usize = 4 * 1024;
 
-/// How long it takes at most to notice that somebody has changed a workflow or a step
-/// while nothing else happens.
-const DEFINITIONS_EVERY: Duration = Duration::from_secs(1);
-
 /// Rows of history that one round removes at most.
 const EXPIRED_MAX: usize = 4 * 1024;
 
@@ -334,7 +330,7 @@ impl Scheduler {
         self.commit(round).await
     }
 
-    /// How long nothing can happen by itself but that a definition changes.
+    /// How long nothing can happen by itself.
     fn until_next(&self) -> Duration {
         let waits = [
             self.core.next_wake(),
@@ -345,7 +341,7 @@ impl Scheduler {
         ];
         let next = waits.into_iter().flatten().min();
         let micros = next.map_or(3_600_000_000, |at| at.saturating_sub(self.clock.now()));
-        Duration::from_micros(u64::try_from(micros).unwrap_or(0)).min(DEFINITIONS_EVERY)
+        Duration::from_micros(u64::try_from(micros).unwrap_or(0))
     }
 
     /// One event: what the core changes becomes part of the round.

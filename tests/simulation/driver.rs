@@ -14,7 +14,7 @@ use sysjob::job::handler::SimulatedOutcome::{self, Cancel, Fail, Hang, Succeed};
 use sysjob::job::handler::Simulation;
 use sysjob::job::{Handler, JobColumns, Status};
 use sysjob::scheduler::{Handle, NewJob, Policies, Scheduler};
-use sysjob::store::{Change, Store};
+use sysjob::store::Store;
 use sysjob::value::{Guid, Value};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -282,31 +282,5 @@ async fn no_snapshot_shows_more_jobs_at_once_than_there_is_room() {
     // The jobs' numbers rise as they were sent.
     let starts: Vec<Option<i64>> = rows.values().map(|shown| shown.started).collect();
     assert!(starts.is_sorted(), "jobs start in the order of their sequence");
-    live.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_workflow_that_is_deactivated_is_noticed_though_nothing_else_happens() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let live = Live::start(folder.path(), Arc::new(ManualClock::at(START)), 4);
-    let catalog = live.store.catalog().clone();
-    let table = catalog.table_index("workflow").expect("a table");
-    let facts = &catalog.tables()[table];
-    let at = |name: &str| facts.column_index(name).expect("a column");
-    let active = vec![(at("workflowid"), Value::Guid(id(9))), (at("statecode"), Value::Int32(1))];
-    let insert = Change::Insert { table, values: active };
-    live.store.commit(vec![insert]).await.expect("durable");
-    let owner = live.store.catalog().tables()[live.columns.table]
-        .column_index("owningextensionid")
-        .expect("a column");
-    let mut job = live.new_job(1, None);
-    job.push((live.columns.handler, Value::Text(Handler::Worker {}.to_json())));
-    job.push((owner, Value::Guid(id(9))));
-    live.submit([job]).await;
-    assert_eq!(with(&live.rows(), Status::WaitingForResources), [1]);
-    let draft = vec![(at("statecode"), Value::Int32(0))];
-    let update = Change::Update { table, id: id(9), values: draft };
-    live.store.commit(vec![update]).await.expect("durable");
-    live.until("the cancel", |r| with(r, Status::Canceled) == [1]).await;
     live.stop().await;
 }

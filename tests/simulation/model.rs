@@ -104,12 +104,6 @@ impl Model {
     fn may_start(&self, job: &Job, now: i64, remote: bool) -> bool {
         let operationtype = job.operationtype.unwrap_or(0);
         let concurrency = if operationtype == 10 || operationtype == 11 { 2 } else { 3 };
-        self.running(operationtype) < concurrency && self.turn_of(job, now, remote)
-    }
-
-    /// Whether only a place is missing.
-    fn turn_of(&self, job: &Job, now: i64, remote: bool) -> bool {
-        let operationtype = job.operationtype.unwrap_or(0);
         let in_front = |other: &&Job| {
             other.id != job.id
                 && operationtype != 1
@@ -122,6 +116,7 @@ impl Model {
         job.status == Status::WaitingForResources
             && job.postponeuntil.is_none_or(|until| until <= now)
             && job.handler.as_ref().is_some_and(|handler| handler.is_remote() == remote)
+            && self.running(operationtype) < concurrency
             && !self.jobs.iter().any(|other| in_front(&other))
     }
 
@@ -185,18 +180,8 @@ impl Model {
                 }
             }
         }
-        loop {
-            // Jobs of a workflow that is not active do not wait for a worker.
-            let closed = |job: &&Job| job.definition.is_some() && self.turn_of(job, now, true);
-            if let Some(id) =
-                self.jobs.iter().find(closed).map(|job| job.id).filter(|_| self.inactive)
-            {
-                self.start(id, now, None);
-            } else if let Some(id) = self.next(now, false, &KINDS) {
-                self.start(id, now, None);
-            } else {
-                return;
-            }
+        while let Some(id) = self.next(now, false, &KINDS) {
+            self.start(id, now, None);
         }
     }
 }

@@ -17,17 +17,12 @@ impl Core {
     /// is refused may let a job of another pool go.
     pub(super) fn pick(&mut self, now: i64, step: &mut Step) {
         let mut left = STEP_MAX;
-        while left > 0 {
+        while !self.draining
+            && left > 0
+            && let Some(place) = self.first_ready()
+        {
             left -= 1;
-            if let Some((gate, place)) = self.definitions.next_closed() {
-                self.remaining_canceled(&place.2, gate, now, step);
-            } else if !self.draining
-                && let Some(place) = self.first_ready()
-            {
-                self.start(&place, None, now, step);
-            } else {
-                return;
-            }
+            self.start(&place, None, now, step);
         }
     }
 
@@ -99,8 +94,11 @@ impl Core {
         let gate = definition.map_or(Gate::Open, |id| self.definitions.gate(&id, now, &rule));
         match gate {
             Gate::Open => {}
-            Gate::Deactivated | Gate::Deleted => {
-                return self.remaining_canceled(&id, gate, now, step);
+            Gate::Deactivated => {
+                return self.remaining_canceled(&id, "its workflow was deactivated", now, step);
+            }
+            Gate::Deleted => {
+                return self.remaining_canceled(&id, "its workflow was deleted", now, step);
             }
             Gate::Postponed(until) => {
                 let failed = self.jobs.get(&id).map(|job| self.failures(job)).unwrap_or_default();

@@ -36,8 +36,6 @@ pub struct Definitions {
     known: HashMap<Guid, Known>,
     /// Definitions whose postponed or held jobs go on.
     pub releasing: BTreeSet<Guid>,
-    /// Workflows that are not active and whose jobs nobody may ever pick.
-    pub closing: BTreeSet<Guid>,
 }
 
 #[derive(Debug)]
@@ -48,8 +46,6 @@ struct Known {
     running: usize,
     /// Ready jobs that the rate guard holds.
     held: BTreeSet<Place>,
-    /// Jobs that a remote worker could claim.
-    claimable: BTreeSet<Place>,
     /// Jobs that are postponed for the failures of others.
     postponed: BTreeSet<Guid>,
     counts: Counts,
@@ -81,7 +77,6 @@ impl Known {
             jobs: 0,
             running: 0,
             held: BTreeSet::new(),
-            claimable: BTreeSet::new(),
             postponed: BTreeSet::new(),
             counts: Counts::default(),
         }
@@ -127,7 +122,6 @@ impl Definitions {
         known.jobs -= 1;
         known.running -= usize::from(running);
         known.held.remove(place);
-        known.claimable.remove(place);
         if postponed {
             known.postponed.remove(&place.2);
         }
@@ -151,41 +145,7 @@ impl Definitions {
         let changed = known.state.deleted != deleted;
         known.state.deleted = deleted;
         known.state.at = now;
-        let state = changed.then_some(known.state);
-        if known.closed().is_some() && known.first_left().is_some() {
-            self.closing.insert(id);
-        }
-        state
-    }
-
-    /// A job may be claimed by a remote worker, unless its workflow is not active.
-    pub fn offer(&mut self, id: &Guid, place: Place) {
-        let known = self.known(id);
-        known.claimable.insert(place);
-        if known.closed().is_some() {
-            self.closing.insert(*id);
-        }
-    }
-
-    /// A job may not be claimed any longer.
-    pub fn withdraw(&mut self, id: &Guid, place: &Place) {
-        if let Some(known) = self.known.get_mut(id) {
-            known.claimable.remove(place);
-        }
-    }
-
-    /// A job of a workflow that is not active, and what that says to it, if it could be
-    /// claimed or is held back: nobody may ever pick it.
-    pub fn next_closed(&mut self) -> Option<(Gate, Place)> {
-        while let Some(id) = self.closing.first() {
-            let known = self.known.get(id);
-            let closed = known.and_then(|k| Some((k.closed()?, k.first_left()?)));
-            if closed.is_some() {
-                return closed;
-            }
-            self.closing.pop_first();
-        }
-        None
+        changed.then_some(known.state)
     }
 
     pub fn remember(&mut self, state: DefinitionState) {
@@ -203,11 +163,10 @@ impl Definitions {
     /// Whether a job may start now.
     pub fn gate(&self, id: &Guid, now: i64, guard: &RateGuard) -> Gate {
         let Some(known) = self.known.get(id) else { return Gate::Open };
-        if let Some(closed) = known.closed() {
-            return closed;
-        }
-        match known.state.postponed {
-            Some((_, until)) if until > now => Gate::Postponed(until),
+        match (known.row, known.state.postponed) {
+            _ if known.state.deleted => Gate::Deleted,
+            (Some(Definition { workflow: true, active: false, .. }), _) => Gate::Deactivated,
+            (_, Some((_, until))) if until > now => Gate::Postponed(until),
             _ if known.state.guard == Guard::Suspended && known.running >= guard.canaries => {
                 Gate::Held
             }
@@ -334,20 +293,6 @@ impl Definitions {
 }
 
 impl Known {
-    /// Whether no job may start because the workflow is not active.
-    fn closed(&self) -> Option<Gate> {
-        match self.row {
-            _ if self.state.deleted => Some(Gate::Deleted),
-            Some(Definition { workflow: true, active: false, .. }) => Some(Gate::Deactivated),
-            _ => None,
-        }
-    }
-
-    /// The first job that could be claimed, or that is held back.
-    fn first_left(&self) -> Option<Place> {
-        self.claimable.first().or_else(|| self.held.first()).copied()
-    }
-
     /// Judges the window that has ended; whether the guard's state changes.
     fn judge(&mut self, window: i64, rule: &RateGuard) -> bool {
         let counts = &mut self.counts;

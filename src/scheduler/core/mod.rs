@@ -52,7 +52,7 @@ pub use self::job::{Cause, Job, Recurring};
 pub use self::pools::{PoolState, Pools};
 pub use self::why::{Link, PoolNow, Why};
 
-use self::definition::{Counted, Definitions, Gate};
+use self::definition::{Counted, Definitions};
 use self::queue::{Index, Queue, Timer};
 use self::wants::Want;
 use super::policy::Policies;
@@ -141,7 +141,6 @@ impl Core {
     /// When time alone will change something.
     pub fn next_wake(&self) -> Option<i64> {
         let unfinished = !self.definitions.releasing.is_empty()
-            || !self.definitions.closing.is_empty()
             || (!self.queue.stirred.is_empty() && !self.draining);
         if unfinished {
             return Some(i64::MIN);
@@ -311,13 +310,8 @@ impl Core {
         self.queue.timers.extend(next.map(|at| (at, Timer::Guard, state.id)));
     }
 
-    /// A queued job whose workflow is no longer active is canceled when it is picked, or
-    /// could be claimed.
-    fn remaining_canceled(&mut self, id: &Guid, gate: Gate, now: i64, step: &mut Step) {
-        let reason = match gate {
-            Gate::Deleted => "its workflow was deleted",
-            _ => "its workflow was deactivated",
-        };
+    /// A queued job whose workflow is no longer active is canceled when it is picked.
+    fn remaining_canceled(&mut self, id: &Guid, reason: &'static str, now: i64, step: &mut Step) {
         let message = format!("This job was canceled before it was started: {reason}.");
         let report = Report::failed(Some(codes::WORKFLOW_REPLACED as i32), Some(message));
         let set = Cells { report: Some(report), ..Cells::default() };

@@ -278,7 +278,7 @@ impl Core {
                     chain.locked.insert(index.place);
                 }
             }
-            None if index.ready => self.offer(index),
+            None if index.ready => self.queue.offer(index),
             None => {}
         }
     }
@@ -304,7 +304,7 @@ impl Core {
             self.set_aside(&index);
         }
         if let Some(index) = &next {
-            self.offer(index);
+            self.queue.offer(index);
         }
         if let Some(chain) = self.queue.chains.get_mut(token) {
             chain.offered = next.map(|index| index.place);
@@ -313,10 +313,9 @@ impl Core {
 
     /// Takes a ready job away from where it could start.
     pub(super) fn set_aside(&mut self, index: &Index) {
-        let withdrawn = self.queue.withdraw(index);
-        let Some(definition) = &index.definition else { return };
-        self.definitions.withdraw(definition, &index.place);
-        if !withdrawn {
+        if !self.queue.withdraw(index)
+            && let Some(definition) = &index.definition
+        {
             self.definitions.release(definition, &index.place);
         }
     }
@@ -326,15 +325,7 @@ impl Core {
         if let Some(index) = self.index_of(&place.2)
             && index.ready
         {
-            self.offer(&index);
-        }
-    }
-
-    /// Lets a job start or be claimed.
-    fn offer(&mut self, index: &Index) {
-        self.queue.offer(index);
-        if let Some(definition) = index.definition.filter(|_| index.remote) {
-            self.definitions.offer(&definition, index.place);
+            self.queue.offer(&index);
         }
     }
 

@@ -39,10 +39,6 @@ impl World {
             let running = job.is_locked();
             assert_eq!(why.verdict == "running", running, "{why:?}");
             assert!(why.verdict != "ended", "{why:?}");
-            // Nobody may ever claim it, so it does not wait for that.
-            let remote = job.handler.as_ref().is_some_and(|handler| handler.is_remote());
-            let left = remote && why.chain[0].cause == "definition-deactivated";
-            assert!(!left || self.core.next_wake() == Some(i64::MIN), "{why:?}");
             assert_eq!(waits.get(&job.id), (!running).then_some(&why.text));
         }
     }

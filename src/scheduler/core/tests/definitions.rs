@@ -88,52 +88,6 @@ fn a_deactivated_workflow_cancels_its_jobs_when_they_are_picked() {
 }
 
 #[test]
-fn jobs_for_workers_of_an_inactive_workflow_end_though_nobody_asks_for_them() {
-    let mut told = Told::one_at_a_time();
-    let row = |active| Some(Definition { workflow: true, active, autodelete: false });
-    told.step(Event::Defined { id: id(100), definition: row(true) });
-    let token = |n: u8, token: &str| Job {
-        handler: remote(),
-        token: Some(token.into()),
-        ..of_definition(n, 100)
-    };
-    told.create(Job { handler: remote(), ..of_definition(1, 100) });
-    told.create(Job { handler: remote(), ..of_definition(2, 100) });
-    told.create(token(3, "a"));
-    told.create(token(4, "a"));
-    told.create(Job { definition: None, ..token(5, "b") });
-    told.create(token(6, "b"));
-    let later = told.now + 60 * SECOND;
-    told.create(Job {
-        handler: remote(),
-        status: Status::Waiting,
-        cause: Cause::Postponed,
-        postponeuntil: Some(later),
-        ..of_definition(7, 100)
-    });
-    told.create(Job { handler: remote(), ..of_definition(8, 101) });
-    assert_eq!(told.claim(1, 600), [(1, 1)]);
-    told.step(Event::Defined { id: id(100), definition: row(false) });
-    assert_eq!(told.status(1), Status::InProgress, "what runs ends");
-    assert_eq!([2, 3, 4].map(|n| told.status(n)), [Status::Canceled; 3]);
-    assert_eq!(told.reason(4), "its workflow was deactivated");
-    // It is not yet the turn of one behind another, and of one that is postponed.
-    assert!(told.core.job(&id(6)).is_some() && told.core.job(&id(7)).is_some());
-    told.act(5, Action::Cancel);
-    assert_eq!(told.status(6), Status::Canceled);
-    told.pass(60);
-    assert_eq!(told.status(7), Status::Canceled);
-    // A new one goes at once; those of others stay.
-    told.create(Job { handler: remote(), ..of_definition(9, 100) });
-    assert_eq!(told.status(9), Status::Canceled);
-    told.step(Event::Defined { id: id(100), definition: row(true) });
-    told.create(Job { handler: remote(), ..of_definition(10, 100) });
-    told.end(1, 1, Outcome::Succeeded);
-    assert_eq!(told.claim(1, 600), [(8, 1)]);
-    assert_eq!(told.core.next_wake(), Some(told.now + 600 * SECOND), "nothing is left to do");
-}
-
-#[test]
 fn a_succeeded_job_is_deleted_if_its_definition_says_so() {
     let mut told = Told::new(Policies::default());
     let row = Definition { workflow: false, active: true, autodelete: true };
