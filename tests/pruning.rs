@@ -299,3 +299,47 @@ fn plans_show_what_is_left_out() {
     let plan = physical(&engine, &snapshot, never);
     assert!(plan.contains("chunks=0 of 5"), "{plan}");
 }
+
+#[test]
+fn rows_in_a_query_look_for_each_of_its_keys_once() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let store = Store::open(folder.path(), Arc::new(Catalog::built_in())).expect("a new store");
+    fill(&store);
+    let (engine, snapshot) = (Engine::new(), store.snapshot());
+    let plan = |text: &str| {
+        let plan = ask::plan(&engine, &snapshot, Some(Dialect::Sql), text, Context::default());
+        engine.optimized(plan.expect("a plan")).expect("optimized").display_indent().to_string()
+    };
+    let count = |condition: &str| {
+        let text = format!("SELECT COUNT(*) AS n FROM asyncoperation WHERE {condition}");
+        ask(&engine, &snapshot, &text)[0]["n"].as_i64().expect("a number")
+    };
+    let states = "SELECT statecode FROM asyncoperation WHERE retrycount = 3";
+    let names = "SELECT UPPER(name) FROM asyncoperation WHERE retrycount = 3";
+    for (condition, same) in [
+        (
+            format!("statecode IN ({states})"),
+            "statecode = ANY (SELECT DISTINCT statecode FROM asyncoperation WHERE retrycount = 3)",
+        ),
+        (format!("name IN ({names})"), "name IN (SELECT name FROM asyncoperation WHERE retrycount = 3 GROUP BY name)"),
+        (
+            "EXISTS (SELECT 1 FROM asyncoperation o WHERE o.retrycount = 3 AND o.statecode = asyncoperation.statecode)".into(),
+            "statecode IN (SELECT statecode FROM asyncoperation WHERE retrycount = 3 GROUP BY statecode)",
+        ),
+    ] {
+        let shown = plan(&format!("SELECT COUNT(*) AS n FROM asyncoperation WHERE {condition}"));
+        let (_, below) = shown.split_once("LeftSemi Join").unwrap_or_else(|| panic!("{shown}"));
+        assert!(below.contains("Aggregate: groupBy="), "{shown}");
+        assert_eq!(count(&condition), count(same), "{condition}");
+        let all = count("1 = 1");
+        let without = format!("NOT ({condition})");
+        let null = count("name IS NULL") * i64::from(condition.starts_with("name"));
+        assert_eq!(count(&condition) + count(&without) + null, all, "{condition}");
+    }
+    // A key of the other table is there once anyway.
+    let by_key = plan(
+        "SELECT name FROM bulkdeleteoperation WHERE asyncoperationid IN \
+         (SELECT asyncoperationid FROM asyncoperation WHERE retrycount = 3)",
+    );
+    assert!(!by_key.contains("Aggregate"), "{by_key}");
+}

@@ -15,6 +15,7 @@ pub mod collation;
 mod decorrelate;
 mod derived;
 mod distinct;
+mod distinct_keys;
 mod each_group;
 mod explained;
 mod failure;
@@ -130,6 +131,7 @@ impl Engine {
             .with_config(config)
             .with_runtime_env(limits.runtime().map_err(failure)?)
             .with_default_features()
+            .with_optimizer_rule(Arc::new(distinct_keys::DistinctKeys))
             .with_optimizer_rule(Arc::new(canonical::SmallerSideLeft))
             .with_optimizer_rule(Arc::new(canonical::OrderedAggregates));
         let mut session =
