@@ -47,12 +47,17 @@ const FORMAT: &[u8] = b"5";
 const SPACES: [&str; 7] =
     ["meta", "chunks", "sealed_rows", "sealed_changes", "deleted", "counted", "turns"];
 
-/// Row numbers whose rows share keyspaces, as many as a chunk has rows at most.
-const GENERATION: u64 = ROWS_MAX as u64;
+/// Row numbers whose rows share keyspaces: those of some full chunks. Commits wait while
+/// a keyspace is made or deleted, so there should be few; their memory is given up when
+/// the last of their rows is sealed, so they should be small.
+const GENERATION: u64 = 4 * ROWS_MAX as u64;
+
+/// Bytes of open rows that stay in memory until they are sealed.
+const OPEN_MAX: u64 = 256 << 20;
 
 /// fjall begins a new write-ahead file, and drops old ones, only when it flushes
 /// something: bytes after which it is made to.
-const TURN: usize = 32 << 20;
+const TURN: usize = 64 << 20;
 
 /// Bytes of write-ahead files from which on fjall flushes what keeps the oldest one.
 /// They are read at the next start.
@@ -163,6 +168,10 @@ fn options() -> KeyspaceCreateOptions {
         .data_block_compression_policy(CompressionPolicy::disabled())
 }
 
+fn open_options() -> KeyspaceCreateOptions {
+    options().max_memtable_size(OPEN_MAX)
+}
+
 impl Journal {
     /// Opens or creates the journal and reads the folder's numbering.
     pub fn open(path: &Path, catalog: &Catalog) -> Result<(Self, Numbering)> {
@@ -179,7 +188,8 @@ impl Journal {
         let mut open = BTreeMap::new();
         for name in database.list_keyspace_names() {
             if let Some(generation) = Generation::named(&name) {
-                open.insert(generation, space(&name)?);
+                let space = database.keyspace(&name, open_options);
+                open.insert(generation, space.map_err(failed("be opened"))?);
             }
         }
         match meta.get("format").map_err(failed("be read"))? {
@@ -290,7 +300,7 @@ impl Journal {
         Ok(match self.open.entry(generation) {
             Entry::Occupied(there) => there.into_mut(),
             Entry::Vacant(new) => {
-                let space = self.database.keyspace(&generation.name(), options);
+                let space = self.database.keyspace(&generation.name(), open_options);
                 new.insert(space.map_err(failed("be written"))?)
             }
         })
