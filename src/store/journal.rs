@@ -17,7 +17,7 @@
 //! | `turns` | `turn` | nothing |
 //!
 //! One commit is one atomic, synced batch over all of them. Rows that no chunk file has
-//! are kept apart by table and by [`GENERATION`] row numbers, in keyspaces that come and
+//! are kept apart by table and by [`GENERATION`](super::generation::GENERATION) row numbers, in keyspaces that come and
 //! go: once all rows of one stand in chunk files, it is dropped as a whole. So most rows
 //! never leave the write-ahead file and the memory, and nothing has to be merged. What
 //! such a keyspace still has of a row that an entry of `chunks` covers is out of date.
@@ -33,8 +33,9 @@ use fjall::{
     Readable,
 };
 
-use super::chunk::{Numbers, ROWS_MAX};
+use super::chunk::Numbers;
 use super::chunk_file::ChunkFile;
+use super::generation::{Generation, Kept};
 use super::numbering::Numbering;
 use super::write_ahead;
 use crate::catalog::{self, Catalog};
@@ -46,11 +47,6 @@ const FORMAT: &[u8] = b"5";
 /// The keyspaces that are always there, in the order of the table above.
 const SPACES: [&str; 7] =
     ["meta", "chunks", "sealed_rows", "sealed_changes", "deleted", "counted", "turns"];
-
-/// Row numbers whose rows share keyspaces: those of some full chunks. Commits wait while
-/// a keyspace is made or deleted, so there should be few; their memory is given up when
-/// the last of their rows is sealed, so they should be small.
-const GENERATION: u64 = 4 * ROWS_MAX as u64;
 
 /// Bytes of open rows that stay in memory until they are sealed.
 const OPEN_MAX: u64 = 256 << 20;
@@ -87,44 +83,6 @@ pub struct Journal {
     entities: usize,
     /// Bytes written since the last turn.
     written: usize,
-}
-
-/// What is kept of rows that no chunk file has.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Kept {
-    Rows,
-    Changes,
-}
-
-/// The rows of a table whose numbers, divided by [`GENERATION`], are the same.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Generation {
-    kept: Kept,
-    table: u16,
-    number: u64,
-}
-
-impl Generation {
-    fn of(kept: Kept, (table, row): RowKey) -> Self {
-        Self { kept, table, number: row / GENERATION }
-    }
-
-    /// The name of its keyspace.
-    fn name(self) -> String {
-        let kept = if self.kept == Kept::Rows { "rows" } else { "changes" };
-        format!("{kept}/{}/{}", self.table, self.number)
-    }
-
-    fn named(name: &str) -> Option<Self> {
-        let mut parts = name.split('/');
-        let kept = match parts.next()? {
-            "rows" => Kept::Rows,
-            "changes" => Kept::Changes,
-            _ => return None,
-        };
-        let (table, number) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-        parts.next().is_none().then_some(Self { kept, table, number })
-    }
 }
 
 /// A commit in the making.
@@ -314,13 +272,12 @@ impl Journal {
         rows: &[u64],
         all_sealed: impl Fn(Range<u64>) -> bool,
     ) -> Dropped {
-        let mut numbers: Vec<u64> = rows.iter().map(|row| row / GENERATION).collect();
-        numbers.dedup();
-        numbers.retain(|n| all_sealed(n * GENERATION..(n + 1) * GENERATION));
-        let of =
-            |number| [Kept::Rows, Kept::Changes].map(|kept| Generation { kept, table, number });
-        let generations = numbers.into_iter().flat_map(of);
-        let spaces = generations.filter_map(|generation| self.open.remove(&generation)).collect();
+        let of = |kept| rows.iter().map(move |row| Generation::of(kept, (table, *row)));
+        let mut generations: Vec<Generation> = of(Kept::Rows).chain(of(Kept::Changes)).collect();
+        generations.dedup();
+        generations.retain(|generation| all_sealed(generation.rows()));
+        let spaces = generations.iter().filter_map(|generation| self.open.remove(generation));
+        let spaces = spaces.collect();
         Dropped { database: self.database.clone(), spaces }
     }
 
@@ -634,6 +591,7 @@ fn chunk_entry(table: u16, first: u64, bytes: &[u8]) -> Option<ChunkEntry> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::generation::GENERATION;
     use super::*;
 
     #[test]

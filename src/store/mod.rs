@@ -16,6 +16,7 @@ mod encoded;
 mod filter;
 mod flusher;
 mod folder;
+mod generation;
 mod group;
 mod ids;
 mod journal;
