@@ -16,6 +16,11 @@ pub enum Severity {
 }
 
 impl Severity {
+    /// Of something that is a warning at least.
+    pub fn critical_if(critical: bool) -> Self {
+        if critical { Self::Critical } else { Self::Warning }
+    }
+
     /// As it is written.
     pub fn name(self) -> &'static str {
         match self {

@@ -120,12 +120,19 @@ pub fn definition_name(row: &Row) -> String {
     }
 }
 
+/// A condition that the jobs of a row's operation type meet.
+pub fn of_kind(row: &Row) -> String {
+    match row.get("operationtype") {
+        Some(Value::Number(code)) => format!("operationtype = {code}"),
+        _ => "operationtype IS NULL".into(),
+    }
+}
+
 /// A condition that the jobs of a row's definition, or of its operation type, meet.
 pub fn of_definition(row: &Row) -> String {
-    match (row.text("owningextensionid"), row.get("operationtype")) {
-        (Some(id), _) => format!("owningextensionid = '{id}'"),
-        (None, Some(Value::Number(code))) => format!("operationtype = {code}"),
-        _ => "operationtype IS NULL".into(),
+    match row.text("owningextensionid") {
+        Some(id) => format!("owningextensionid = '{id}'"),
+        None => of_kind(row),
     }
 }
 
@@ -142,9 +149,14 @@ pub fn list(condition: &str) -> String {
     format!("sysjob jobs list --where \"{condition}\"")
 }
 
-/// A command that does something to some jobs.
+/// A command that says what an action would do to some jobs.
 pub fn act(action: &str, condition: &str) -> String {
-    format!("sysjob jobs {action} --where \"{condition}\"")
+    format!("sysjob jobs {action} --where \"{condition}\" --dry-run")
+}
+
+/// A command that says which jobs would be postponed.
+pub fn postpone(until: &str, condition: &str) -> String {
+    format!("sysjob jobs postpone --where \"{condition}\" --until {until} --dry-run")
 }
 
 /// The command that shows why a job is where it is.

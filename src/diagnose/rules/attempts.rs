@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use crate::diagnose::rule::{
-    Cells, Row, Rule, Trouble, act, counted, definition, definition_name, duration, figures, job,
-    jobs, list, of_definition, time, why,
+    Cells, Row, Rule, Trouble, counted, definition, definition_name, duration, figures, job, jobs,
+    list, of_definition, postpone, time, why,
 };
 use crate::diagnose::{Rows, Severity};
 
@@ -134,7 +134,7 @@ fn slow(rows: &[Row]) -> Vec<Trouble> {
             None => "operationtype = 1".into(),
         };
         Trouble {
-            severity: if severe { Severity::Critical } else { Severity::Warning },
+            severity: Severity::critical_if(severe),
             headline: format!(
                 "step '{}' took {} on average in {} of the last day",
                 row.text("typename").unwrap_or_default(),
@@ -151,10 +151,7 @@ fn slow(rows: &[Row]) -> Vec<Trouble> {
             rows: vec![row.clone()],
             remedy: vec![
                 list(&format!("statecode < 3 AND {of}")),
-                format!(
-                    "{} --until 30m --dry-run",
-                    act("postpone", &format!("statecode = 0 AND {of}"))
-                ),
+                postpone("30m", &format!("statecode = 0 AND {of}")),
             ],
         }
     };
@@ -188,10 +185,7 @@ fn timed_out(rows: &[Row]) -> Vec<Trouble> {
         let number = row.integer("timed_out");
         let of = format!("errorcode = -2147155454 AND {}", of_definition(row));
         Trouble {
-            severity: match number >= TIME_OUTS_CRITICAL {
-                true => Severity::Critical,
-                false => Severity::Warning,
-            },
+            severity: Severity::critical_if(number >= TIME_OUTS_CRITICAL),
             headline: format!(
                 "{} of {} got no answer within the 60 s of a webhook",
                 jobs(number),
@@ -203,10 +197,7 @@ fn timed_out(rows: &[Row]) -> Vec<Trouble> {
             rows: vec![row.clone()],
             remedy: vec![
                 list(&of),
-                format!(
-                    "{} --until 30m --dry-run",
-                    act("postpone", &format!("statecode = 0 AND {}", of_definition(row)))
-                ),
+                postpone("30m", &format!("statecode = 0 AND {}", of_definition(row))),
             ],
         }
     };

@@ -69,12 +69,12 @@ fn runaway(rows: &[Row]) -> Vec<Trouble> {
         let workflow = row.text("owningextensiontypecode") == Some("workflow");
         let id = row.text("owningextensionid").unwrap_or_default();
         let waiting = format!("statecode = 0 AND {}", of_definition(row));
-        let mut remedy = vec![format!("{} --dry-run", act("cancel", &waiting))];
+        let mut remedy = vec![act("cancel", &waiting)];
         if workflow {
             remedy.insert(0, format!("sysjob workflows deactivate {id}"));
         }
         Trouble {
-            severity: if severe { Severity::Critical } else { Severity::Warning },
+            severity: Severity::critical_if(severe),
             headline: format!(
                 "{} has raised {} in the last hour, of which {ended} ended; {queued} wait",
                 definition_name(row),
@@ -130,7 +130,7 @@ fn looping(rows: &[Row]) -> Vec<Trouble> {
             remedy.push(format!("sysjob workflows deactivate {id}"));
         }
         Trouble {
-            severity: if stopped > 0 { Severity::Critical } else { Severity::Warning },
+            severity: Severity::critical_if(stopped > 0),
             headline: format!("{} {said}", definition_name(row)),
             subject: definition(row),
             since: time(row, "first"),

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::diagnose::Severity;
 use crate::diagnose::rule::{
     Cells, Row, Rule, Trouble, act, definition, definition_name, error_code, figures, jobs, kind,
-    kind_name, list, of_definition, time,
+    kind_name, list, of_definition, postpone, time,
 };
 
 pub const RULES: &[Rule] = &[
@@ -147,7 +147,7 @@ fn groups(rows: &[Row]) -> Vec<Trouble> {
         let mut remedy = vec![list(&format!("statuscode = 31 AND {of}"))];
         if suspended > 0 {
             let suspended = format!("statecode = 1 AND {of}");
-            remedy = vec![list(&suspended), format!("{} --dry-run", act("resume", &suspended))];
+            remedy = vec![list(&suspended), act("resume", &suspended)];
         }
         if let Some(id) = row.text("owningextensionid")
             && row.text("owningextensiontypecode") == Some("workflow")
@@ -155,7 +155,7 @@ fn groups(rows: &[Row]) -> Vec<Trouble> {
             remedy.push(format!("sysjob workflows deactivate {id}"));
         }
         Some(Trouble {
-            severity: if bad >= GROUP_CRITICAL { Severity::Critical } else { Severity::Warning },
+            severity: Severity::critical_if(bad >= GROUP_CRITICAL),
             headline: format!(
                 "{} of {} failed with {}{said}",
                 jobs(bad),
@@ -217,10 +217,7 @@ fn retries(rows: &[Row]) -> Vec<Trouble> {
         let number = row.integer("jobs");
         let waiting = format!("statecode < 2 AND retrycount > 0 AND {}", of_definition(row));
         Trouble {
-            severity: match number >= RETRY_CRITICAL {
-                true => Severity::Critical,
-                false => Severity::Warning,
-            },
+            severity: Severity::critical_if(number >= RETRY_CRITICAL),
             headline: format!(
                 "{} of {} are being tried again, {} times so far, for {}",
                 jobs(number),
@@ -234,12 +231,9 @@ fn retries(rows: &[Row]) -> Vec<Trouble> {
             rows: vec![row.clone()],
             remedy: vec![
                 list(&waiting),
-                format!(
-                    "{} --until 1h --dry-run",
-                    act(
-                        "postpone",
-                        &format!("statecode = 0 AND retrycount > 0 AND {}", of_definition(row))
-                    )
+                postpone(
+                    "1h",
+                    &format!("statecode = 0 AND retrycount > 0 AND {}", of_definition(row)),
                 ),
             ],
         }

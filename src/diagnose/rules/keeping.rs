@@ -63,10 +63,7 @@ fn overdue(rows: &[Row]) -> Vec<Trouble> {
         rows: rows.to_vec(),
         remedy: vec![
             "sysjob serve --retention-completed-days 30".into(),
-            format!(
-                "{} --dry-run",
-                act("delete", "statecode = 3 AND completedon < DATEADD(day, -30, GETUTCDATE())")
-            ),
+            act("delete", "statecode = 3 AND completedon < DATEADD(day, -30, GETUTCDATE())"),
         ],
     }]
 }
@@ -96,12 +93,9 @@ fn storage(rows: &[Row]) -> Vec<Trouble> {
         rows: ended,
         remedy: vec![
             list("datablobid IS NOT NULL AND statecode = 3"),
-            format!(
-                "{} --dry-run",
-                act(
-                    "delete",
-                    "datablobid IS NOT NULL AND statecode = 3 AND completedon < DATEADD(day, -7, GETUTCDATE())"
-                )
+            act(
+                "delete",
+                "datablobid IS NOT NULL AND statecode = 3 AND completedon < DATEADD(day, -7, GETUTCDATE())",
             ),
         ],
     }]
@@ -156,7 +150,7 @@ fn deletions(rows: &[Row]) -> Vec<Trouble> {
             ),
         };
         Trouble {
-            severity: if severe { Severity::Critical } else { Severity::Warning },
+            severity: Severity::critical_if(severe),
             headline,
             subject: json!({ "kind": "bulkdeleteoperation", "id": id, "name": name }),
             since: time(row, "createdon"),

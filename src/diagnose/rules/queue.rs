@@ -4,7 +4,8 @@ use serde_json::json;
 
 use crate::diagnose::Severity;
 use crate::diagnose::rule::{
-    Cells, Row, Rule, Trouble, act, duration, figures, job, jobs, kind, kind_name, list, time, why,
+    Cells, Row, Rule, Trouble, duration, figures, job, jobs, kind, kind_name, list, of_kind,
+    postpone, time, why,
 };
 
 pub const RULES: &[Rule] = &[
@@ -64,12 +65,9 @@ fn backlog(rows: &[Row]) -> Vec<Trouble> {
     let trouble = |row: &Row| {
         let [queued, came, ended] = ["queued", "came_1h", "ended_1h"].map(|c| row.integer(c));
         let severe = ended == 0 || queued >= BACKLOG_CRITICAL;
-        let of = match row.get("operationtype") {
-            Some(code) if !code.is_null() => format!("operationtype = {code}"),
-            _ => "operationtype IS NULL".into(),
-        };
+        let of = of_kind(row);
         Trouble {
-            severity: if severe { Severity::Critical } else { Severity::Warning },
+            severity: Severity::critical_if(severe),
             headline: format!(
                 "{} of type {} wait; in the last hour {came} came and {ended} ended",
                 jobs(queued),
@@ -83,10 +81,7 @@ fn backlog(rows: &[Row]) -> Vec<Trouble> {
                 format!(
                     "sysjob query -e \"SELECT TOP (10) name, COUNT(*) AS jobs FROM asyncoperation WHERE statecode = 0 AND {of} GROUP BY name ORDER BY jobs DESC\""
                 ),
-                format!(
-                    "{} --until 1h --dry-run",
-                    act("postpone", &format!("statecode = 0 AND {of}"))
-                ),
+                postpone("1h", &format!("statecode = 0 AND {of}")),
             ],
         }
     };
@@ -174,7 +169,7 @@ fn saturated(rows: &[Row]) -> Vec<Trouble> {
         let severe = waiting >= SATURATED_CRITICAL_S;
         let code = row.cell("operationtype");
         Trouble {
-            severity: if severe { Severity::Critical } else { Severity::Warning },
+            severity: Severity::critical_if(severe),
             headline: format!(
                 "the pool of type {} is full: {running} run and {} wait, the oldest for {}",
                 kind_name(row),

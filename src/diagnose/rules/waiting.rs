@@ -74,10 +74,7 @@ fn blocked(rows: &[Row]) -> Vec<Trouble> {
         };
         let id = row.text("asyncoperationid").unwrap_or_default();
         Trouble {
-            severity: match number >= BLOCKED_CRITICAL {
-                true => Severity::Critical,
-                false => Severity::Warning,
-            },
+            severity: Severity::critical_if(number >= BLOCKED_CRITICAL),
             headline: format!(
                 "'{}' {until} and holds back {} with the dependency token '{}'",
                 row.text("name").unwrap_or_default(),
@@ -138,10 +135,7 @@ fn suspended(rows: &[Row]) -> Vec<Trouble> {
         };
         let of = format!("statecode = 1 AND postponeuntil IS NULL AND {}", of_definition(row));
         Trouble {
-            severity: match number >= SUSPENDED_CRITICAL {
-                true => Severity::Critical,
-                false => Severity::Warning,
-            },
+            severity: Severity::critical_if(number >= SUSPENDED_CRITICAL),
             headline: format!(
                 "{} of {} wait {because}, the oldest for {}",
                 jobs(number),
@@ -152,11 +146,7 @@ fn suspended(rows: &[Row]) -> Vec<Trouble> {
             since: time(row, "oldest"),
             figures: figures(row, &["jobs", "suspended_s", "errorcode"]),
             rows: vec![row.clone()],
-            remedy: vec![
-                list(&of),
-                format!("{} --dry-run", act("resume", &of)),
-                format!("{} --dry-run", act("cancel", &of)),
-            ],
+            remedy: vec![list(&of), act("resume", &of), act("cancel", &of)],
         }
     };
     rows.iter().filter(forever).map(trouble).collect()
@@ -191,10 +181,7 @@ fn late(rows: &[Row]) -> Vec<Trouble> {
             remedy.push(format!("sysjob jobs resume {id}"));
         }
         Trouble {
-            severity: match seconds >= LATE_CRITICAL_S {
-                true => Severity::Critical,
-                false => Severity::Warning,
-            },
+            severity: Severity::critical_if(seconds >= LATE_CRITICAL_S),
             headline: format!(
                 "'{}' ({}) should have started {} ago",
                 row.text("name").unwrap_or_default(),

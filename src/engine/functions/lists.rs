@@ -138,13 +138,28 @@ fn series(columns: &[ArrayRef]) -> Result<ArrayRef> {
         .collect::<Result<Vec<_>, _>>()?;
     let value = |column: usize, row: usize| {
         let column = numbers.get(column)?.as_primitive::<Int64Type>();
-        column.is_valid(row).then(|| column.value(row))
+        column.is_valid(row).then(|| i128::from(column.value(row)))
     };
     let mut lists = ListBuilder::new(Int64Builder::new());
-    for row in 0..numbers[0].len() {
+    step_through(&mut lists, columns, 1, value, |list, n| {
+        // It is between two numbers of 64 bits.
+        list.append_value(n as i64);
+    })?;
+    Ok(Arc::new(lists.finish()))
+}
+
+/// Makes the series of each row: `unit` is the step where none is given.
+fn step_through<B: ArrayBuilder>(
+    lists: &mut ListBuilder<B>,
+    columns: &[ArrayRef],
+    unit: i128,
+    value: impl Fn(usize, usize) -> Option<i128>,
+    append: impl Fn(&mut B, i128),
+) -> Result<()> {
+    for row in 0..columns[0].len() {
         let (start, stop) = (value(0, row), value(1, row));
-        let step = match numbers.len() {
-            2 => start.zip(stop).map(|(start, stop)| if start <= stop { 1 } else { -1 }),
+        let step = match columns.len() {
+            2 => start.zip(stop).map(|(start, stop)| if start <= stop { unit } else { -unit }),
             _ => value(2, row),
         };
         if step == Some(0) {
@@ -156,13 +171,13 @@ fn series(columns: &[ArrayRef]) -> Result<ArrayRef> {
                 if lists.values().len() == LENGTH_MAX {
                     return Err(too_long());
                 }
-                lists.values().append_value(n);
+                append(lists.values(), n);
                 next = n.checked_add(step);
             }
         }
         lists.append(true);
     }
-    Ok(Arc::new(lists.finish()))
+    Ok(())
 }
 
 /// The decimal that holds all numbers of these types.
@@ -192,27 +207,7 @@ fn decimal_series(columns: &[ArrayRef], item: &DataType) -> Result<ArrayRef> {
     };
     let builder = Decimal128Builder::new().with_data_type(item.clone());
     let mut lists = ListBuilder::new(builder);
-    for row in 0..numbers[0].len() {
-        let (start, stop) = (value(0, row), value(1, row));
-        let step = match numbers.len() {
-            2 => start.zip(stop).map(|(start, stop)| if start <= stop { unit } else { -unit }),
-            _ => value(2, row),
-        };
-        if step == Some(0) {
-            return exec_err!("{ZERO_STEP}");
-        }
-        if let (Some(start), Some(stop), Some(step)) = (start, stop, step) {
-            let mut next = Some(start);
-            while let Some(n) = next.filter(|n| if step > 0 { *n <= stop } else { *n >= stop }) {
-                if lists.values().len() == LENGTH_MAX {
-                    return Err(too_long());
-                }
-                lists.values().append_value(n);
-                next = n.checked_add(step);
-            }
-        }
-        lists.append(true);
-    }
+    step_through(&mut lists, columns, unit, value, |list, n| list.append_value(n))?;
     Ok(Arc::new(lists.finish()))
 }
 
