@@ -26,6 +26,7 @@ pub mod import;
 pub mod job;
 pub mod messages;
 pub mod pgwire;
+pub mod priority;
 pub mod query;
 pub mod relations;
 pub mod scheduler;

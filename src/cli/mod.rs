@@ -10,7 +10,6 @@ mod import;
 mod jobs;
 mod limits;
 mod memory;
-mod priority;
 mod query;
 mod remote;
 mod replay;
@@ -28,6 +27,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::catalog::{Attachment, Catalog};
 use crate::dialect::Dialect;
 use crate::error::{Error, Result};
+use crate::priority;
 use crate::query::context::timezone;
 
 /// The Dataverse asynchronous service as a local service: system jobs that run,
@@ -224,7 +224,7 @@ const STACK: usize = 64 << 20;
 pub fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .thread_stack_size(STACK)
-        .on_thread_start(priority::background)
+        .on_thread_start(priority::answering)
         .enable_all()
         .build()
         .map_err(|e| Error::internal("the async runtime cannot start").caused_by(e))

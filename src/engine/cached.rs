@@ -4,6 +4,7 @@
 //! A plan is kept without its tables, and gets those of the snapshot it is used
 //! for. What depends on the time or on chance is optimized each time.
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::SchemaRef;
@@ -21,10 +22,17 @@ use crate::store::Snapshot;
 /// When so many plans are kept, all are forgotten: some questions are asked once.
 const PLANS_MAX: usize = 128;
 
-/// Plans as asked, and optimized.
+/// Plans by their hashes. Of two with the same hash the later one is kept.
 #[derive(Default)]
 pub struct PlanCache {
-    plans: Mutex<HashMap<LogicalPlan, Arc<LogicalPlan>>>,
+    plans: Mutex<HashMap<u64, Arc<Kept>>>,
+    hashes: RandomState,
+}
+
+/// A plan as asked, and optimized; neither holds a snapshot.
+struct Kept {
+    asked: LogicalPlan,
+    optimized: LogicalPlan,
 }
 
 impl PlanCache {
@@ -35,21 +43,24 @@ impl PlanCache {
         optimize: impl FnOnce(LogicalPlan) -> Result<LogicalPlan>,
     ) -> Result<LogicalPlan> {
         let Some(snapshot) = snapshot_of(&plan)? else { return optimize(plan) };
-        let known = self.plans.lock().get(&plan).cloned();
-        if let Some(known) = known
-            && let Some(filled) = filled(known.as_ref().clone(), &snapshot)?
+        // Hashing and comparing take long: nobody else should wait for them.
+        let hash = self.hashes.hash_one(&plan);
+        let known = self.plans.lock().get(&hash).cloned();
+        if let Some(known) = known.filter(|known| known.asked == plan)
+            && let Some(filled) = filled(known.optimized.clone(), &snapshot)?
         {
             return Ok(filled);
         }
-        let optimized = optimize(plan.clone())?;
-        if let Some(empty) = emptied(optimized.clone())? {
+        let made = optimize(plan.clone())?;
+        // Plans are equal whatever stands in the places of their tables.
+        if let (Some(asked), Some(optimized)) = (emptied(plan)?, emptied(made.clone())?) {
             let mut plans = self.plans.lock();
             if plans.len() >= PLANS_MAX {
                 plans.clear();
             }
-            plans.insert(plan, Arc::new(empty));
+            plans.insert(hash, Arc::new(Kept { asked, optimized }));
         }
-        Ok(optimized)
+        Ok(made)
     }
 }
 

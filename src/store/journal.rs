@@ -19,7 +19,8 @@
 //! stay open for long are copied to `rows` when their entries are in the way. What the
 //! two have of a row that an entry of `chunks` covers is out of date.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use datafusion::common::HashSet;
@@ -85,7 +86,7 @@ pub struct Journal {
     redo: Redo,
     redo_max: usize,
     /// The rows that `rows` has.
-    moved: HashSet<RowKey>,
+    moved: BTreeSet<RowKey>,
     /// How many of the process's derived entity names are written down.
     entities: usize,
 }
@@ -188,7 +189,7 @@ impl Journal {
             redo.replay(number, &records.map_err(unreadable)?, &mut replayed)?;
         }
         let redo_max = REDO_MAX.min(memory / REDO_SHARE);
-        let moved = HashSet::new();
+        let moved = BTreeSet::new();
         let entities = 0;
         let mut journal = Self {
             database,
@@ -290,6 +291,12 @@ impl Journal {
     /// The entries of `redo`.
     pub fn redo(&self) -> &Redo {
         &self.redo
+    }
+
+    /// Those of some rows of a table that `rows` has.
+    pub fn moved(&self, table: u16, numbers: &RangeInclusive<u64>) -> Vec<u64> {
+        let rows = self.moved.range((table, *numbers.start())..=(table, *numbers.end()));
+        rows.map(|(_, number)| *number).collect()
     }
 
     /// How many of the oldest entries have to go for want of room.

@@ -32,6 +32,7 @@ use super::writer::{NewFile, Request, Rewrite, Rewritten};
 use crate::catalog::{Catalog, ColumnType, Table};
 use crate::error::{Error, Result};
 use crate::job::{self, Status};
+use crate::priority;
 use crate::value::Guid;
 
 /// Between two looks at the tables.
@@ -68,6 +69,7 @@ impl Sealing {
         let thread = std::thread::Builder::new()
             .name("sysjob-sealer".into())
             .spawn(move || {
+                priority::tidying();
                 if let Err(e) = own.run(stale, &stopped) {
                     // Everything goes on, but for the memory that sealing would save.
                     eprintln!("sysjob: full chunks are no longer sealed: {e}");
@@ -252,8 +254,13 @@ impl Sealer {
         keys.chunks(FORGET_ROWS).for_each(|part| ids.remove(part.iter().copied()));
         for chunk in old {
             let sealed = chunk.file().is_some();
-            let void = |row: &usize| !sealed || chunk.has_left_file(*row);
-            let numbers = (0..chunk.rows()).filter(void).map(|row| chunk.number(row)).collect();
+            let numbers = match sealed {
+                true => {
+                    let void = (0..chunk.rows()).filter(|row| chunk.has_left_file(*row));
+                    void.map(|row| chunk.number(row)).collect()
+                }
+                false => self.moved(table, chunk)?,
+            };
             self.forget(Stale { table, numbers, sealed })?;
             if let Some(file) = chunk.file() {
                 file.abandon();
@@ -291,6 +298,14 @@ impl Sealer {
         let sealed = Arc::new(Sealed::new(file, &summary, facts.clone(), files, memory));
         let chunk = Chunk::sealed(Numbers::of(&numbers), sealed.clone());
         Ok(Rewritten { chunk, file: Some((NewFile { sealed, summary }, ids)) })
+    }
+
+    /// The rows of an open chunk that the journal has one by one.
+    fn moved(&self, table: usize, chunk: &Chunk) -> Result<Vec<u64>> {
+        let last = chunk.number(chunk.rows().saturating_sub(1));
+        let (reply, moved) = oneshot::channel();
+        self.send(Request::Moved(table, chunk.first_number()..=last, reply))?;
+        block_on(moved).map_err(|_| super::closed())
     }
 
     /// Takes rows out of the journal.

@@ -7,6 +7,7 @@
 //! commits until a restart; snapshots of what was durable go on.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef};
@@ -53,6 +54,8 @@ pub enum Request {
     /// Everything as of the last commit.
     Backup(oneshot::Sender<Source>),
     Rewrite(Rewrite, oneshot::Sender<Result<bool>>),
+    /// Which of some rows of a table, open before, the journal has one by one.
+    Moved(usize, RangeInclusive<u64>, oneshot::Sender<Vec<u64>>),
     /// What the journal has of single rows is void since they stand in a new file.
     Forget(Stale, oneshot::Sender<()>),
 }
@@ -211,6 +214,11 @@ impl Writer {
             Request::Backup(reply) => {
                 self.all_durable().await;
                 let _ = reply.send(self.source());
+            }
+            Request::Moved(table, numbers, reply) => {
+                let number = self.numbering.table(table).table();
+                // Whoever asked for it may be gone.
+                let _ = reply.send(self.journal.moved(number, &numbers));
             }
             Request::Forget(stale, reply) => self.forget(&stale, reply),
         }

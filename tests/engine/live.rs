@@ -73,3 +73,22 @@ async fn ten_thousand_snapshots_add_up() {
     stop.send(true).expect("the scheduler listens");
     running.await.expect("it ends").expect("well");
 }
+
+/// Plans are kept for the next time they are asked for; what they read is not.
+#[tokio::test]
+async fn an_answer_leaves_no_snapshot_behind() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let store = Store::open(folder.path(), Arc::new(Catalog::built_in())).expect("a new store");
+    let engine = Engine::new();
+    let by_row =
+        (Dialect::Sql, "SELECT o.name, w.name FROM asyncoperation o JOIN workflow w ON 1 = 1");
+    for (dialect, text) in QUESTIONS.into_iter().chain([by_row]) {
+        for _ in 0..2 {
+            let snapshot = store.snapshot();
+            let held = Arc::downgrade(&snapshot);
+            rows(&engine, &snapshot, dialect, text).await.expect("an answer");
+            drop(snapshot);
+            assert!(held.upgrade().is_none(), "{text}");
+        }
+    }
+}
