@@ -331,7 +331,7 @@ mod tests {
     fn an_offset_counts_for_one_of_the_types() {
         let at =
             |hour: i64| Some(ScalarValue::TimestampMicrosecond(Some(hour * 3_600_000_000), None));
-        for offset in ["+02", "+02:00", "+0200"] {
+        for offset in ["+02", "+02:00"] {
             let written = format!("1970-01-01 10:00:00{offset}");
             assert_eq!(text(Type::TIMESTAMP, &written), at(10), "{written}");
             assert_eq!(text(Type::TIMESTAMPTZ, &written), at(8), "{written}");

@@ -152,10 +152,10 @@ async fn a_value_that_does_not_convert_is_told_with_its_place() {
     let client = server.connect().await;
     for (text, state, place) in [
         ("SELECT CAST('abc' AS int)", "22P02", Some(13)),
-        ("SELECT 1;\nSELECT name FROM asyncoperation WHERE statecode = 'x'", "22P02", Some(63)),
+        ("SELECT 1;\nSELECT name FROM asyncoperation WHERE statecode = 'x'", "22P02", Some(61)),
         ("SELECT 1 FROM asyncoperation WHERE createdon > 'soon'", "22007", Some(48)),
         ("SELECT 1 FROM asyncoperation WHERE asyncoperationid IN ('x')", "22P02", Some(57)),
-        ("SELECT CAST(x AS int) FROM (VALUES ('1'), ('zz')) v(x)", "22P02", Some(43)),
+        ("SELECT CAST(x AS int) FROM (VALUES ('1'), ('zz')) v(x)", "22P02", Some(44)),
         ("SELECT CAST(300 AS tinyint)", "22003", Some(13)),
         ("SELECT name + 1 FROM asyncoperation", "22P02", None),
         ("SELECT statecode, asyncoperationid + 1 FROM asyncoperation", "42804", Some(19)),
