@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | `meta` | `format`, `names`, `entity/<code>` | format version, [`Numbering`] as JSON, logical name |
 //! | `chunks` | first row | a sealed chunk: rows, checksums, file name, row numbers |
-//! | `redo` | number of the entry (u64, big-endian) | what a group of commits does to rows that no chunk file has ([`Redo`]) |
+//! | `redo` | number of the entry (u64, big-endian) | what a group of commits does to rows that no chunk file has ([`Redo`]), packed with LZ4 |
 //! | `rows` | row that no chunk file has | all cells that are not null, before what `redo` says of it |
 //! | `sealed_rows` | row of a sealed chunk | all cells that are not null; takes precedence over the file's row |
 //! | `sealed_changes` | row of a sealed chunk | the columns a job's life changes, as they are now |
@@ -19,8 +19,10 @@
 //! stay open for long are copied to `rows` when their entries are in the way. What the
 //! two have of a row that an entry of `chunks` covers is out of date.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::Path;
+
+use datafusion::common::HashSet;
 
 use fjall::config::{CompressionPolicy, FilterPolicy};
 use fjall::{
@@ -46,11 +48,12 @@ const SPACES: [&str; 8] =
 /// The one that most is written to.
 const REDO: &str = "redo";
 
-/// Bytes of entries of `redo` that stay in memory: most go before that many have come.
+/// Packed bytes of entries of `redo` that stay in memory: most go before that many have
+/// come.
 const REDO_MEMORY: u64 = 192 << 20;
 
 /// Bytes of entries that there may be, if there is the memory, before the oldest go.
-const REDO_MAX: usize = 160 << 20;
+const REDO_MAX: usize = 512 << 20;
 
 /// The entries may take one byte in so many of the memory that columns may take.
 const REDO_SHARE: usize = 16;
@@ -81,8 +84,8 @@ pub struct Journal {
     counted: Keyspace,
     redo: Redo,
     redo_max: usize,
-    /// By table, a number above those of all rows that `rows` has.
-    moved: BTreeMap<u16, u64>,
+    /// The rows that `rows` has.
+    moved: HashSet<RowKey>,
     /// How many of the process's derived entity names are written down.
     entities: usize,
 }
@@ -180,10 +183,12 @@ impl Journal {
         for entry in redo_space.iter() {
             let (key, bytes) = entry.into_inner().map_err(failed("be read"))?;
             let number = (*key).try_into().map(u64::from_be_bytes).map_err(|_| wrong_key())?;
-            redo.replay(number, &bytes, &mut replayed)?;
+            let records = lz4_flex::decompress_size_prepended(&bytes);
+            let unreadable = |_| Error::data("an entry of the journal cannot be unpacked");
+            redo.replay(number, &records.map_err(unreadable)?, &mut replayed)?;
         }
         let redo_max = REDO_MAX.min(memory / REDO_SHARE);
-        let moved = BTreeMap::new();
+        let moved = HashSet::new();
         let entities = 0;
         let mut journal = Self {
             database,
@@ -201,7 +206,9 @@ impl Journal {
             entities,
         };
         journal.keep_unknown(&mut replayed, &numbering, catalog)?;
-        journal.moved = journal.numbers_of_rows()?;
+        let keys =
+            journal.rows.iter().map(|entry| parse_key(&entry.key().map_err(failed("be read"))?));
+        journal.moved = keys.collect::<Result<_>>()?;
         journal.database.persist(PersistMode::SyncAll).map_err(failed("be written"))?;
         Ok((journal, replayed, numbering))
     }
@@ -234,18 +241,6 @@ impl Journal {
             batch.insert(&self.rows, key(row), cells);
         }
         batch.commit().map_err(failed("be written"))
-    }
-
-    /// By table, a number above those of its rows in `rows`.
-    fn numbers_of_rows(&self) -> Result<BTreeMap<u16, u64>> {
-        let mut numbers = BTreeMap::new();
-        let mut last = self.rows.last_key_value();
-        while let Some(entry) = last {
-            let (table, number) = parse_key(&entry.key().map_err(failed("be read"))?)?;
-            numbers.insert(table, number + 1);
-            last = self.rows.range(..key((table, 0))).next_back();
-        }
-        Ok(numbers)
     }
 
     pub fn batch(&mut self) -> Batch<'_> {
@@ -295,11 +290,6 @@ impl Journal {
     /// The entries of `redo`.
     pub fn redo(&self) -> &Redo {
         &self.redo
-    }
-
-    /// Whether `rows` may have a row.
-    pub fn has_moved(&self, (table, number): RowKey) -> bool {
-        self.moved.get(&table).is_some_and(|above| number < *above)
     }
 
     /// How many of the oldest entries have to go for want of room.
@@ -475,7 +465,7 @@ impl Batch<'_> {
 
     /// Removes what is out of date of a row that has come to stand in a chunk file.
     pub fn forget_open_row(&mut self, row: RowKey) {
-        if self.journal.has_moved(row) {
+        if self.journal.moved.remove(&row) {
             self.batch.remove(&self.journal.rows, key(row));
         }
     }
@@ -490,8 +480,7 @@ impl Batch<'_> {
     /// Copies an open row, as it is, out of `redo`.
     pub fn keep_row(&mut self, row: RowKey, cells: Vec<u8>) {
         self.batch.insert(&self.journal.rows, key(row), cells);
-        let above = self.journal.moved.entry(row.0).or_default();
-        *above = (*above).max(row.1 + 1);
+        self.journal.moved.insert(row);
     }
 
     /// Removes what is out of date of a row of a sealed chunk that has been written anew.
@@ -513,22 +502,28 @@ impl Batch<'_> {
             self.batch.insert(&self.journal.meta, format!("entity/{code}"), name.as_str());
         }
         self.journal.entities += new.len();
-        if !self.records.is_empty() {
-            let (number, bytes) = self.journal.redo.add(self.records);
-            self.batch.insert(&self.journal.redo_space, number.to_be_bytes(), bytes);
-        }
-        Prepared(self.batch)
+        let (batch, space) = (self.batch, self.journal.redo_space.clone());
+        Prepared { batch, space, records: self.journal.redo.add(self.records) }
     }
 }
 
 /// A batch with everything that it is to hold.
-pub struct Prepared(OwnedWriteBatch);
+pub struct Prepared {
+    batch: OwnedWriteBatch,
+    /// `redo`, and what goes there: numbers and bytes of entries.
+    space: Keyspace,
+    records: Vec<(u64, Vec<u8>)>,
+}
 
 impl Prepared {
     /// Makes everything durable or nothing. A journal whose batch failed must not
     /// write any more.
-    pub fn commit(self) -> Result<()> {
-        self.0.commit().map_err(failed("be written"))
+    pub fn commit(mut self) -> Result<()> {
+        for (number, records) in self.records {
+            let packed = lz4_flex::compress_prepend_size(&records);
+            self.batch.insert(&self.space, number.to_be_bytes(), packed);
+        }
+        self.batch.commit().map_err(failed("be written"))
     }
 }
 

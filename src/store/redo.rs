@@ -18,6 +18,9 @@ const ROW: u8 = 0;
 const CHANGE: u8 = 1;
 const GONE: u8 = 2;
 
+/// Bytes beyond which another entry begins: lengths have to fit into 32 bits.
+const ENTRY: usize = 64 << 20;
+
 /// Row numbers that lie no farther apart count as one range.
 const GAP: u64 = 64;
 
@@ -34,11 +37,10 @@ pub struct Rows {
     pub numbers: Range<u64>,
 }
 
-/// One entry in the making.
+/// What one group of commits does: an entry, or several if it is very large.
 #[derive(Default)]
 pub struct Records {
-    bytes: Vec<u8>,
-    rows: Vec<Rows>,
+    entries: Vec<(Vec<u8>, Vec<Rows>)>,
 }
 
 impl Records {
@@ -57,20 +59,26 @@ impl Records {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
+        self.entries.is_empty()
     }
 
     fn put(&mut self, kind: u8, row: RowKey, cells: &[u8]) {
-        self.head(kind, row);
-        self.bytes.extend_from_slice(&(cells.len() as u32).to_le_bytes());
-        self.bytes.extend_from_slice(cells);
+        let bytes = self.head(kind, row);
+        bytes.extend_from_slice(&(cells.len() as u32).to_le_bytes());
+        bytes.extend_from_slice(cells);
     }
 
-    fn head(&mut self, kind: u8, (table, number): RowKey) {
-        self.bytes.push(kind);
-        self.bytes.extend_from_slice(&table.to_le_bytes());
-        self.bytes.extend_from_slice(&number.to_le_bytes());
-        note(&mut self.rows, (table, number));
+    fn head(&mut self, kind: u8, (table, number): RowKey) -> &mut Vec<u8> {
+        if self.entries.last().is_none_or(|(bytes, _)| bytes.len() > ENTRY) {
+            self.entries.push((Vec::new(), Vec::new()));
+        }
+        let last = self.entries.len() - 1;
+        let (bytes, rows) = &mut self.entries[last];
+        bytes.push(kind);
+        bytes.extend_from_slice(&table.to_le_bytes());
+        bytes.extend_from_slice(&number.to_le_bytes());
+        note(rows, (table, number));
+        bytes
     }
 }
 
@@ -115,6 +123,9 @@ struct Entry {
 pub struct Redo {
     entries: VecDeque<Entry>,
     bytes: usize,
+    /// The number of the first one of the last group, which may be on its way to the
+    /// disk.
+    last: u64,
     /// The number of the next one.
     next: u64,
 }
@@ -135,15 +146,22 @@ impl Redo {
                 _ => *row = Replayed { row: Some(Outcome::Gone), change: None },
             }
         }
+        self.last = number;
         self.push(number, bytes.len(), seen);
         Ok(())
     }
 
-    /// Adds an entry; its number and bytes.
-    pub fn add(&mut self, records: Records) -> (u64, Vec<u8>) {
-        let number = self.next;
-        self.push(number, records.bytes.len(), records.rows);
-        (number, records.bytes)
+    /// Adds the entries of a group; their numbers and bytes.
+    pub fn add(&mut self, records: Records) -> Vec<(u64, Vec<u8>)> {
+        if !records.is_empty() {
+            self.last = self.next;
+        }
+        let numbered = records.entries.into_iter().map(|(bytes, rows)| {
+            let number = self.next;
+            self.push(number, bytes.len(), rows);
+            (number, bytes)
+        });
+        numbered.collect()
     }
 
     fn push(&mut self, number: u64, bytes: usize, rows: Vec<Rows>) {
@@ -152,11 +170,15 @@ impl Redo {
         self.next = number + 1;
     }
 
-    /// How many of the oldest entries there are beyond so many bytes; not the last one.
+    /// Those that are durable.
+    fn durable(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().take_while(|entry| entry.number < self.last)
+    }
+
+    /// How many of the oldest entries there are beyond so many bytes.
     pub fn beyond(&self, max: usize) -> usize {
         let mut left = self.bytes;
-        let old = self.entries.len().saturating_sub(1);
-        let beyond = self.entries.range(..old).take_while(|entry| {
+        let beyond = self.durable().take_while(|entry| {
             let is = left > max;
             left -= entry.bytes;
             is
@@ -164,12 +186,10 @@ impl Redo {
         beyond.count()
     }
 
-    /// How many of the oldest entries say hardly anything of open rows. Never the last
-    /// one, which may be on its way to the disk.
+    /// How many of the oldest entries say hardly anything of open rows.
     pub fn sparse(&self, is_open: impl Fn(&Rows) -> bool) -> usize {
         let (mut open, mut all, mut found) = (0, 0, 0);
-        let last = self.entries.len().saturating_sub(1);
-        for (index, entry) in self.entries.range(..last).enumerate() {
+        for (index, entry) in self.durable().enumerate() {
             for rows in &entry.rows {
                 let count = rows.numbers.end - rows.numbers.start;
                 all += count;
@@ -238,8 +258,9 @@ mod tests {
         records.put_row((7, 3), b"anew");
         records.put_change((8, 3), b"elsewhere");
         let mut replayed = ReplayedRows::new();
-        let (number, bytes) = Redo::default().add(records);
-        Redo::default().replay(number, &bytes, &mut replayed).expect("readable");
+        for (number, bytes) in Redo::default().add(records) {
+            Redo::default().replay(number, &bytes, &mut replayed).expect("readable");
+        }
         let said: Vec<_> = replayed
             .into_iter()
             .map(|(key, said)| {
@@ -265,11 +286,24 @@ mod tests {
 
     #[test]
     fn every_cut_is_noticed_but_between_records() {
-        let (_, bytes) = Redo::default().add(rows([1, 2]));
+        let (_, bytes) = Redo::default().add(rows([1, 2])).remove(0);
         for cut in 1..bytes.len() {
             let replayed = Redo::default().replay(0, &bytes[..cut], &mut ReplayedRows::new());
             assert_eq!(replayed.is_ok(), cut == bytes.len() / 2, "{cut}");
         }
+    }
+
+    #[test]
+    fn a_large_group_has_several_entries_none_of_which_goes_before_it_is_durable() {
+        let (mut redo, mut large) = (Redo::default(), Records::default());
+        redo.add(rows([0]));
+        let cells = vec![0; ENTRY / 2 + 1];
+        (1..=5).for_each(|number| large.put_row((7, number), &cells));
+        let numbers: Vec<u64> = redo.add(large).iter().map(|(number, _)| *number).collect();
+        assert_eq!(numbers, [1, 2, 3]);
+        assert_eq!((redo.beyond(0), redo.sparse(|_| false)), (1, 1));
+        redo.add(rows([6]));
+        assert_eq!((redo.beyond(0), redo.sparse(|_| false)), (4, 4));
     }
 
     #[test]

@@ -517,14 +517,15 @@ impl Writer {
                 journal.forget_row((number, *row));
             }
         }
+        let done = move |_| {
+            // Whoever asked for it may be gone.
+            let _ = done.send(());
+        };
+        if journal.is_empty() {
+            return done(Ok(()));
+        }
         let batch = journal.prepare();
-        self.flusher.begin(
-            || batch.commit(),
-            move |_| {
-                // Whoever asked for it may be gone.
-                let _ = done.send(());
-            },
-        );
+        self.flusher.begin(|| batch.commit(), done);
     }
 }
 
