@@ -182,6 +182,13 @@ pub fn parse_time(text: &str) -> Option<i64> {
     })
 }
 
+/// A time as its clock shows it, without what tells the zone of the clock.
+pub fn without_offset(text: &str) -> &str {
+    let Some(colon) = text.find(':') else { return text };
+    let zone = text[colon..].find(['+', '-', 'Z', 'z']);
+    zone.map_or(text, |zone| text[..colon + zone].trim_end())
+}
+
 /// `20240501` and `20240501 10:00`, which T-SQL writes, with hyphens in the date.
 fn hyphenated(text: &str) -> Option<String> {
     let (date, time) = text.split_at_checked(8)?;

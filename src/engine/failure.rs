@@ -29,6 +29,7 @@ pub fn failure(e: Failure) -> Error {
             Some(own) => {
                 let mut error = Error::new(own.kind, own.code, own.message.clone());
                 error.sqlstate = own.sqlstate;
+                error.place = own.place.clone();
                 error
             }
             None => Error::internal(text),

@@ -49,6 +49,7 @@ use std::sync::Arc;
 use datafusion::arrow::array::types::Int64Type;
 use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{
     FunctionRegistry, SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext,
 };
@@ -156,7 +157,7 @@ impl Engine {
 
     /// The plan of a T-SQL query whose names are canonical, as asked.
     pub fn plan_sql(&self, query: &ast::Query, snapshot: &Arc<Snapshot>) -> Result<LogicalPlan> {
-        sql::plan(query.clone(), snapshot, &self.session).map_err(failure)
+        sql::plan_or_refuse(query, snapshot, &self.session)
     }
 
     /// The columns of a plan's answer.
@@ -202,6 +203,11 @@ impl Engine {
         let physical = self.physical(plan).await?;
         let rows = execute_stream(physical, self.task.clone()).map_err(failure)?;
         Ok(self.limits.timed(rows))
+    }
+
+    /// Memory of what queries may take, for rows that somebody keeps; none yet.
+    pub fn reservation(&self, of: &str) -> MemoryReservation {
+        MemoryConsumer::new(of).register(self.task.memory_pool())
     }
 
     /// Runs a plan to its end.

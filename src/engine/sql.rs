@@ -5,15 +5,17 @@ mod aggregates;
 mod grouped;
 mod implicit;
 mod operators;
+mod placing;
 mod recursion;
 mod typing;
+mod values;
 
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
 use datafusion::catalog::MemTable;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::{Column, Result, TableReference, plan_err};
+use datafusion::common::{Column, DataFusionError, Result, TableReference, plan_err};
 use datafusion::datasource::cte_worktable::CteWorkTable;
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::FunctionRegistry;
@@ -28,12 +30,14 @@ use datafusion::sql::planner::{NullOrdering, ParserOptions, SqlToRel};
 use datafusion::sql::sqlparser::ast;
 
 use super::attached::AttachedTable;
+use super::failure::failure;
 use super::provider::SnapshotTable;
 use super::views;
+use crate::error::{Error, Place};
 use crate::store::Snapshot;
 
 /// The plan of a query whose names are canonical.
-pub fn plan(
+fn plan(
     query: ast::Query,
     snapshot: &Arc<Snapshot>,
     session: &SessionState,
@@ -52,6 +56,47 @@ pub fn plan(
     let plan = SqlToRel::new_with_options(&provider, options)
         .statement_to_plan(DfStatement::Statement(Box::new(statement)))?;
     whole_nulls(typing::apply(recursion::apply(grouped::apply(plan)?)?)?)
+}
+
+/// The same, or how the query is refused, with the place of the part that is wrong.
+pub fn plan_or_refuse(
+    query: &ast::Query,
+    snapshot: &Arc<Snapshot>,
+    session: &SessionState,
+) -> Result<LogicalPlan, Error> {
+    let planned = plan(query.clone(), snapshot, session).or_else(|error| {
+        match values::united(&error, query) {
+            Some(query) => plan(query, snapshot, session),
+            None => Err(error),
+        }
+    });
+    planned.map_err(|error| refusal(error, query, snapshot, session))
+}
+
+/// What a query is refused with: the error, and the place of the part that it is about.
+fn refusal(
+    error: DataFusionError,
+    query: &ast::Query,
+    snapshot: &Arc<Snapshot>,
+    session: &SessionState,
+) -> Error {
+    let error = failure(error);
+    if error.place.is_some() {
+        return error;
+    }
+    let refused = |part: ast::Query| {
+        let refusal = plan(part, snapshot, session).err().map(failure);
+        refusal.is_some_and(|refusal| refusal.message == error.message)
+    };
+    let found = placing::place(query, &refused);
+    let place = found.and_then(|at| {
+        let (line, column) = (u32::try_from(at.line).ok()?, u32::try_from(at.column).ok()?);
+        Some(Place::Line { dialect: "SQL", line, column })
+    });
+    match place {
+        Some(place) => error.at(place),
+        None => error,
+    }
 }
 
 /// A column that is `NULL` and nothing else is an `int`, unless a parameter may give

@@ -1,11 +1,13 @@
 //! Cursors of `DECLARE`: a query's rows, taken in parts. A cursor keeps the
-//! stream of its query, not the rows, and so moves only forward.
+//! stream of its query, not the rows, and so moves only forward; one that is declared
+//! `SCROLL` keeps them ([`super::scroll`]).
 
 use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::DataFusionError;
+use datafusion::execution::memory_pool::MemoryReservation;
 use futures::{StreamExt, stream};
 use pgwire::error::{ErrorInfo, PgWireError, PgWireResult};
 use tokio::sync::{Mutex, OwnedMutexGuard};
@@ -13,6 +15,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use super::encode::Batches;
 use super::error::{from_datafusion, plain, state, to_wire};
 use super::scan::{Kind, Token};
+use super::scroll::Scroll;
 
 /// `DECLARE name CURSOR`, without its query.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +24,8 @@ pub struct Declaration {
     pub binary: bool,
     /// It outlives its transaction.
     pub hold: bool,
+    /// It goes back, too.
+    pub scroll: bool,
 }
 
 /// `FETCH` or `MOVE`.
@@ -37,11 +42,12 @@ pub struct Fetch {
 pub enum Direction {
     /// The next rows; `None` for all.
     Forward(Option<u64>),
-    /// The row at a position from 1, seen from here or from the start.
-    Relative(u64),
-    Absolute(u64),
-    Last,
-    Backward,
+    /// The rows before, the nearest first.
+    Backward(Option<u64>),
+    /// The row at a position from 1, seen from here or from the start; below zero it
+    /// is counted from the end, where the last is -1.
+    Relative(i64),
+    Absolute(i64),
 }
 
 /// A cursor as the session keeps it.
@@ -53,7 +59,15 @@ pub struct Open {
     pub text: Arc<str>,
     /// When, in microseconds.
     pub opened: i64,
-    cursor: Arc<Mutex<Cursor>>,
+    /// Whether its transaction is over, which it outlives.
+    pub held: bool,
+    rows: Rows,
+}
+
+#[derive(Clone)]
+enum Rows {
+    Passing(Arc<Mutex<Cursor>>),
+    Kept(Arc<Mutex<Scroll>>),
 }
 
 /// A query in progress.
@@ -75,16 +89,28 @@ impl Open {
         batches: Batches,
         text: Arc<str>,
         opened: i64,
+        memory: MemoryReservation,
     ) -> Self {
-        let cursor = Cursor { batches, rest: None, current: None, taken: 0, ended: false };
-        Self { declaration, schema, text, opened, cursor: Arc::new(Mutex::new(cursor)) }
+        let rows = if declaration.scroll {
+            Rows::Kept(Arc::new(Mutex::new(Scroll::new(batches, memory))))
+        } else {
+            let cursor = Cursor { batches, rest: None, current: None, taken: 0, ended: false };
+            Rows::Passing(Arc::new(Mutex::new(cursor)))
+        };
+        Self { declaration, schema, text, opened, held: false, rows }
     }
 
     /// The rows of a `FETCH`, as they come.
     pub async fn fetch(&self, direction: Direction) -> PgWireResult<Batches> {
-        let mut cursor = self.cursor.clone().lock_owned().await;
-        let (skipped, wanted) = cursor.plan(direction)?;
         let failed = |error| to_wire(&from_datafusion(error), &self.text);
+        let mut cursor = match &self.rows {
+            Rows::Passing(cursor) => cursor.clone().lock_owned().await,
+            Rows::Kept(scroll) => {
+                let rows = scroll.lock().await.fetch(direction).await.map_err(failed)?;
+                return Ok(stream::iter(rows.into_iter().map(Ok)).boxed());
+            }
+        };
+        let (skipped, wanted) = cursor.plan(direction)?;
         match wanted {
             Wanted::Current => Ok(stream::iter(cursor.current.clone().map(Ok)).boxed()),
             Wanted::Last => {
@@ -121,18 +147,23 @@ impl Cursor {
     /// How many rows are skipped, and what is wanted then.
     fn plan(&self, direction: Direction) -> PgWireResult<(u64, Wanted)> {
         let position = self.taken + u64::from(self.ended);
-        Ok(match direction {
+        let places = match direction {
             Direction::Forward(None) => (0, Wanted::Next(u64::MAX)),
             Direction::Forward(Some(0)) | Direction::Relative(0) => (0, Wanted::Current),
             Direction::Forward(Some(count)) => (0, Wanted::Next(count)),
-            Direction::Relative(steps) => (steps - 1, Wanted::Next(1)),
-            Direction::Absolute(row) if row > position => (row - position - 1, Wanted::Next(1)),
-            Direction::Absolute(row) if row == position => (0, Wanted::Current),
-            Direction::Last if !self.ended => (0, Wanted::Last),
-            Direction::Absolute(_) | Direction::Last | Direction::Backward => {
-                return Err(only_forward());
+            Direction::Absolute(-1) if !self.ended => (0, Wanted::Last),
+            Direction::Relative(steps) => {
+                let steps = u64::try_from(steps).map_err(|_| only_forward())?;
+                (steps - 1, Wanted::Next(1))
             }
-        })
+            Direction::Absolute(row) => match u64::try_from(row) {
+                Ok(row) if row > position => (row - position - 1, Wanted::Next(1)),
+                Ok(row) if row == position => (0, Wanted::Current),
+                _ => return Err(only_forward()),
+            },
+            Direction::Backward(_) => return Err(only_forward()),
+        };
+        Ok(places)
     }
 
     /// The next rows, at most so many; `None` at the end.
@@ -200,7 +231,7 @@ fn rows(cursor: OwnedMutexGuard<Cursor>, count: u64) -> Batches {
 fn only_forward() -> PgWireError {
     let mut info =
         ErrorInfo::new("ERROR".into(), "55000".into(), "cursor can only scan forward".into());
-    info.hint = Some("Run the query again to read its rows from the start.".into());
+    info.hint = Some("Declare it with SCROLL option to enable backward scan.".into());
     PgWireError::UserError(Box::new(info))
 }
 
@@ -212,11 +243,16 @@ pub fn read_declare(tokens: &[Token<'_>]) -> PgWireResult<Option<(Declaration, u
     if name.text.starts_with('@') || !matches!(name.kind, Kind::Word | Kind::Quoted) {
         return Ok(None);
     }
-    let mut declaration = Declaration { name: name.value(), binary: false, hold: false };
+    let mut declaration =
+        Declaration { name: name.value(), binary: false, hold: false, scroll: false };
+    let mut no = false;
     for option in &rest[..cursor] {
+        let before = std::mem::take(&mut no);
         match option.value().as_str() {
             "binary" => declaration.binary = true,
-            "asensitive" | "insensitive" | "no" | "scroll" => {}
+            "no" => no = true,
+            "scroll" => declaration.scroll = !before,
+            "asensitive" | "insensitive" => {}
             _ => return Err(syntax(option)),
         }
     }
@@ -261,25 +297,21 @@ pub fn read_fetch(tokens: &[Token<'_>]) -> PgWireResult<Option<Fetch>> {
             plain(state::SYNTAX, format!("syntax error at or near \"{text}\": a row count"))
         })
     };
+    let on = |count: i64| match count {
+        0.. => Direction::Forward(Some(count.unsigned_abs())),
+        _ => Direction::Backward(Some(count.unsigned_abs())),
+    };
     let direction = match words.as_slice() {
         [] | ["next" | "forward"] => Direction::Forward(Some(1)),
         ["all"] | ["forward", "all"] => Direction::Forward(None),
         ["first"] => Direction::Absolute(1),
-        ["last"] => Direction::Last,
-        ["prior" | "backward"] | ["backward", "all"] => Direction::Backward,
-        ["absolute", digits @ ..] if !digits.is_empty() => {
-            u64::try_from(count(digits)?).map_or(Direction::Backward, Direction::Absolute)
-        }
-        ["relative", digits @ ..] if !digits.is_empty() => {
-            u64::try_from(count(digits)?).map_or(Direction::Backward, Direction::Relative)
-        }
-        ["backward", digits @ ..] => match count(digits)? {
-            0 => Direction::Relative(0),
-            back => u64::try_from(-back)
-                .map_or(Direction::Backward, |forward| Direction::Forward(Some(forward))),
-        },
-        ["forward", digits @ ..] | digits => u64::try_from(count(digits)?)
-            .map_or(Direction::Backward, |forward| Direction::Forward(Some(forward))),
+        ["last"] => Direction::Absolute(-1),
+        ["prior" | "backward"] => Direction::Backward(Some(1)),
+        ["backward", "all"] => Direction::Backward(None),
+        ["absolute", digits @ ..] if !digits.is_empty() => Direction::Absolute(count(digits)?),
+        ["relative", digits @ ..] if !digits.is_empty() => Direction::Relative(count(digits)?),
+        ["backward", digits @ ..] => on(count(digits)?.saturating_neg()),
+        ["forward", digits @ ..] | digits => on(count(digits)?),
     };
     Ok(Some(Fetch { name: name.to_owned(), direction, passes }))
 }
@@ -299,14 +331,20 @@ mod tests {
     use super::*;
 
     fn open(batches: &[Range<i32>]) -> Open {
+        declared(batches, false)
+    }
+
+    fn declared(batches: &[Range<i32>], scroll: bool) -> Open {
         let schema = Arc::new(Schema::new(vec![Field::new("n", DataType::Int32, false)]));
         let batch = |numbers: &Range<i32>| {
             let column = Arc::new(Int32Array::from_iter_values(numbers.clone()));
             Ok(RecordBatch::try_new(schema.clone(), vec![column]).expect("one column"))
         };
         let batches: Vec<_> = batches.iter().map(batch).collect();
-        let declaration = Declaration { name: "c".into(), binary: false, hold: false };
-        Open::new(declaration, schema.clone(), stream::iter(batches).boxed(), "".into(), 0)
+        let declaration = Declaration { name: "c".into(), binary: false, hold: false, scroll };
+        let memory = crate::engine::Engine::new().reservation("a test");
+        let batches = stream::iter(batches).boxed();
+        Open::new(declaration, schema.clone(), batches, "".into(), 0, memory)
     }
 
     async fn fetch(cursor: &Open, text: &str) -> Result<Vec<i32>, String> {
@@ -354,13 +392,47 @@ mod tests {
         assert_eq!(cursor.pass(Direction::Forward(None)).await.expect("moved"), 0);
     }
 
+    #[tokio::test]
+    async fn scroll_goes_both_ways() {
+        let cursor = declared(&[0..3, 3..3, 3..5], true);
+        for (text, expected) in [
+            ("FETCH PRIOR FROM c", vec![]),
+            ("FETCH 2 FROM c", vec![0, 1]),
+            ("FETCH PRIOR FROM c", vec![0]),
+            ("FETCH LAST FROM c", vec![4]),
+            ("FETCH 0 FROM c", vec![4]),
+            ("FETCH NEXT FROM c", vec![]),
+            ("FETCH BACKWARD 3 FROM c", vec![4, 3, 2]),
+            ("FETCH RELATIVE -1 FROM c", vec![1]),
+            ("FETCH ABSOLUTE -2 FROM c", vec![3]),
+            ("FETCH ABSOLUTE 9 FROM c", vec![]),
+            ("FETCH -1 FROM c", vec![4]),
+            ("FETCH BACKWARD ALL FROM c", vec![3, 2, 1, 0]),
+            ("FETCH RELATIVE 0 FROM c", vec![]),
+            ("FETCH ABSOLUTE 0 FROM c", vec![]),
+            ("FETCH ABSOLUTE -9 FROM c", vec![]),
+            ("FETCH FORWARD ALL FROM c", vec![0, 1, 2, 3, 4]),
+            ("FETCH ALL FROM c", vec![]),
+            ("FETCH FIRST FROM c", vec![0]),
+            ("FETCH BACKWARD -2 FROM c", vec![1, 2]),
+        ] {
+            assert_eq!(fetch(&cursor, text).await, Ok(expected), "{text}");
+        }
+        assert_eq!(cursor.pass(Direction::Backward(Some(2))).await.expect("moved"), 2);
+        assert_eq!(cursor.pass(Direction::Forward(None)).await.expect("moved"), 4);
+    }
+
     #[test]
     fn declarations() {
         let read = |text: &str| read_declare(&statements(text)[0]);
         let text = "DECLARE \"A b\" BINARY INSENSITIVE NO SCROLL CURSOR WITH HOLD FOR SELECT 1";
         let (declaration, start) = read(text).expect("valid").expect("a cursor");
-        assert_eq!(declaration, Declaration { name: "A b".into(), binary: true, hold: true });
+        let expected = Declaration { name: "A b".into(), binary: true, hold: true, scroll: false };
+        assert_eq!(declaration, expected);
         assert_eq!(&text[start..], "SELECT 1");
+        let (declaration, _) =
+            read("DECLARE c SCROLL CURSOR FOR SELECT 1").expect("valid").expect("a cursor");
+        assert!(declaration.scroll);
         assert_eq!(read("DECLARE @c int").expect("not ours"), None);
         assert!(read("DECLARE c CURSOR LOCAL FAST_FORWARD FOR SELECT 1").is_err());
         assert!(read("DECLARE c CURSOR FOR").is_err());

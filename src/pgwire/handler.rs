@@ -314,7 +314,8 @@ impl Handler {
                 let running = planner.run(query, values, None, session, text).await?;
                 let Running { schema, batches } = running;
                 let (declaration, now) = (declaration.clone(), self.now());
-                let cursor = Open::new(declaration, schema, batches, text.clone(), now);
+                let memory = planner.service.engine.reservation("a cursor");
+                let cursor = Open::new(declaration, schema, batches, text.clone(), now, memory);
                 session.open(cursor, status)?;
                 Answer::Done { tag: "DECLARE CURSOR".to_owned() }
             }

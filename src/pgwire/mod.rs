@@ -30,6 +30,7 @@ mod protocol;
 mod rewrite;
 mod route;
 mod scan;
+mod scroll;
 mod send;
 mod session;
 mod session_functions;

@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{RecordBatch, StringViewArray};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::common::ParamValues;
+use datafusion::common::{DataFusionError, ParamValues};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::sql::sqlparser::ast;
+use futures::{StreamExt, TryStreamExt};
 use pgwire::api::Type;
 use pgwire::error::{PgWireError, PgWireResult};
 
@@ -81,6 +82,14 @@ pub enum Query {
 }
 
 impl Query {
+    /// An error with the place of the value that it is about, where that is known.
+    fn placed(&self, error: Error) -> Error {
+        match self {
+            Self::Sql(query) | Self::Explain { query, .. } => query.placed(error),
+            Self::Catalog(_) => error,
+        }
+    }
+
     /// The command tag, to which the number of rows is added for `SELECT`.
     pub fn tag(&self) -> &str {
         match self {
@@ -314,12 +323,13 @@ impl Planner {
         let view = self.view(&query, session);
         let named = named.to_vec();
         aside(move || async move {
-            let plan = planner.plan(&query, &sql, &snapshot, &view, &text).await?;
+            let (plan, headings) = planner.plan(&query, &sql, &snapshot, &view, &text).await?;
             let parameters = Parameters::of(&plan, &named)?;
             // What has the type of a parameter has it now.
             let plan = plan.replace_params_with_values(&parameters.nulls()?);
-            let plan = plan.map_err(|e| to_wire(&from_datafusion(e), &text))?;
-            Ok((planner.columns(&query, &plan).map_err(|e| to_wire(&e, &text))?, parameters))
+            let plan = plan.map_err(|e| to_wire(&query.placed(from_datafusion(e)), &text))?;
+            let columns = planner.columns(&query, &plan, &headings);
+            Ok((columns.map_err(|e| to_wire(&query.placed(e), &text))?, parameters))
         })
         .await
     }
@@ -340,7 +350,7 @@ impl Planner {
         // Without parameters `$1` can only be money.
         sql.dollars = parameters.is_none();
         aside(move || async move {
-            let mut plan = planner.plan(&query, &sql, &snapshot, &view, &text).await?;
+            let (mut plan, headings) = planner.plan(&query, &sql, &snapshot, &view, &text).await?;
             if let Some(values) = parameters {
                 let bound = plan.replace_params_with_values(&values);
                 plan = bound.map_err(|e| to_wire(&from_datafusion(e), &text))?;
@@ -353,7 +363,10 @@ impl Planner {
             plan = as_lists(plan).map_err(|e| to_wire(&from_datafusion(e), &text))?;
             let schema = match columns {
                 Some(columns) => columns,
-                None => planner.columns(&query, &plan).map_err(|e| to_wire(&e, &text))?,
+                None => {
+                    let columns = planner.columns(&query, &plan, &headings);
+                    columns.map_err(|e| to_wire(&query.placed(e), &text))?
+                }
             };
             let batches = match query.as_ref() {
                 Query::Sql(_) => planner.service.engine.run(plan).await,
@@ -364,7 +377,8 @@ impl Planner {
                     planner.metadata.run(plan, &view).await.map_err(from_datafusion)
                 }
             };
-            Ok(Running { schema, batches: apart(batches.map_err(|e| to_wire(&e, &text))?) })
+            let batches = batches.map_err(|e| to_wire(&query.placed(e), &text))?;
+            Ok(Running { schema, batches: placed(query, apart(batches)) })
         })
         .await
     }
@@ -384,26 +398,28 @@ impl Planner {
         snapshot: &Arc<Snapshot>,
         view: &Arc<View>,
         text: &str,
-    ) -> PgWireResult<LogicalPlan> {
+    ) -> PgWireResult<(LogicalPlan, Vec<String>)> {
         let plan = match query {
             Query::Sql(query) | Query::Explain { query, .. } => {
-                script::plan(query, &self.service.engine, snapshot, sql).and_then(|plan| {
-                    only_reads(&plan).map_err(from_datafusion)?;
-                    Ok(plan)
-                })
+                script::plan_headed(query, &self.service.engine, snapshot, sql).and_then(
+                    |(plan, headings)| {
+                        only_reads(&plan).map_err(from_datafusion)?;
+                        Ok((plan, headings))
+                    },
+                )
             }
             Query::Catalog(statement) => {
                 let plan = self.metadata.plan(statement.as_ref().clone(), view).await;
-                plan.map_err(from_datafusion)
+                plan.map(|plan| (plan, Vec::new())).map_err(from_datafusion)
             }
         };
         plan.map_err(|e| to_wire(&e, text))
     }
 
     /// The columns of a query's answer.
-    fn columns(&self, query: &Query, plan: &LogicalPlan) -> Result<SchemaRef> {
+    fn columns(&self, query: &Query, plan: &LogicalPlan, headings: &[String]) -> Result<SchemaRef> {
         Ok(match query {
-            Query::Sql(_) => self.service.engine.schema(plan.clone())?,
+            Query::Sql(_) => headed(&self.service.engine.schema(plan.clone())?, headings),
             Query::Explain { .. } => {
                 Arc::new(Schema::new(vec![Field::new("QUERY PLAN", DataType::Utf8View, false)]))
             }
@@ -435,6 +451,26 @@ impl Planner {
         let rows = futures::stream::iter([Ok(batch)]);
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
     }
+}
+
+/// Columns under their headings.
+fn headed(columns: &SchemaRef, headings: &[String]) -> SchemaRef {
+    let named =
+        |(field, heading): (&Arc<Field>, &String)| Field::clone(field).with_name(heading.as_str());
+    if columns.fields().len() != headings.len() {
+        return columns.clone();
+    }
+    let fields: Vec<Field> = columns.fields().iter().zip(headings).map(named).collect();
+    Arc::new(Schema::new_with_metadata(fields, columns.metadata().clone()))
+}
+
+/// Rows whose error tells the place of the value that it is about.
+fn placed(query: Arc<Query>, batches: Batches) -> Batches {
+    let placed = move |error| {
+        let error = query.placed(from_datafusion(error));
+        DataFusionError::External(Box::new(error))
+    };
+    batches.map_err(placed).boxed()
 }
 
 /// What a statement of T-SQL asks of the connection.

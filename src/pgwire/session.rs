@@ -188,7 +188,7 @@ impl Session {
         self.several.store(false, Ordering::Relaxed);
         self.request.lock().take();
         if status == TransactionStatus::Idle {
-            self.close_cursors();
+            self.close_cursors(false);
         }
     }
 
@@ -226,9 +226,14 @@ impl Session {
         self.cursors.lock().remove(name).is_some()
     }
 
-    /// Cursors end with their transaction, but those `WITH HOLD`.
-    fn close_cursors(&self) {
-        self.cursors.lock().retain(|_, cursor| cursor.declaration.hold);
+    /// Cursors end with their transaction, but those `WITH HOLD`, unless it is rolled
+    /// back that declared them.
+    fn close_cursors(&self, rollback: bool) {
+        self.cursors.lock().retain(|_, cursor| {
+            let stays = cursor.held || cursor.declaration.hold && !rollback;
+            cursor.held = stays;
+            stays
+        });
     }
 
     /// What only one request may use.
@@ -295,7 +300,7 @@ impl Session {
                     return Ok(Effect::Warned(tag, state::NO_TRANSACTION, message));
                 }
                 self.savepoints.lock().clear();
-                self.close_cursors();
+                self.close_cursors(rollback);
                 let mut settings = self.settings.lock();
                 let changes = settings.end(!rollback);
                 if *chain {

@@ -138,7 +138,8 @@ impl Run {
                 Step::Unless { condition, to } => {
                     let query = condition.resolve(snapshot.catalog(), session)?;
                     let arguments = &mut self.arguments;
-                    let rows = evaluated(&query, engine, snapshot, arguments).await?.rows;
+                    let answer = evaluated(&query, engine, snapshot, arguments).await;
+                    let rows = answer.map_err(|error| condition.placed(error))?.rows;
                     if rows == 0 {
                         self.at = *to;
                     }
@@ -177,12 +178,24 @@ pub fn plan(
     snapshot: &Arc<Snapshot>,
     session: &Session,
 ) -> Result<LogicalPlan> {
-    let query = query.resolve(snapshot.catalog(), session)?;
-    let plan = engine.plan_sql(&query, snapshot)?;
-    let Some(rows) = session.options.rowcount else { return Ok(plan) };
+    plan_headed(query, engine, snapshot, session).map(|(plan, _)| plan)
+}
+
+/// The same, and the headings of the columns. The columns of a plan have different
+/// names, those of an answer need not.
+pub fn plan_headed(
+    query: &Query,
+    engine: &Engine,
+    snapshot: &Arc<Snapshot>,
+    session: &Session,
+) -> Result<(LogicalPlan, Vec<String>)> {
+    let (tree, headings) = query.resolve_headed(snapshot.catalog(), session)?;
+    let plan = engine.plan_sql(&tree, snapshot).map_err(|error| query.placed(error))?;
+    let Some(rows) = session.options.rowcount else { return Ok((plan, headings)) };
     let rows = usize::try_from(rows).unwrap_or(usize::MAX);
     let limited = LogicalPlanBuilder::from(plan).limit(0, Some(rows));
-    limited.and_then(LogicalPlanBuilder::build).map_err(failure)
+    let limited = limited.and_then(LogicalPlanBuilder::build).map_err(failure)?;
+    Ok((limited, headings))
 }
 
 async fn perform(
@@ -203,9 +216,9 @@ async fn perform(
                 session.rows = run_over_rows(&running, engine, snapshot, session).await?;
                 return Ok(Event::Done(statement.tag()));
             }
-            let query = query.resolve_for(variables, catalog, session)?;
-            let Evaluated { rows, last_row } =
-                evaluated(&query, engine, snapshot, arguments).await?;
+            let tree = query.resolve_for(variables, catalog, session)?;
+            let answer = evaluated(&tree, engine, snapshot, arguments).await;
+            let Evaluated { rows, last_row } = answer.map_err(|error| query.placed(error))?;
             for (variable, value) in variables.iter().zip(last_row.into_iter().flatten()) {
                 session.assign(variable, value);
             }
@@ -213,16 +226,18 @@ async fn perform(
             Event::Done(statement.tag())
         }
         Statement::Assign { variable, query, tag } => {
-            let query = query.resolve_for(std::slice::from_ref(variable), catalog, session)?;
-            let row = evaluated(&query, engine, snapshot, arguments).await?.last_row;
+            let tree = query.resolve_for(std::slice::from_ref(variable), catalog, session)?;
+            let answer = evaluated(&tree, engine, snapshot, arguments).await;
+            let row = answer.map_err(|error| query.placed(error))?.last_row;
             session.assign(variable, row.and_then(|row| row.into_iter().next()).flatten());
             session.rows = 1;
             Event::Done(tag)
         }
         Statement::Declare => Event::Done(statement.tag()),
         Statement::Print(query) => {
-            let query = query.resolve(catalog, session)?;
-            let row = evaluated(&query, engine, snapshot, arguments).await?.last_row;
+            let tree = query.resolve(catalog, session)?;
+            let answer = evaluated(&tree, engine, snapshot, arguments).await;
+            let row = answer.map_err(|error| query.placed(error))?.last_row;
             let text = row.and_then(|row| row.into_iter().next()).flatten();
             // SQL Server prints a space for nothing.
             Event::Notice(text.unwrap_or_else(|| " ".into()))

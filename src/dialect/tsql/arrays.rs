@@ -1,6 +1,9 @@
 //! PostgreSQL's arrays as they are written: `ARRAY[…]` with a type, `'{…}'`.
 
-use datafusion::sql::sqlparser::ast::{Array, ArrayElemTypeDef, CastKind, DataType, Expr, Value};
+use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
+use datafusion::sql::sqlparser::ast::{
+    Array, ArrayElemTypeDef, BinaryOperator, CaseWhen, CastKind, DataType, Expr, Value,
+};
 
 use super::{convert, functions};
 
@@ -43,6 +46,37 @@ pub(super) fn written(expr: &Expr) -> Option<Expr> {
         None => Expr::value(Value::Null),
     };
     Some(array_of(split(text)?.into_iter().map(element).collect()))
+}
+
+/// `array[lower:upper]`. Elements are counted from 1, so bounds below that are no places
+/// from the end, as they are to the engine.
+pub(super) fn slice(array: Expr, lower: Option<Expr>, upper: Option<Expr>) -> Expr {
+    let number = |n: u32| Expr::value(Value::Number(n.to_string(), false));
+    let below_one = |bound: &Expr| Expr::BinaryOp {
+        left: Box::new(Expr::Nested(Box::new(bound.clone()))),
+        op: BinaryOperator::Lt,
+        right: Box::new(number(1)),
+    };
+    let case = |condition: Expr, result: Expr, otherwise: Expr| Expr::Case {
+        case_token: AttachedToken::empty(),
+        end_token: AttachedToken::empty(),
+        operand: None,
+        conditions: vec![CaseWhen { condition, result }],
+        else_result: Some(Box::new(otherwise)),
+    };
+    let mut from = match lower {
+        Some(lower) => case(below_one(&lower), number(1), lower),
+        None => number(1),
+    };
+    let to = match upper {
+        Some(upper) => {
+            // Nothing lies between 2 and 1.
+            from = case(below_one(&upper), number(2), from);
+            case(below_one(&upper), number(1), upper)
+        }
+        None => number(i32::MAX.unsigned_abs()),
+    };
+    functions::call("array_slice", vec![array, from, to])
 }
 
 fn array_of(elem: Vec<Expr>) -> Expr {

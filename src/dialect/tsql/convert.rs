@@ -12,6 +12,7 @@ use datafusion::sql::sqlparser::tokenizer::Location;
 
 use crate::engine::functions::SqlType;
 use crate::error::{Error, Result};
+use crate::value::without_offset;
 
 /// Characters of `CAST(x AS varchar)` without a length, bytes of `binary`.
 const DEFAULT_LENGTH: u32 = 30;
@@ -28,8 +29,12 @@ pub(super) fn cast(expr: &mut Expr) -> Result<()> {
         return Err(unsupported("this form of CAST"));
     }
     let tries = matches!(kind, CastKind::TryCast | CastKind::SafeCast);
-    let target = target(data_type, *kind == CastKind::DoubleColon)?;
-    let operand = std::mem::replace(inner.as_mut(), Expr::value(Value::Null));
+    let postgres = *kind == CastKind::DoubleColon;
+    let target = target(data_type, postgres)?;
+    let mut operand = std::mem::replace(inner.as_mut(), Expr::value(Value::Null));
+    if postgres {
+        postgres_literal(&mut operand, data_type);
+    }
     *expr = converted(operand, target, None, tries);
     Ok(())
 }
@@ -65,8 +70,39 @@ pub(super) fn literal(text: &str, target: SqlType) -> Expr {
 pub(super) fn typed_literal(expr: &mut Expr) -> Result<()> {
     let Expr::TypedString(typed) = expr else { return Ok(()) };
     let target = target(&typed.data_type, true)?;
-    *expr = converted(Expr::Value(typed.value.clone()), target, None, false);
+    let mut operand = Expr::Value(typed.value.clone());
+    postgres_literal(&mut operand, &typed.data_type);
+    *expr = converted(operand, target, None, false);
     Ok(())
+}
+
+/// A literal text that PostgreSQL reads in a way of its own: more words for true and
+/// false, bytes as digits, times without regard to an offset.
+fn postgres_literal(operand: &mut Expr, data_type: &DataType) {
+    let Expr::Value(literal) = operand else { return };
+    let Value::SingleQuotedString(text) = &literal.value else { return };
+    let word = text.trim().to_lowercase();
+    literal.value = match data_type {
+        DataType::Bool | DataType::Boolean => match word.as_str() {
+            "t" | "y" | "yes" | "on" => Value::SingleQuotedString("true".into()),
+            "f" | "n" | "no" | "off" => Value::SingleQuotedString("false".into()),
+            _ => return,
+        },
+        DataType::Bytea => match word.strip_prefix("\\x") {
+            Some(digits) if digits.len() % 2 == 0 && is_hexadecimal(digits) => {
+                Value::HexStringLiteral(digits.to_owned())
+            }
+            _ => return,
+        },
+        DataType::Timestamp(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => {
+            Value::SingleQuotedString(without_offset(text).to_owned())
+        }
+        _ => return,
+    };
+}
+
+fn is_hexadecimal(digits: &str) -> bool {
+    digits.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 /// Whether a cast to this type gives text.

@@ -24,6 +24,9 @@ pub(super) enum Rule {
     Part(&'static str),
     /// `STRING_AGG … WITHIN GROUP (ORDER BY …)`.
     StringAgg,
+    /// The same arguments under this name, and the answer as an `int`, which the
+    /// engine has wider.
+    Int(&'static str),
     /// `CHECKSUM_AGG(x)`: of an `int`, whatever it is given.
     ChecksumAgg,
     /// `PERCENTILE_CONT`: an aggregate here, a window function in T-SQL.
@@ -55,6 +58,8 @@ pub(super) enum Scalar {
     NowWithOffset,
     /// PostgreSQL's `age(x)`: since today's midnight.
     Age,
+    /// PostgreSQL's `timezone(zone, time)`.
+    Timezone,
     /// PostgreSQL's `to_timestamp(seconds)` and `to_timestamp(text, template)`.
     ToTimestamp,
     /// PostgreSQL's `mod(a, b)`.
@@ -163,6 +168,10 @@ static KNOWN: &[Known] = &[
     known("patindex", 2, 2, Rule::Call("patindex")),
     known("percentile_cont", 1, 1, Rule::Percentile),
     known("percentile_disc", 1, 1, Rule::Percentile),
+    known("array_length", 1, 2, Rule::Int("array_length")),
+    known("array_ndims", 1, 1, Rule::Int("array_ndims")),
+    known("array_position", 2, 3, Rule::Int("array_position")),
+    known("cardinality", 1, 1, Rule::Int("cardinality")),
     known("approx_percentile_cont", 1, 1, Rule::Percentile),
     known("approx_percentile_disc", 1, 1, Rule::Percentile),
     known("grouping_id", 1, MANY, Rule::Call("grouping")),
@@ -201,6 +210,7 @@ static KNOWN: &[Known] = &[
     known("sysutcdatetime", 0, 0, Rule::Call("getdate")),
     known("tan", 1, 1, Rule::Call("sql_tan")),
     known("timefromparts", 5, 5, Rule::Call("timefromparts")),
+    known("timezone", 2, 2, Rule::Scalar(Scalar::Timezone)),
     known("to_char", 2, 2, Rule::Call("pg_to_char")),
     known("to_date", 2, 2, Rule::Call("pg_to_date")),
     known("to_timestamp", 1, 2, Rule::Scalar(Scalar::ToTimestamp)),

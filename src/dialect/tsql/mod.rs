@@ -20,6 +20,7 @@ mod flow;
 mod functions;
 mod grammar;
 mod hints;
+mod named_value;
 mod parse_call;
 mod query;
 mod report;

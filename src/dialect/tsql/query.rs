@@ -14,9 +14,9 @@ use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{Location, TokenWithSpan};
 
 use super::grammar::TSql;
-use super::{Session, report, resolve, statements};
+use super::{Session, named_value, report, resolve, statements};
 use crate::catalog::Catalog;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Whose grammar a text is read with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,9 +67,18 @@ impl Query {
     /// Settles all names, or reports the first thing that is wrong: which word,
     /// where, and what was probably meant. Variables become their values.
     pub fn resolve(&self, catalog: &Catalog, session: &Session) -> Result<Box<ast::Query>> {
+        self.resolve_headed(catalog, session).map(|(tree, _)| tree)
+    }
+
+    /// The same, and the headings of the columns, of which several may be alike.
+    pub fn resolve_headed(
+        &self,
+        catalog: &Catalog,
+        session: &Session,
+    ) -> Result<(Box<ast::Query>, Vec<String>)> {
         let mut tree = self.tree()?;
-        resolve::query(&mut tree, catalog, session, self.location)?;
-        Ok(tree)
+        let headings = resolve::query(&mut tree, catalog, session, self.location)?;
+        Ok((tree, headings))
     }
 
     /// The same for a query whose columns are assigned to variables.
@@ -108,6 +117,16 @@ impl Query {
         }
         resolve::query(&mut tree, catalog, session, self.location)?;
         Ok(tree)
+    }
+
+    /// An error of planning or running the query, with the place of the literal that it
+    /// is about.
+    pub fn placed(&self, mut error: Error) -> Error {
+        if let Some(place) = named_value::place(&error.message, &self.tokens) {
+            error.place = None;
+            return report::at(error, place);
+        }
+        error
     }
 
     /// The syntax tree.

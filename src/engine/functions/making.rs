@@ -242,7 +242,8 @@ fn string_escape(call: &Call) -> Result<ArrayRef> {
     })
 }
 
-fn escaped(text: &str) -> String {
+/// Text as it stands in JSON.
+pub(super) fn escaped(text: &str) -> String {
     let mut answer = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -26,6 +26,7 @@ mod hashing;
 mod inspecting;
 mod isnull;
 mod json;
+mod json_rows;
 mod lists;
 mod local;
 mod making;
@@ -108,6 +109,7 @@ static TABLES: &[&[Definition]] = &[
     hashing::FUNCTIONS,
     inspecting::FUNCTIONS,
     json::FUNCTIONS,
+    json_rows::FUNCTIONS,
     making::FUNCTIONS,
     math::FUNCTIONS,
     number_kept::FUNCTIONS,

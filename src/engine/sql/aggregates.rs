@@ -34,11 +34,15 @@ pub fn typed(function: AggregateFunction, schema: &DFSchema) -> Result<Aggregate
         params.distinct = true;
         func = count_udaf();
     }
+    let value = params.args.first().cloned();
     if name == "string_agg" {
         text_list(&mut params.args, schema)?;
     }
     for key in &mut params.order_by {
-        if type_of(&key.expr, schema).is_some_and(SqlType::is_text) {
+        if params.distinct && Some(&key.expr) == value.as_ref() {
+            // The engine sorts values that differ by nothing but themselves.
+            key.expr = params.args[0].clone();
+        } else if type_of(&key.expr, schema).is_some_and(SqlType::is_text) {
             key.expr = collation_key(std::mem::take(&mut key.expr));
         }
     }

@@ -1,11 +1,12 @@
 //! What T-SQL's operators mean, settled while a query is planned and the types
 //! of both operands are known. Intervals are PostgreSQL's and stay the engine's.
 
+use datafusion::arrow::datatypes::{DataType, Field, IntervalUnit, TimeUnit};
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::{
-    BinaryExpr, Expr, ExprSchemable, Operator, ScalarUDF, WindowFunctionDefinition,
+    BinaryExpr, Cast, Expr, ExprSchemable, Operator, ScalarUDF, WindowFunctionDefinition,
 };
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
@@ -30,6 +31,7 @@ impl ExprPlanner for TsqlOperators {
             return computed(arithmetic, op, left, right, schema);
         }
         if is_comparison(&op) {
+            let (left, right) = lasting(left, right, schema);
             let (left, right) = comparable(left, right, schema)?;
             return Ok(PlannerResult::Original(RawBinaryExpr { op, left, right }));
         }
@@ -53,6 +55,52 @@ impl ExprPlanner for TsqlOperators {
 fn is_comparison(op: &BinaryOperator) -> bool {
     use BinaryOperator as Op;
     matches!(op, Op::Eq | Op::NotEq | Op::Lt | Op::LtEq | Op::Gt | Op::GtEq)
+}
+
+/// `a - b > interval '1 hour'`: the difference of two times is how long it takes there,
+/// and so is the interval, whose days have 24 hours and months 30 days, as PostgreSQL
+/// compares them.
+fn lasting(left: Expr, right: Expr, schema: &DFSchema) -> (Expr, Expr) {
+    if let (Some(difference), Some(length)) = (difference(&left, schema), length(&right)) {
+        return (difference, length);
+    }
+    match (length(&left), difference(&right, schema)) {
+        (Some(length), Some(difference)) => (length, difference),
+        _ => (left, right),
+    }
+}
+
+/// The difference of two times as the engine has it.
+fn difference(expr: &Expr, schema: &DFSchema) -> Option<Expr> {
+    let Expr::ScalarFunction(function) = expr else { return None };
+    let [left, right] = function.args.as_slice() else { return None };
+    if function.name() != Arithmetic::Difference.function() {
+        return None;
+    }
+    let time = |e: &Expr| {
+        type_of(e, schema)?.is_temporal().then_some(())?;
+        let time = DataType::Timestamp(TimeUnit::Microsecond, None);
+        Some(Box::new(Expr::Cast(Cast::new(Box::new(e.clone()), time))))
+    };
+    Some(Expr::BinaryExpr(BinaryExpr::new(time(left)?, Operator::Minus, time(right)?)))
+}
+
+/// How long a literal interval lasts.
+fn length(expr: &Expr) -> Option<Expr> {
+    const DAY: i64 = 86_400_000_000;
+    let interval = DataType::Interval(IntervalUnit::MonthDayNano);
+    let value = match expr {
+        Expr::Literal(value @ ScalarValue::IntervalMonthDayNano(_), _) => value.clone(),
+        Expr::Cast(cast) if *cast.field.data_type() == interval => match &*cast.expr {
+            Expr::Literal(text, _) => text.cast_to(&interval).ok()?,
+            _ => return None,
+        },
+        _ => return None,
+    };
+    let ScalarValue::IntervalMonthDayNano(Some(interval)) = value else { return None };
+    let days = i64::from(interval.months) * 30 + i64::from(interval.days);
+    let micros = days.checked_mul(DAY)?.checked_add(interval.nanoseconds / 1_000)?;
+    Some(Expr::Literal(ScalarValue::DurationMicrosecond(Some(micros)), None))
 }
 
 fn arithmetic(op: &BinaryOperator) -> Option<Arithmetic> {
@@ -80,6 +128,11 @@ fn joined(
     let text = |e: Expr| -> Result<Expr> {
         let plain = is_untyped(&e) || type_of(&e, schema).is_none_or(SqlType::is_text);
         Ok(if plain { e } else { converted(e, SqlType::PgText) })
+    };
+    // Two parameters without a type are texts.
+    let (left, right) = match is_untyped(&left) && is_untyped(&right) {
+        true => (as_text(left), as_text(right)),
+        false => (left, right),
     };
     let any = |e: &Expr| type_of(e, schema).is_some_and(SqlType::is_text);
     if !any(&left) && !any(&right) {
@@ -177,6 +230,17 @@ fn is_int_aggregate(expr: &Expr, schema: &DFSchema) -> bool {
 fn narrowed_all(expr: Expr) -> Result<Expr> {
     use datafusion::common::tree_node::{Transformed, TreeNode};
     expr.transform_up(|e| Ok(Transformed::yes(narrowed(e)))).map(|done| done.data)
+}
+
+/// A parameter as a text.
+fn as_text(parameter: Expr) -> Expr {
+    match parameter {
+        Expr::Placeholder(Placeholder { id, .. }) => {
+            let field = Field::new("", DataType::Utf8View, true).into();
+            Expr::Placeholder(Placeholder::new_with_field(id, Some(field)))
+        }
+        other => other,
+    }
 }
 
 /// A parameter without type, with that of the other operand.

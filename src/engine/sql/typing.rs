@@ -306,7 +306,7 @@ fn united(expr: Expr, target: SqlType, schema: &DFSchema) -> Result<Expr> {
 fn condition(expr: &Expr, schema: &DFSchema) -> Result<()> {
     let kind = type_of(expr, schema).filter(|_| !is_untyped(expr));
     let wrong = match kind {
-        Some(SqlType::Bit) => matches!(expr, Expr::Column(_)),
+        Some(SqlType::Bit) => matches!(expr, Expr::Column(column) if !is_condition(column)),
         Some(kind) => kind.is_number(),
         None => false,
     };
@@ -316,6 +316,11 @@ fn condition(expr: &Expr, schema: &DFSchema) -> Result<()> {
     plan_err!(
         "An expression of non-boolean type is specified where a condition is expected (Msg 4145)"
     )
+}
+
+/// Whether a column is an aggregate of conditions, which PostgreSQL has.
+fn is_condition(column: &Column) -> bool {
+    ["bool_and(", "bool_or("].iter().any(|aggregate| column.name.starts_with(aggregate))
 }
 
 fn days(t: SqlType) -> bool {

@@ -292,6 +292,9 @@ fn null(target: Option<&Target>, pg_type: &Type) -> Result<ScalarValue, Problem>
 fn fitted(value: ScalarValue, target: Option<&Target>) -> Result<ScalarValue, Problem> {
     let Some(Target { field, cast }) = target else { return Ok(value) };
     let data_type = field.data_type();
+    if matches!(data_type, DataType::Decimal128(..)) && !is_finite(&value) {
+        return Err(Problem::not_finite(&value));
+    }
     let value = match value {
         ScalarValue::Utf8(Some(text)) => match data_type {
             DataType::Int32 if is_named(field) => {
@@ -301,7 +304,7 @@ fn fitted(value: ScalarValue, target: Option<&Target>) -> Result<ScalarValue, Pr
             DataType::Utf8 => return Ok(ScalarValue::Utf8(Some(text))),
             DataType::LargeUtf8 => return Ok(ScalarValue::LargeUtf8(Some(text))),
             DataType::Utf8View => return Ok(ScalarValue::Utf8View(Some(text))),
-            _ => match from_text(text.as_bytes(), &natural_type(field)) {
+            _ => match from_text(text.as_bytes(), &written_as(natural_type(field))) {
                 Err(_) if *cast => return Ok(ScalarValue::Utf8(Some(text))),
                 read => read?,
             },
@@ -331,6 +334,20 @@ fn fitted(value: ScalarValue, target: Option<&Target>) -> Result<ScalarValue, Pr
         _ => false,
     };
     Ok(if lossless { value.cast_to(data_type).unwrap_or(value) } else { value })
+}
+
+/// The type that a text is read as where it is to become another: a time is the instant
+/// that it names, offset and all.
+fn written_as(pg_type: Type) -> Type {
+    if pg_type == Type::TIMESTAMP { Type::TIMESTAMPTZ } else { pg_type }
+}
+
+fn is_finite(value: &ScalarValue) -> bool {
+    match value {
+        ScalarValue::Float32(Some(number)) => number.is_finite(),
+        ScalarValue::Float64(Some(number)) => number.is_finite(),
+        _ => true,
+    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::super::cell::{EPOCH_DAYS, EPOCH_MICROS};
 use super::super::error::{plain, state};
-use crate::value::Value;
+use crate::value::{Value, without_offset};
 
 /// What is wrong with a parameter, before its number is known.
 pub(super) struct Problem {
@@ -31,6 +31,12 @@ impl Problem {
     pub fn malformed(pg_type: &Type) -> Self {
         let message = format!("malformed binary value of type {}", pg_type.name());
         Self { state: "22P03", message }
+    }
+
+    /// A float that decimals have nothing for.
+    pub fn not_finite(value: &ScalarValue) -> Self {
+        let message = format!("{value} is no value of the type numeric here");
+        Self { state: state::NUMBER_OUT_OF_RANGE, message }
     }
 
     pub fn impossible(error: &DataFusionError) -> Self {
@@ -148,7 +154,12 @@ pub(super) fn from_text(bytes: &[u8], pg_type: &Type) -> Result<ScalarValue, Pro
         Type::TIMESTAMP | Type::TIMESTAMPTZ => match bare {
             "infinity" => return Ok(ScalarValue::TimestampMicrosecond(Some(i64::MAX), None)),
             "-infinity" => return Ok(ScalarValue::TimestampMicrosecond(Some(i64::MIN), None)),
-            _ => DataType::Timestamp(TimeUnit::Microsecond, None),
+            _ => {
+                // Only the other type heeds an offset.
+                let local = *pg_type == Type::TIMESTAMP;
+                let text = if local { without_offset(bare) } else { bare };
+                return parsed(text, &DataType::Timestamp(TimeUnit::Microsecond, None));
+            }
         },
         Type::DATE => DataType::Date32,
         _ if is_text(pg_type) => return Ok(ScalarValue::Utf8(Some(text.to_owned()))),
@@ -314,6 +325,26 @@ mod tests {
         let json = Some(ScalarValue::Utf8(Some("{}".into())));
         assert_eq!(from_binary(b"\x01{}", &Type::JSONB).ok(), json);
         assert!(from_text(b"a\0b", &Type::TEXT).is_err_and(|p| p.state == "22021"));
+    }
+
+    #[test]
+    fn an_offset_counts_for_one_of_the_types() {
+        let at =
+            |hour: i64| Some(ScalarValue::TimestampMicrosecond(Some(hour * 3_600_000_000), None));
+        for offset in ["+02", "+02:00"] {
+            let written = format!("1970-01-01 10:00:00{offset}");
+            assert_eq!(text(Type::TIMESTAMP, &written), at(10), "{written}");
+            assert_eq!(text(Type::TIMESTAMPTZ, &written), at(8), "{written}");
+        }
+        for written in ["1970-01-01T10:00:00Z", "1970-01-01 10:00:00.000", "1970-01-01 10:00"] {
+            for pg_type in [Type::TIMESTAMP, Type::TIMESTAMPTZ] {
+                assert_eq!(text(pg_type.clone(), written), at(10), "{written} {pg_type}");
+            }
+        }
+        assert_eq!(
+            text(Type::TIMESTAMP, "1970-01-01 10:00:00.5-03"),
+            at(10).map(|_| { ScalarValue::TimestampMicrosecond(Some(36_000_500_000), None) })
+        );
     }
 
     #[test]

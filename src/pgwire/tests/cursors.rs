@@ -48,6 +48,25 @@ async fn a_cursor_with_hold_outlives_its_transaction() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_that_scrolls_goes_back() {
+    let server = Server::start().await;
+    let client = server.connect().await;
+    let declare = CURSOR.replace("CURSOR FOR", "SCROLL CURSOR WITH HOLD FOR");
+    client.simple_query(&format!("BEGIN; DECLARE c {declare}")).await.expect("declared");
+    assert_eq!(numbers(&client, "FETCH LAST FROM c").await, ["31"]);
+    assert_eq!(numbers(&client, "FETCH BACKWARD 5 FROM c").await, ["30", "0"]);
+    client.simple_query("COMMIT").await.expect("ended");
+    add_jobs(&server.service, &[(4, "fourth", 0, 40)]);
+    assert_eq!(numbers(&client, "FETCH ALL FROM c").await, ["0", "30", "31"]);
+    assert_eq!(numbers(&client, "FETCH ABSOLUTE -2 FROM c").await, ["30"]);
+    // What is rolled back was never declared.
+    let declare = declare.replace("SCROLL", "NO SCROLL");
+    client.simple_query(&format!("BEGIN; DECLARE d {declare}; ROLLBACK")).await.expect("run");
+    fails_with("34000", "rolled back", client.simple_query("FETCH d")).await;
+    assert_eq!(numbers(&client, "FETCH FIRST FROM c").await, ["0"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn cursors_over_both_protocols() {
     let server = Server::start().await;
     let mut raw = Raw::connect(&server, &[]).await;

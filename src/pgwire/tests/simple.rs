@@ -126,6 +126,49 @@ async fn errors_name_state_and_place_and_the_session_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn columns_of_one_name_are_headed_alike() {
+    let server = Server::start().await;
+    let client = server.connect().await;
+    for (text, expected) in [
+        ("SELECT a.name, b.name FROM asyncoperation a, asyncoperation b", ["name", "name"]),
+        ("SELECT a.name, a.name FROM asyncoperation a", ["name", "name"]),
+        ("SELECT 1 AS x, 2 AS X", ["x", "X"]),
+        ("SELECT 1 AS x, 2 AS x UNION SELECT 3, 4", ["x", "x"]),
+        ("SELECT count(*), count(*) FROM asyncoperation", ["count", "count"]),
+        ("SELECT 1, 'a'", ["?column?", "?column?"]),
+    ] {
+        let prepared = client.prepare(text).await.expect(text);
+        let names: Vec<_> = prepared.columns().iter().map(|column| column.name()).collect();
+        assert_eq!(names, expected, "{text}");
+        client.query(&prepared, &[]).await.expect(text);
+    }
+    let twice = "SELECT * FROM (SELECT a.name, b.name FROM asyncoperation a, asyncoperation b) x";
+    fails_with("42701", "a derived table", client.simple_query(twice)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_does_not_convert_is_told_with_its_place() {
+    let server = Server::start().await;
+    let client = server.connect().await;
+    for (text, state, place) in [
+        ("SELECT CAST('abc' AS int)", "22P02", Some(13)),
+        ("SELECT 1;\nSELECT name FROM asyncoperation WHERE statecode = 'x'", "22P02", Some(61)),
+        ("SELECT 1 FROM asyncoperation WHERE createdon > 'soon'", "22007", Some(48)),
+        ("SELECT 1 FROM asyncoperation WHERE asyncoperationid IN ('x')", "22P02", Some(57)),
+        ("SELECT CAST(x AS int) FROM (VALUES ('1'), ('zz')) v(x)", "22P02", Some(44)),
+        ("SELECT CAST(300 AS tinyint)", "22003", Some(13)),
+        ("SELECT name + 1 FROM asyncoperation", "22P02", None),
+        ("SELECT statecode, asyncoperationid + 1 FROM asyncoperation", "42804", Some(19)),
+        ("SELECT 1 FROM asyncoperation WHERE statecode = 1 AND name - 'a' = 1", "42804", Some(54)),
+        ("SELECT SUM(name) FROM asyncoperation", "42804", Some(8)),
+    ] {
+        let error = client.simple_query(text).await.expect_err(text);
+        let (found, message, position) = failure(&error);
+        assert_eq!((found.as_str(), position), (state, place), "{text}: {message}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn plans_are_shown_as_text_and_as_json() {
     let server = Server::start().await;
     let client = server.connect().await;

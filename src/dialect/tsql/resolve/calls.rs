@@ -280,6 +280,11 @@ fn apply(rule: Rule, width: Width, expr: &mut Expr, name: &str, location: Locati
                 *expr = functions::call(name, Vec::new());
             }
         }
+        Rule::Int(name) => {
+            rename(&mut function.name, name);
+            let whole = std::mem::replace(expr, Expr::value(Value::Null));
+            *expr = functions::call("sql_convert", vec![functions::text("int"), whole]);
+        }
         Rule::StringAgg => {
             let order = std::mem::take(&mut function.within_group);
             if let Some(list) = list(function)
@@ -375,6 +380,10 @@ fn replace(scalar: Scalar, width: Width, mut args: Vec<Expr>) -> Expr {
             functions::call("age", args)
         }
         Scalar::Age => functions::call("age", args),
+        Scalar::Timezone => {
+            args.reverse();
+            functions::call("at_time_zone", args)
+        }
         Scalar::ToTimestamp if args.len() == 1 => functions::call("pg_epoch_timestamp", args),
         Scalar::ToTimestamp => functions::call("pg_to_timestamp", args),
         Scalar::RegexpSplit => functions::regexp_split(args),

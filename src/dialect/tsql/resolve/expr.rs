@@ -9,7 +9,7 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::tokenizer::Location;
 
 use super::scope::{self, Found, Holds, Scope, Source};
-use super::{Resolver, rows, xml_list};
+use super::{Resolver, postgres, rows, xml_list};
 use crate::dialect::tsql::functions::Width;
 use crate::dialect::tsql::{arrays, convert, functions, report, server};
 use crate::engine::functions::{SqlType, is_collation};
@@ -39,6 +39,7 @@ impl Resolver<'_> {
             *expr = plainer;
         }
         let plainer = || rows::compared(expr).or_else(|| rows::similar(expr));
+        let plainer = || plainer().or_else(|| postgres::plainer(expr));
         if let Some(plainer) = plainer().or_else(|| xml_list::joined(expr)) {
             *expr = plainer;
         }
@@ -241,20 +242,33 @@ impl Resolver<'_> {
             Expr::Array(array) => array.elem.iter_mut().try_for_each(|e| self.text_of(e)),
             Expr::CompoundFieldAccess { root, access_chain } => {
                 let subscripts = access_chain.iter_mut().map(|access| match access {
-                    AccessExpr::Subscript(Subscript::Index { index }) => Some(index),
+                    AccessExpr::Subscript(
+                        subscript @ (Subscript::Index { .. }
+                        | Subscript::Slice { stride: None, .. }),
+                    ) => Some(subscript),
                     _ => None,
                 });
                 let Some(subscripts) = subscripts.collect::<Option<Vec<_>>>() else {
                     return Err(report::unsupported(format!("'{expr}'"), self.place_of(expr)));
                 };
                 self.expr(root)?;
-                let mut element = std::mem::replace(root.as_mut(), nothing());
-                for index in subscripts {
-                    self.expr(index)?;
-                    let index = std::mem::replace(index, nothing());
-                    element = functions::call("array_element", vec![element, index]);
+                let mut found = std::mem::replace(root.as_mut(), nothing());
+                for subscript in subscripts {
+                    found = match subscript {
+                        Subscript::Index { index } => {
+                            self.expr(index)?;
+                            let index = std::mem::replace(index, nothing());
+                            functions::call("array_element", vec![found, index])
+                        }
+                        Subscript::Slice { lower_bound, upper_bound, .. } => {
+                            for bound in lower_bound.iter_mut().chain(upper_bound.iter_mut()) {
+                                self.expr(bound)?;
+                            }
+                            arrays::slice(found, lower_bound.take(), upper_bound.take())
+                        }
+                    };
                 }
-                *expr = element;
+                *expr = found;
                 Ok(())
             }
             Expr::GroupingSets(sets) | Expr::Cube(sets) | Expr::Rollup(sets) => {

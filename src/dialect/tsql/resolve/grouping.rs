@@ -193,7 +193,8 @@ impl Resolver<'_> {
     /// An order inside of a query is of use only with a number of rows.
     pub(super) fn check_inner_order(&self, query: &Query) -> Result<()> {
         let Some(order_by) = &query.order_by else { return Ok(()) };
-        let limited = query.limit_clause.is_some() || query.fetch.is_some();
+        let limited =
+            query.limit_clause.is_some() || query.fetch.is_some() || query.for_clause.is_some();
         let select = match query.body.as_ref() {
             datafusion::sql::sqlparser::ast::SetExpr::Select(select) => Some(select),
             _ => None,
@@ -293,7 +294,8 @@ fn aggregate_in(expr: &Expr) -> bool {
     expr.visit(&mut Search(0)).is_break()
 }
 
-fn has_query(expr: &Expr) -> bool {
+/// Whether a query stands in an expression.
+pub(super) fn has_query(expr: &Expr) -> bool {
     struct Search;
     impl Visitor for Search {
         type Break = ();

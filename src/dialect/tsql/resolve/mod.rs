@@ -10,10 +10,12 @@ mod expr;
 mod from;
 mod grouping;
 mod joins;
+mod json_rows;
 mod limits;
 mod members;
 mod order;
 mod pivot;
+mod postgres;
 mod ranked;
 mod rows;
 mod scope;
@@ -37,17 +39,18 @@ use super::{Session, report};
 use crate::catalog::Catalog;
 use crate::error::Result;
 
-/// Resolves a whole query in place.
+/// Resolves a whole query in place; the headings of its columns.
 pub(super) fn query(
     query: &mut Query,
     catalog: &Catalog,
     session: &Session,
     location: Location,
-) -> Result<()> {
+) -> Result<Vec<String>> {
     let max_recursion = max_recursion(query, location)?;
     let (scopes, ctes) = (Vec::new(), Vec::new());
     let mut resolver = Resolver { catalog, session, scopes, ctes, location, max_recursion };
-    resolver.query(query).map(|_| ())
+    let outputs = resolver.query(query)?;
+    Ok(outputs.into_iter().map(|output| output.heading).collect())
 }
 
 /// The state of the walk.
@@ -70,6 +73,7 @@ impl Resolver<'_> {
     /// A query at any depth; its output columns.
     fn query(&mut self, query: &mut Query) -> Result<Vec<Output>> {
         let location = self.location;
+        let json = self.take_json(query)?;
         self.refuse_query_clauses(query)?;
         let visible = self.ctes.len();
         if let Some(with) = &mut query.with {
@@ -77,6 +81,10 @@ impl Resolver<'_> {
         }
         let outputs = self.body(query)?;
         self.limit(query)?;
+        let outputs = match json {
+            Some(form) => self.json_rows(query, outputs, &form)?,
+            None => outputs,
+        };
         self.ctes.truncate(visible);
         self.location = location;
         Ok(outputs)

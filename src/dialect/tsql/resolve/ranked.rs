@@ -119,11 +119,13 @@ fn cast(expr: Expr, data_type: DataType) -> Expr {
     Expr::Cast { kind: CastKind::Cast, expr: Box::new(expr), data_type, array: false, format: None }
 }
 
-fn key_name(i: usize) -> String {
+/// What the column of a sort key is called.
+pub(super) fn key_name(i: usize) -> String {
     format!("sort key {i}")
 }
 
-fn has_window(expr: &Expr) -> bool {
+/// Whether a window function stands in an expression.
+pub(super) fn has_window(expr: &Expr) -> bool {
     let over = |e: &Expr| match e {
         Expr::Function(call) if call.over.is_some() => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),
@@ -246,7 +248,8 @@ pub(super) fn item_behind(key: &Expr, items: &[SelectItem]) -> Option<Expr> {
     }
 }
 
-fn expr_of(item: SelectItem) -> Option<Expr> {
+/// The expression of an item.
+pub(super) fn expr_of(item: SelectItem) -> Option<Expr> {
     match item {
         SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr),
         _ => None,

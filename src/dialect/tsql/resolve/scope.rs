@@ -19,6 +19,8 @@ pub(super) struct Output {
     /// The name as written, where a plan's name must be another; none of an
     /// expression without alias.
     pub written: Option<String>,
+    /// What the answer calls it; other columns may be called the same.
+    pub heading: String,
     /// Other names that find it.
     pub also: Vec<String>,
 }
@@ -26,7 +28,8 @@ pub(super) struct Output {
 impl Output {
     /// A column with a name of its own.
     pub fn named(name: String, holds: Holds) -> Self {
-        Self { written: Some(name.clone()), name, holds, also: Vec::new() }
+        let (written, heading) = (Some(name.clone()), name.clone());
+        Self { name, holds, written, heading, also: Vec::new() }
     }
 }
 

@@ -237,8 +237,11 @@ impl List {
             number += 1;
         }
         self.taken.insert(name.clone(), vec![None]);
-        let output =
-            Output { written: Some(alias.value.clone()), ..Output::named(name.clone(), holds) };
+        let output = Output {
+            written: Some(alias.value.clone()),
+            heading: alias.value.clone(),
+            ..Output::named(name.clone(), holds)
+        };
         if written {
             self.aliases.push(output.clone());
         }

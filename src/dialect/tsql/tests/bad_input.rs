@@ -143,15 +143,21 @@ proptest! {
 #[test]
 fn wrong_types_are_named_as_sql_calls_them() {
     for (expression, expected) in [
-        ("SUM(name)", "Operand data type nvarchar is invalid for sum operator (Msg 8117)"),
-        ("AVG(createdon)", "Operand data type datetime is invalid for avg operator (Msg 8117)"),
+        (
+            "SUM(name)",
+            "SQL line 1, column 8: Operand data type nvarchar is invalid for sum operator (Msg 8117)",
+        ),
+        (
+            "AVG(createdon)",
+            "SQL line 1, column 8: Operand data type datetime is invalid for avg operator (Msg 8117)",
+        ),
         (
             "initcap(ownerid)",
-            "The function 'initcap' does not take the type uniqueidentifier (Msg 8116)",
+            "SQL line 1, column 8: The function 'initcap' does not take the type uniqueidentifier (Msg 8116)",
         ),
         (
             "CAST(createdon AS uniqueidentifier)",
-            "Explicit conversion from data type datetime to uniqueidentifier is not allowed (Msg 529)",
+            "SQL line 1, column 13: Explicit conversion from data type datetime to uniqueidentifier is not allowed (Msg 529)",
         ),
         (
             "CAST(name AS int)",
