@@ -33,6 +33,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("write", &["catalog", "error", "events", "identity", "job", "scheduler", "store", "value"]),
     ("script", &["dialect", "engine", "error", "store", "value"]),
     ("ask", &["dialect", "engine", "error", "query", "script", "store"]),
+    ("translate", &["ask", "catalog", "dialect", "engine", "error", "query", "store", "value"]),
     ("diagnose", &["ask", "dialect", "encode", "engine", "error", "query", "store"]),
     (
         "service",
@@ -134,6 +135,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "service",
             "store",
             "tls",
+            "translate",
             "value",
             "write",
         ],
@@ -180,6 +182,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "service",
             "store",
             "tls",
+            "translate",
             "value",
         ],
     ),
