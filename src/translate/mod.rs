@@ -11,6 +11,8 @@ mod odata;
 mod sql;
 mod values;
 
+#[cfg(test)]
+mod tests;
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -21,8 +23,8 @@ use crate::dialect::{Dialect, detect, fetchxml as fetch, odata as web, tsql};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::query::bind::{BindOptions, bind};
-use crate::query::bound::BoundQuery;
-use crate::query::{Context, Select};
+use crate::query::bound::{BoundQuery, Column};
+use crate::query::{Columns, Context, Select};
 use crate::store::Snapshot;
 
 /// A text in the dialect asked for.
@@ -54,8 +56,8 @@ pub fn translate(
     };
     match translation {
         // A dialect says more than the form that all of them share.
-        Err(_) if from == to => return Ok(own()),
-        Err(error) => return Err(error),
+        Err(_) if from == to => Ok(own()),
+        Err(error) => Err(error),
         Ok(translation) => {
             match ask::plan(engine, snapshot, Some(to), &translation.text, context.clone()) {
                 Ok(_) => Ok(translation),
@@ -78,15 +80,15 @@ fn bound(
     let settled = |select: &Select| bind(select, catalog, &options);
     // The form of FetchXML and OData holds less than SQL does.
     let sql = |text: &str| {
-        let select = tsql::common::select(text, catalog, to.name())?;
-        settled(&select).map_err(|error| {
-            let place = error.place.clone();
+        let select = tsql::common::select(text, catalog, to)?;
+        let query = settled(&select).map_err(|error| {
             let refused = cannot_say(to, format!("this: {}", error.message));
-            match place {
+            match error.place {
                 Some(at) => refused.at(at),
                 None => refused,
             }
-        })
+        })?;
+        Ok(as_asked(query, &select))
     };
     match from {
         Dialect::Sql => sql(text),
@@ -101,6 +103,25 @@ fn bound(
             }
         },
     }
+}
+
+/// A query of SQL without the key and the last sort keys that answers in the other
+/// dialects have unasked.
+fn as_asked(mut query: BoundQuery, select: &Select) -> BoundQuery {
+    query.order.truncate(select.order.len());
+    if let Columns::List(columns) = &select.columns
+        && let Some(key) = query.root.primary_key()
+        && !query.aggregate
+        && !query.distinct
+    {
+        let name = &query.root.columns[key].logical_name;
+        let asked = columns.iter().any(|c| c.column.name.text == *name && c.alias.is_none());
+        for output in &mut query.outputs {
+            let unasked = output.column == (Column { source: 0, column: key }) && !output.aliased;
+            output.hidden |= unasked && !asked;
+        }
+    }
+    query
 }
 
 fn printed(query: &BoundQuery, to: Dialect) -> Result<Translation> {

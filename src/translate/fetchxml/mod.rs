@@ -7,6 +7,8 @@ mod xml;
 
 use std::fmt::Display;
 
+use datafusion::arrow::datatypes::DataType;
+
 use self::xml::Element;
 use super::condition::Condition;
 use super::values::spelling;
@@ -332,11 +334,20 @@ fn date_part(function: Function) -> Option<DatePart> {
     })
 }
 
-/// What an expression is called in messages.
+/// What an expression is called in messages: the first function that is more than a
+/// comparison.
 fn said(scalar: &Scalar) -> &'static str {
     match scalar {
-        Scalar::Call { function, .. } => spelling(*function),
+        Scalar::Call { function, arguments, data_type } => {
+            let inner = arguments.iter().map(said).find(|name| *name != EXPRESSION);
+            match (inner, *data_type == DataType::Boolean) {
+                (Some(inner), true) => inner,
+                _ => spelling(*function),
+            }
+        }
         Scalar::Cast(inner, _) => said(inner),
-        Scalar::Column(_) | Scalar::Literal { .. } => "an expression",
+        Scalar::Column(_) | Scalar::Literal { .. } => EXPRESSION,
     }
 }
+
+const EXPRESSION: &str = "an expression";

@@ -33,6 +33,9 @@ pub fn print(query: &BoundQuery) -> Result<(String, Vec<String>)> {
     let mut options = Vec::new();
     if grouped {
         options.push(("$apply", printer.apply()?));
+        if !query.aggregate && !query.distinct {
+            options.extend(printer.select()?.map(|text| ("$select", text)));
+        }
     } else {
         options.extend(printer.select()?.map(|text| ("$select", text)));
         options.extend(printer.expand(0)?.map(|text| ("$expand", text)));

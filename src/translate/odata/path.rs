@@ -125,6 +125,12 @@ impl<'q> Printer<'q> {
         match &self.paths.0[source - 1] {
             Some(Step::Collection(property)) => {
                 let path = self.path(join.to.source)?;
+                let parent = join.to.source.checked_sub(1).map(|index| &self.paths.0[index]);
+                if let Some(Some(Step::Single(lookup))) = parent {
+                    let table = &join.table.logical_name;
+                    let part = format!("a test for rows of '{table}' behind the lookup '{lookup}'");
+                    return Err(cannot_say(part));
+                }
                 let inner = match condition.is_every_row() {
                     true => String::new(),
                     false => format!("o{source}:{}", self.filter(&condition)?),

@@ -15,7 +15,7 @@ use std::fmt::Display;
 use crate::catalog::Table;
 use crate::dialect::Dialect;
 use crate::error::{Error, Result};
-use crate::query::bound::{BoundQuery, Column, OrderTarget, Output, OutputRole};
+use crate::query::bound::{BoundQuery, Column, OrderTarget, Output, OutputRole, Stage};
 use crate::query::{Aggregate, DateGrouping, DatePart};
 
 /// The T-SQL of a query.
@@ -31,6 +31,8 @@ struct Printer<'q> {
     query: &'q BoundQuery,
     /// Columns carry the name of their table.
     qualified: bool,
+    /// What the columns of the root are, where they are the groups of another query.
+    groups: Vec<String>,
 }
 
 /// The outputs of an inner query, and what the outer one calls them.
@@ -51,23 +53,16 @@ impl<'q> Printer<'q> {
             return Err(cannot_say("the rows that make up a part of a sum"));
         }
         let children = query.outputs.iter().any(|o| o.role == OutputRole::CountChildren);
-        Ok(Self { query, qualified: !query.joins.is_empty() || children })
+        Ok(Self { query, qualified: !query.joins.is_empty() || children, groups: Vec::new() })
     }
 
     /// The whole statement.
     fn select(&self, names: Option<Names<'_>>) -> Result<String> {
         let query = self.query;
-        let (skip, rows) = query.range();
-        let mut text = String::from("SELECT ");
-        if query.distinct {
-            text.push_str("DISTINCT ");
+        if let (Some(stage), None) = (self.grouped_below(), names) {
+            return self.having(stage);
         }
-        if let (0, Some(rows)) = (skip, rows) {
-            text.push_str(&format!("TOP ({rows}) "));
-        }
-        let indent = format!("\n{}", " ".repeat(text.len()));
-        let items = self.items(names)?;
-        text.push_str(&items.join(&format!(",{indent}")));
+        let mut text = self.head(self.items(names)?);
         text.push_str(&self.from()?);
         let conditions = self.conditions(0, query.filter.as_ref())?;
         if !conditions.is_empty() {
@@ -77,6 +72,66 @@ impl<'q> Printer<'q> {
         if !groups.is_empty() {
             text.push_str(&format!("\nGROUP BY {}", groups.join(", ")));
         }
+        text.push_str(&self.tail()?);
+        Ok(text)
+    }
+
+    /// The query that makes the groups of which this one leaves some out.
+    fn grouped_below(&self) -> Option<&'q Stage> {
+        let query = self.query;
+        let [stage] = query.input.as_slice() else { return None };
+        let inner = &stage.query;
+        let plain = query.joins.is_empty() && query.computed.is_empty();
+        let whole = inner.order.is_empty() && inner.skip == 0 && inner.top.is_none();
+        let groups = inner.aggregate && inner.input.is_empty();
+        let further = query.aggregate || query.distinct;
+        (plain && whole && groups && !further).then_some(stage)
+    }
+
+    /// Groups, some of which a condition leaves out, as one statement.
+    fn having(&self, stage: &Stage) -> Result<String> {
+        let inner = Printer::new(&stage.query)?;
+        let made = |output: &Option<usize>| match output {
+            Some(output) => inner.value(&stage.query.outputs[*output]),
+            None => Ok("NULL".into()),
+        };
+        let groups = stage.columns.iter().map(made).collect::<Result<_>>()?;
+        let outer = Printer { query: self.query, qualified: false, groups };
+        let mut text = outer.head(outer.items(None)?);
+        text.push_str(&inner.from()?);
+        let conditions = inner.conditions(0, stage.query.filter.as_ref())?;
+        if !conditions.is_empty() {
+            text.push_str(&format!("\nWHERE {}", conditions.join("\n  AND ")));
+        }
+        let groups = inner.groups()?;
+        if !groups.is_empty() {
+            text.push_str(&format!("\nGROUP BY {}", groups.join(", ")));
+        }
+        let conditions = outer.conditions(0, self.query.filter.as_ref())?;
+        if !conditions.is_empty() {
+            text.push_str(&format!("\nHAVING {}", conditions.join("\n   AND ")));
+        }
+        text.push_str(&outer.tail()?);
+        Ok(text)
+    }
+
+    /// `SELECT` and its list.
+    fn head(&self, items: Vec<String>) -> String {
+        let mut text = String::from("SELECT ");
+        if self.query.distinct {
+            text.push_str("DISTINCT ");
+        }
+        if let (0, Some(rows)) = self.query.range() {
+            text.push_str(&format!("TOP ({rows}) "));
+        }
+        let between = format!(",\n{}", " ".repeat(text.len()));
+        text + &items.join(&between)
+    }
+
+    /// The order, and the rows left out.
+    fn tail(&self) -> Result<String> {
+        let (skip, rows) = self.query.range();
+        let mut text = String::new();
         let mut keys = self.keys()?;
         if keys.is_empty() && skip > 0 {
             // T-SQL leaves rows out of an order only.
@@ -99,7 +154,8 @@ impl<'q> Printer<'q> {
         if let Some(names) = names {
             let named = |(output, name): &(usize, &str)| {
                 let value = self.value(&query.outputs[*output])?;
-                Ok(format!("{value} AS {}", quoted(name)))
+                let name = quoted(name);
+                Ok(if value == name { value } else { format!("{value} AS {name}") })
             };
             return names.iter().map(named).collect();
         }
@@ -113,8 +169,9 @@ impl<'q> Printer<'q> {
         }
         for output in query.shown().filter(|o| !(all && o.column.source == 0 && !o.aliased)) {
             let value = self.value(output)?;
-            items.push(match self.heading(output) {
-                Some(name) => format!("{value} AS {}", quoted(&name)),
+            let name = self.heading(output).map(|name| quoted(&name));
+            items.push(match name.filter(|name| *name != value) {
+                Some(name) => format!("{value} AS {name}"),
                 None => value,
             });
         }
@@ -144,7 +201,7 @@ impl<'q> Printer<'q> {
     fn heading(&self, output: &Output) -> Option<String> {
         let logical = &output.facts().logical_name;
         let plain = matches!(output.role, OutputRole::Plain | OutputRole::Group(None));
-        let computed = self.query.computed_by(output.column).is_some();
+        let computed = self.query.computed_by(output.column).is_some() || !self.groups.is_empty();
         if let Some(navigation) = &output.nested {
             return Some(format!("{}.{logical}", navigation.replace('/', ".")));
         }
@@ -211,7 +268,15 @@ impl<'q> Printer<'q> {
         for key in &query.order {
             let by = match &key.by {
                 OrderTarget::Scalar(scalar) => self.scalar(scalar)?,
-                OrderTarget::Column(column) => self.column(*column)?,
+                // Groups that the answer shows go by their names.
+                OrderTarget::Column(column) => {
+                    let shown = |o: &&Output| o.column == *column && !self.groups.is_empty();
+                    let name = self.query.shown().find(shown).and_then(|o| self.heading(o));
+                    match name.filter(|name| !self.is_column(name)) {
+                        Some(name) => quoted(&name),
+                        None => self.column(*column)?,
+                    }
+                }
                 OrderTarget::Output(index) => {
                     let output = &query.outputs[*index];
                     if output.hidden && query.distinct {
@@ -242,6 +307,9 @@ impl<'q> Printer<'q> {
     }
 
     fn column(&self, column: Column) -> Result<String> {
+        if let Some(group) = self.groups.get(column.column) {
+            return Ok(group.clone());
+        }
         if let Some(scalar) = self.query.computed_by(column) {
             return self.scalar(scalar);
         }

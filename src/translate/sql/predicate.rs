@@ -121,6 +121,10 @@ pub(super) fn literal(value: &Value, text: &str) -> String {
     match value {
         Value::Null => "NULL".into(),
         Value::Boolean(v) => u8::from(*v).to_string(),
+        // With a point it would be a decimal number.
+        Value::Float64(v) if v.fract() != 0.0 || text.contains('e') => {
+            format!("CAST({text} AS float)")
+        }
         Value::Int32(_) | Value::Int64(_) | Value::Float64(_) | Value::Decimal(_) => {
             text.to_owned()
         }

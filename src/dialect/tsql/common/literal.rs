@@ -2,7 +2,9 @@
 //! would convert the column instead of the literal, there is no such text.
 
 use datafusion::arrow::datatypes::DataType;
-use datafusion::sql::sqlparser::ast::{Expr, Spanned, UnaryOperator, Value as Sql};
+use datafusion::sql::sqlparser::ast::{
+    DataType as DataTypeName, Expr, Spanned, UnaryOperator, Value as Sql,
+};
 
 use super::scope::{Found, Scope};
 use super::{Reader, place};
@@ -27,6 +29,12 @@ pub(super) fn written(expr: &Expr) -> Option<Written> {
             Written::Number(number) if !number.starts_with('-') => {
                 Some(Written::Number(format!("-{number}")))
             }
+            _ => None,
+        },
+        Expr::Cast {
+            expr, data_type: DataTypeName::Float(_) | DataTypeName::Double(_), ..
+        } => match written(expr)? {
+            number @ Written::Number(_) => Some(number),
             _ => None,
         },
         Expr::Value(value) => Some(match &value.value {
@@ -54,9 +62,7 @@ impl Reader<'_> {
             {
                 Some(text)
             }
-            (Some(Written::Text(text)), DataType::Timestamp(..)) => parse_time(&text)
-                .map(|micros| crate::value::Value::Time(micros))
-                .map(|time| instant(&time)),
+            (Some(Written::Text(text)), DataType::Timestamp(..)) => parse_time(&text).map(instant),
             (Some(Written::Text(text)), _) => Some(text),
             (Some(Written::Boolean(value)), DataType::Boolean) => Some(value.to_string()),
             (
@@ -83,8 +89,7 @@ impl Reader<'_> {
 }
 
 /// A time with its offset, so that no zone matters.
-fn instant(time: &Value) -> String {
-    let Value::Time(micros) = time else { return String::new() };
-    let time = chrono::DateTime::from_timestamp_micros(*micros).unwrap_or_default();
+fn instant(micros: i64) -> String {
+    let time = chrono::DateTime::from_timestamp_micros(micros).unwrap_or_default();
     time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)
 }

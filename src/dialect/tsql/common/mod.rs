@@ -23,16 +23,17 @@ use self::from::Links;
 use self::scope::Scope;
 use super::{Script, Statement, report};
 use crate::catalog::Catalog;
+use crate::dialect::Dialect;
 use crate::error::{Error, Place, Result};
 use crate::query::{Column, ColumnRef, Columns, Filter, Input, Name, Path, Role, Select, Style};
 
 /// Reads a text whose only statement is a query; `dialect` names the one it is to be
 /// said in.
-pub fn select(text: &str, catalog: &Catalog, dialect: &'static str) -> Result<Select> {
+pub fn select(text: &str, catalog: &Catalog, dialect: Dialect) -> Result<Select> {
     let script = Script::parse(text, std::iter::empty())?;
     let plain = script.plain();
     let Some([Statement::Query(query)]) = plain.as_deref() else {
-        return Err(Error::unsupported(format!("{dialect} cannot say a script")));
+        return Err(Error::unsupported(format!("{} cannot say a script", dialect.name())));
     };
     let tree = query.tree()?;
     Reader { catalog, dialect, location: query.location }.query(&tree)
@@ -41,7 +42,7 @@ pub fn select(text: &str, catalog: &Catalog, dialect: &'static str) -> Result<Se
 struct Reader<'a> {
     catalog: &'a Catalog,
     /// What the text is to be said in.
-    dialect: &'static str,
+    dialect: Dialect,
     /// Where the statement starts.
     location: Location,
 }
@@ -50,7 +51,7 @@ impl Reader<'_> {
     /// The error for a part that the other dialect has no words for.
     fn cannot_say(&self, part: impl Display, at: Location) -> Error {
         let at = if at.line == 0 { self.location } else { at };
-        report::at(Error::unsupported(format!("{} cannot say {part}", self.dialect)), at)
+        report::at(Error::unsupported(format!("{} cannot say {part}", self.dialect.name())), at)
     }
 
     /// The same for an expression: named for the function that makes it unsayable.
@@ -95,6 +96,10 @@ impl Reader<'_> {
             ..Select::of(Style::FetchXml, root.clone())
         };
         let having = match &select.having {
+            // It has no conditions on groups.
+            Some(having) if self.dialect == Dialect::FetchXml => {
+                return Err(self.cannot_say("'HAVING'", having.span().start));
+            }
             Some(having) => Some(self.having(having, &mut outputs, &scope)?),
             None => None,
         };

@@ -268,11 +268,11 @@ fn call(expr: &Expr) -> Option<(String, Vec<&FunctionArgExpr>, bool)> {
     if !within_group.is_empty() || !list.clauses.is_empty() {
         return None;
     }
-    let argument = |argument| match argument {
-        &FunctionArg::Unnamed(ref argument) => Some(argument),
-        _ => None,
-    };
-    let arguments = list.args.iter().map(argument).collect::<Option<_>>()?;
+    let mut arguments = Vec::with_capacity(list.args.len());
+    for argument in &list.args {
+        let FunctionArg::Unnamed(argument) = argument else { return None };
+        arguments.push(argument);
+    }
     let distinct = list.duplicate_treatment == Some(DuplicateTreatment::Distinct);
     Some((name.to_string().to_lowercase(), arguments, distinct))
 }
