@@ -104,7 +104,7 @@ impl Scheduler {
                         here.insert(id, sequence);
                     }
                     answers.push(Submitted { id, sequence, known: false });
-                    created.push((cells, job));
+                    created.push((cells, job, given.is_some()));
                 }
                 Err(e) => {
                     let place = Place::Part(format!("jobs[{index}]"));
@@ -121,12 +121,15 @@ impl Scheduler {
         round.answer(reply, Ok(answers));
     }
 
-    /// New jobs with their rows.
-    fn take_in(&mut self, created: Vec<(rows::Cells, Job)>, round: &mut Round) {
-        let columns = *self.rows.columns();
-        for (values, job) in created {
+    /// New jobs with their rows, and whether somebody else chose their ids.
+    fn take_in(&mut self, created: Vec<(rows::Cells, Job, bool)>, round: &mut Round) {
+        let table = self.rows.columns().table;
+        for (values, job, given) in created {
             let actor = self.rows.creator(&values);
-            round.changes.push(Change::Insert { table: columns.table, values });
+            round.changes.push(match given {
+                true => Change::Insert { table, values },
+                false => Change::Append { table, values },
+            });
             self.step(round, Event::Created { job, actor });
         }
     }
@@ -145,9 +148,12 @@ impl Scheduler {
             jobs.clear();
         }
         // A job that is not as it should be refuses the whole.
-        let now = self.clock.now();
-        let created: Result<Vec<_>> =
-            act.jobs.into_iter().map(|cells| self.rows.create(cells, now)).collect();
+        let (now, columns) = (self.clock.now(), *self.rows.columns());
+        let create = |cells: rows::Cells| {
+            let given = create::given_id(&cells, &columns).is_some();
+            self.rows.create(cells, now).map(|(cells, job)| (cells, job, given))
+        };
+        let created: Result<Vec<_>> = act.jobs.into_iter().map(create).collect();
         let created = match created {
             Ok(created) => created,
             Err(error) => return round.answer(reply, Err(error)),

@@ -43,7 +43,8 @@ pub fn check(dir: &Path, catalog: &Arc<Catalog>) -> Result<Checked> {
 
 /// An error is a problem that ends the look.
 fn look(dir: &Path, catalog: &Arc<Catalog>, checked: &mut Checked) -> Result<()> {
-    let (journal, numbering) = Journal::open(&dir.join("journal"), catalog)?;
+    let memory = Memory::half_of_machine();
+    let (journal, replayed, numbering) = Journal::open(&dir.join("journal"), catalog, memory)?;
     let files = Arc::new(ChunkFiles::open(dir)?);
     for entry in journal.chunk_entries()? {
         checked.chunks += 1;
@@ -58,8 +59,9 @@ fn look(dir: &Path, catalog: &Arc<Catalog>, checked: &mut Checked) -> Result<()>
     if !checked.problems.is_empty() {
         return Ok(());
     }
-    let memory = Arc::new(Memory::new(Memory::half_of_machine()));
-    let Recovery { tables, .. } = recover::recover(&journal, &files, &memory, &numbering, catalog)?;
+    let memory = Arc::new(Memory::new(memory));
+    let Recovery { tables, .. } =
+        recover::recover(&journal, replayed, &files, &memory, &numbering, catalog)?;
     for table in &tables {
         let snapshot = table.snapshot();
         checked.rows += snapshot.rows();

@@ -71,6 +71,19 @@ impl View<'_> {
         cells
     }
 
+    /// All cells that are not null of a row that no chunk file has; nothing if there is
+    /// no such row.
+    pub fn open_row(&self, table: usize, number: u64) -> Option<Row> {
+        let state = &self.tables[table];
+        let deleted = |group: &Group| group.deletes.contains(&(table, number));
+        if !state.is_open_row(number) || self.before.is_some_and(deleted) {
+            return None;
+        }
+        let mut cells = self.cells(table, number, 0..state.table.columns.len());
+        cells.retain(|(_, value)| *value != Value::Null);
+        Some(cells)
+    }
+
     /// Whether the journal says, or will say, something of a row that no file does.
     pub fn has_left_file(&self, table: usize, number: u64) -> bool {
         let key = (table, number);

@@ -5,27 +5,24 @@
 //!
 //! | keyspace | key | value |
 //! |---|---|---|
-//! | `meta` | `format`, `names`, `entity/<code>`, `last` | format version, [`Numbering`] as JSON, logical name, nothing |
+//! | `meta` | `format`, `names`, `entity/<code>` | format version, [`Numbering`] as JSON, logical name |
 //! | `chunks` | first row | a sealed chunk: rows, checksums, file name, row numbers |
-//! | `rows/<table>/<n>` | row | all cells that are not null |
-//! | `changes/<table>/<n>` | row | the columns a job's life changes, as they are now |
+//! | `redo` | number of the entry (u64, big-endian) | what a group of commits does to rows that no chunk file has ([`Redo`]), packed with LZ4 |
+//! | `rows` | row that no chunk file has | all cells that are not null, before what `redo` says of it |
 //! | `sealed_rows` | row of a sealed chunk | all cells that are not null; takes precedence over the file's row |
-//! | `sealed_changes` | row of a sealed chunk | as `changes` |
+//! | `sealed_changes` | row of a sealed chunk | the columns a job's life changes, as they are now |
 //! | `deleted` | row of a sealed chunk | nothing |
 //! | `counted` | row of a sealed chunk that one of the three before has | CRC-32 of the chunk's file (u32), cells that the file has of the row and that rows are counted by |
 //!
-//! | `turns` | `turn` | nothing |
-//!
-//! One commit is one atomic, synced batch over all of them. Rows that no chunk file has
-//! are kept apart by table and by [`GENERATION`](super::generation::GENERATION) row numbers, in keyspaces that come and
-//! go: once all rows of one stand in chunk files, it is dropped as a whole. So most rows
-//! never leave the write-ahead file and the memory, and nothing has to be merged. What
-//! such a keyspace still has of a row that an entry of `chunks` covers is out of date.
+//! One commit is one atomic, synced batch over all of them. Most rows are sealed before
+//! anything of `redo` has to go: then its oldest entries say nothing any more. Rows that
+//! stay open for long are copied to `rows` when their entries are in the way. What the
+//! two have of a row that an entry of `chunks` covers is out of date.
 
 use std::collections::HashMap;
-use std::collections::btree_map::{BTreeMap, Entry};
-use std::ops::Range;
 use std::path::Path;
+
+use datafusion::common::HashSet;
 
 use fjall::config::{CompressionPolicy, FilterPolicy};
 use fjall::{
@@ -35,29 +32,35 @@ use fjall::{
 
 use super::chunk::Numbers;
 use super::chunk_file::ChunkFile;
-use super::generation::{Generation, Kept};
 use super::numbering::Numbering;
+use super::redo::{Outcome, Records, Redo, ReplayedRows, Rows};
 use super::write_ahead;
 use crate::catalog::{self, Catalog};
 use crate::error::{Error, Result};
 
 /// Version of everything described here; another one is refused.
-const FORMAT: &[u8] = b"5";
+const FORMAT: &[u8] = b"6";
 
 /// The keyspaces that are always there, in the order of the table above.
-const SPACES: [&str; 7] =
-    ["meta", "chunks", "sealed_rows", "sealed_changes", "deleted", "counted", "turns"];
+const SPACES: [&str; 8] =
+    ["meta", "chunks", "redo", "rows", "sealed_rows", "sealed_changes", "deleted", "counted"];
 
-/// Bytes of open rows that stay in memory until they are sealed.
-const OPEN_MAX: u64 = 256 << 20;
+/// The one that most is written to.
+const REDO: &str = "redo";
 
-/// fjall begins a new write-ahead file, and drops old ones, only when it flushes
-/// something: bytes after which it is made to.
-const TURN: usize = 64 << 20;
+/// Packed bytes of entries of `redo` that stay in memory: most go before that many have
+/// come.
+const REDO_MEMORY: u64 = 192 << 20;
+
+/// Bytes of entries that there may be, if there is the memory, before the oldest go.
+const REDO_MAX: usize = 512 << 20;
+
+/// The entries may take one byte in so many of the memory that columns may take.
+const REDO_SHARE: usize = 16;
 
 /// Bytes of write-ahead files from which on fjall flushes what keeps the oldest one.
 /// They are read at the next start.
-const WRITE_AHEAD_MAX: u64 = 192 << 20;
+const WRITE_AHEAD_MAX: u64 = 320 << 20;
 
 /// A row: table number and row number.
 pub type RowKey = (u16, u64);
@@ -73,22 +76,26 @@ pub struct Journal {
     database: Database,
     meta: Keyspace,
     chunks: Keyspace,
-    open: BTreeMap<Generation, Keyspace>,
+    redo_space: Keyspace,
+    rows: Keyspace,
     sealed_rows: Keyspace,
     sealed_changes: Keyspace,
     deleted: Keyspace,
     counted: Keyspace,
-    turns: Keyspace,
+    redo: Redo,
+    redo_max: usize,
+    /// The rows that `rows` has.
+    moved: HashSet<RowKey>,
     /// How many of the process's derived entity names are written down.
     entities: usize,
-    /// Bytes written since the last turn.
-    written: usize,
 }
 
 /// A commit in the making.
 pub struct Batch<'a> {
     journal: &'a mut Journal,
     batch: OwnedWriteBatch,
+    /// Of rows that no chunk file has.
+    records: Records,
 }
 
 fn failed(what: &str) -> impl FnOnce(fjall::Error) -> Error + '_ {
@@ -102,9 +109,12 @@ fn key((table, row): RowKey) -> [u8; 10] {
     bytes
 }
 
+fn wrong_key() -> Error {
+    Error::data("a key in the journal has a wrong length")
+}
+
 fn parse_key(bytes: &[u8]) -> Result<RowKey> {
-    let bytes: [u8; 10] =
-        bytes.try_into().map_err(|_| Error::data("a key in the journal has a wrong length"))?;
+    let bytes: [u8; 10] = bytes.try_into().map_err(|_| wrong_key())?;
     let [t0, t1, row @ ..] = bytes;
     Ok((u16::from_be_bytes([t0, t1]), u64::from_be_bytes(row)))
 }
@@ -120,36 +130,28 @@ pub(super) fn database(path: &Path) -> fjall::Result<Database> {
 
 /// Keyspaces are read from end to end at the start and never by key, and what is in
 /// them soon goes into chunk files: filters and compression would only cost time.
-fn options() -> KeyspaceCreateOptions {
-    KeyspaceCreateOptions::default()
+fn options(name: &str) -> KeyspaceCreateOptions {
+    let options = KeyspaceCreateOptions::default()
         .filter_policy(FilterPolicy::disabled())
-        .data_block_compression_policy(CompressionPolicy::disabled())
-}
-
-fn open_options() -> KeyspaceCreateOptions {
-    options().max_memtable_size(OPEN_MAX)
+        .data_block_compression_policy(CompressionPolicy::disabled());
+    if name == REDO { options.max_memtable_size(REDO_MEMORY) } else { options }
 }
 
 impl Journal {
-    /// Opens or creates the journal and reads the folder's numbering.
-    pub fn open(path: &Path, catalog: &Catalog) -> Result<(Self, Numbering)> {
+    /// Opens or creates the journal; reads what its entries say of open rows, and the
+    /// folder's numbering. `memory` is the number of bytes that columns may take.
+    pub fn open(
+        path: &Path,
+        catalog: &Catalog,
+        memory: usize,
+    ) -> Result<(Self, ReplayedRows, Numbering)> {
         write_ahead::check(path)?;
         let database = database(path).map_err(failed("be opened"))?;
-        let space = |name: &str| database.keyspace(name, options).map_err(failed("be opened"));
-        let [meta, chunks, sealed_rows, sealed_changes, deleted, counted] =
-            [0, 1, 2, 3, 4, 5].map(|index| space(SPACES[index]));
-        let (meta, chunks, deleted, counted) = (meta?, chunks?, deleted?, counted?);
-        let (sealed_rows, sealed_changes) = (sealed_rows?, sealed_changes?);
-        // Whatever is written to it is flushed at once.
-        let turns = database.keyspace(SPACES[6], || options().max_memtable_size(1));
-        let turns = turns.map_err(failed("be opened"))?;
-        let mut open = BTreeMap::new();
-        for name in database.list_keyspace_names() {
-            if let Some(generation) = Generation::named(&name) {
-                let space = database.keyspace(&name, open_options);
-                open.insert(generation, space.map_err(failed("be opened"))?);
-            }
-        }
+        let space =
+            |name: &str| database.keyspace(name, || options(name)).map_err(failed("be opened"));
+        let spaces = SPACES.into_iter().map(space).collect::<Result<Vec<_>>>()?;
+        let [meta, chunks, redo_space, rows, sealed_rows, sealed_changes, deleted, counted] =
+            spaces.try_into().unwrap_or_else(|_| unreachable!("each name has its keyspace"));
         match meta.get("format").map_err(failed("be read"))? {
             Some(format) if *format == *FORMAT => {}
             Some(format) => return Err(other_format(&format)),
@@ -176,31 +178,80 @@ impl Journal {
         };
         meta.insert("names", numbering.to_json()).map_err(failed("be written"))?;
         database.persist(PersistMode::SyncAll).map_err(failed("be written"))?;
-        let journal = Self {
+        let mut redo = Redo::default();
+        let mut replayed = ReplayedRows::new();
+        for entry in redo_space.iter() {
+            let (key, bytes) = entry.into_inner().map_err(failed("be read"))?;
+            let number = (*key).try_into().map(u64::from_be_bytes).map_err(|_| wrong_key())?;
+            let records = lz4_flex::decompress_size_prepended(&bytes);
+            let unreadable = |_| Error::data("an entry of the journal cannot be unpacked");
+            redo.replay(number, &records.map_err(unreadable)?, &mut replayed)?;
+        }
+        let redo_max = REDO_MAX.min(memory / REDO_SHARE);
+        let moved = HashSet::new();
+        let entities = 0;
+        let mut journal = Self {
             database,
             meta,
             chunks,
-            open,
+            redo_space,
+            rows,
             sealed_rows,
             sealed_changes,
             deleted,
             counted,
-            turns,
-            entities: 0,
-            written: 0,
+            redo,
+            redo_max,
+            moved,
+            entities,
         };
-        Ok((journal, numbering))
+        journal.keep_unknown(&mut replayed, &numbering, catalog)?;
+        let keys =
+            journal.rows.iter().map(|entry| parse_key(&entry.key().map_err(failed("be read"))?));
+        journal.moved = keys.collect::<Result<_>>()?;
+        journal.database.persist(PersistMode::SyncAll).map_err(failed("be written"))?;
+        Ok((journal, replayed, numbering))
+    }
+
+    /// Copies rows of tables that the catalog does not have now: nobody will know
+    /// whether their entries may go.
+    fn keep_unknown(
+        &self,
+        replayed: &mut ReplayedRows,
+        numbering: &Numbering,
+        catalog: &Catalog,
+    ) -> Result<()> {
+        let tables = 0..catalog.tables().len();
+        let known: HashSet<u16> = tables.map(|index| numbering.table(index).table()).collect();
+        let mut batch = self.database.batch();
+        for (row, said) in replayed.extract_if(.., |(table, _), _| !known.contains(table)) {
+            let mut cells = match said.row {
+                Some(Outcome::Gone) => {
+                    batch.remove(&self.rows, key(row));
+                    continue;
+                }
+                Some(Outcome::Cells(cells)) => cells,
+                None => {
+                    let cells = self.rows.get(key(row)).map_err(failed("be read"))?;
+                    cells.map(|cells| cells.to_vec()).unwrap_or_default()
+                }
+            };
+            // Of a column that is there twice the last value counts.
+            cells.extend(said.change.unwrap_or_default());
+            batch.insert(&self.rows, key(row), cells);
+        }
+        batch.commit().map_err(failed("be written"))
     }
 
     pub fn batch(&mut self) -> Batch<'_> {
         let batch = self.database.batch().durability(Some(PersistMode::SyncData));
-        Batch { journal: self, batch }
+        Batch { journal: self, batch, records: Records::default() }
     }
 
     /// A batch that the next synced one makes durable, or nothing does.
     pub fn unsynced_batch(&mut self) -> Batch<'_> {
         let batch = self.database.batch();
-        Batch { journal: self, batch }
+        Batch { journal: self, batch, records: Records::default() }
     }
 
     /// All sealed chunks, by table and first row.
@@ -210,75 +261,40 @@ impl Journal {
 
     /// Everything as of the last commit, while others go on.
     pub fn snapshot(&self) -> JournalSnapshot {
-        let Self { meta, chunks, sealed_rows, sealed_changes, deleted, counted, turns, .. } = self;
-        let spaces = [meta, chunks, sealed_rows, sealed_changes, deleted, counted, turns];
-        let spaces = SPACES.into_iter().map(str::to_owned).zip(spaces);
-        let open = self.open.iter().map(|(generation, space)| (generation.name(), space));
-        let keyspaces = spaces.chain(open).map(|(name, space)| (name, space.clone())).collect();
+        let Self { meta, chunks, redo_space, rows, sealed_rows, sealed_changes, .. } = self;
+        let Self { deleted, counted, .. } = self;
+        let spaces =
+            [meta, chunks, redo_space, rows, sealed_rows, sealed_changes, deleted, counted];
+        let keyspaces = SPACES.into_iter().zip(spaces.map(Clone::clone)).collect();
         JournalSnapshot { snapshot: self.database.snapshot(), chunks: chunks.clone(), keyspaces }
     }
 
-    /// All rows kept one by one, in the order of their keys: those of sealed chunks or
-    /// the others.
+    /// All rows kept one by one, those of sealed chunks or the others; of the latter,
+    /// what entries of `redo` say of them comes on top.
     pub fn for_each_row(
         &self,
         sealed: bool,
         see: impl FnMut(RowKey, &[u8]) -> Result<()>,
     ) -> Result<()> {
-        match sealed {
-            true => for_each(&self.sealed_rows, see),
-            false => self.for_each_open(Kept::Rows, see),
-        }
+        for_each(if sealed { &self.sealed_rows } else { &self.rows }, see)
     }
 
-    /// The changed columns of all rows that were changed since they came.
-    pub fn for_each_change(
+    /// The changed columns of the rows of sealed chunks that were changed since.
+    pub fn for_each_sealed_change(
         &self,
-        sealed: bool,
         see: impl FnMut(RowKey, &[u8]) -> Result<()>,
     ) -> Result<()> {
-        match sealed {
-            true => for_each(&self.sealed_changes, see),
-            false => self.for_each_open(Kept::Changes, see),
-        }
+        for_each(&self.sealed_changes, see)
     }
 
-    fn for_each_open(
-        &self,
-        kept: Kept,
-        mut see: impl FnMut(RowKey, &[u8]) -> Result<()>,
-    ) -> Result<()> {
-        let mut open = self.open.iter().filter(|(generation, _)| generation.kept == kept);
-        open.try_for_each(|(_, space)| for_each(space, &mut see))
+    /// The entries of `redo`.
+    pub fn redo(&self) -> &Redo {
+        &self.redo
     }
 
-    /// Where something of an open row is kept; made if it is not there yet.
-    fn space(&mut self, kept: Kept, row: RowKey) -> Result<&Keyspace> {
-        let generation = Generation::of(kept, row);
-        Ok(match self.open.entry(generation) {
-            Entry::Occupied(there) => there.into_mut(),
-            Entry::Vacant(new) => {
-                let space = self.database.keyspace(&generation.name(), open_options);
-                new.insert(space.map_err(failed("be written"))?)
-            }
-        })
-    }
-
-    /// What holds the open rows of a table with some numbers, all numbers of each; no
-    /// longer part of the journal where `all_sealed` says so.
-    pub fn dropped(
-        &mut self,
-        table: u16,
-        rows: &[u64],
-        all_sealed: impl Fn(Range<u64>) -> bool,
-    ) -> Dropped {
-        let of = |kept| rows.iter().map(move |row| Generation::of(kept, (table, *row)));
-        let mut generations: Vec<Generation> = of(Kept::Rows).chain(of(Kept::Changes)).collect();
-        generations.dedup();
-        generations.retain(|generation| all_sealed(generation.rows()));
-        let spaces = generations.iter().filter_map(|generation| self.open.remove(generation));
-        let spaces = spaces.collect();
-        Dropped { database: self.database.clone(), spaces }
+    /// How many of the oldest entries have to go for want of room.
+    pub fn too_many(&self) -> usize {
+        self.redo.beyond(self.redo_max)
     }
 
     /// What changed rows of sealed chunks are counted by in their files, and the
@@ -305,23 +321,7 @@ impl Journal {
 pub struct JournalSnapshot {
     snapshot: fjall::Snapshot,
     chunks: Keyspace,
-    keyspaces: Vec<(String, Keyspace)>,
-}
-
-/// Keyspaces whose rows stand in chunk files.
-pub struct Dropped {
-    database: Database,
-    spaces: Vec<Keyspace>,
-}
-
-impl Dropped {
-    /// Gives up their memory and files.
-    pub fn delete(self) -> Result<()> {
-        let mut spaces = self.spaces.into_iter();
-        spaces
-            .try_for_each(|space| self.database.delete_keyspace(space))
-            .map_err(failed("be written"))
-    }
+    keyspaces: Vec<(&'static str, Keyspace)>,
 }
 
 /// A key and its value.
@@ -359,11 +359,12 @@ impl Restoring {
     }
 
     pub fn put(&mut self, name: &str, entries: &[(&[u8], &[u8])]) -> Result<()> {
-        if !SPACES.contains(&name) && Generation::named(name).is_none() {
+        if !SPACES.contains(&name) {
             return Err(Error::data(format!("no journal has '{name}'")));
         }
         if !self.keyspaces.contains_key(name) {
-            let space = self.database.keyspace(name, options).map_err(failed("be made"))?;
+            let space =
+                self.database.keyspace(name, || options(name)).map_err(failed("be made"))?;
             self.keyspaces.insert(name.to_owned(), space);
         }
         let space = &self.keyspaces[name];
@@ -410,76 +411,50 @@ fn for_each(space: &Keyspace, mut see: impl FnMut(RowKey, &[u8]) -> Result<()>) 
 }
 
 impl Batch<'_> {
-    fn put(&mut self, space: &Keyspace, key: [u8; 10], value: Vec<u8>) {
-        self.journal.written += key.len() + value.len();
-        self.batch.insert(space, key, value);
-    }
-
     pub fn put_chunk(&mut self, entry: &ChunkEntry) {
         let first = match &entry.numbers {
             Numbers::From(first) => *first,
             Numbers::List(list) => list[0],
         };
-        let space = self.journal.chunks.clone();
-        self.put(&space, key((entry.table, first)), chunk_bytes(entry));
+        self.batch.insert(&self.journal.chunks, key((entry.table, first)), chunk_bytes(entry));
     }
 
     /// The whole row; earlier changes of it are part of it now.
-    pub fn put_row(
-        &mut self,
-        row: RowKey,
-        cells: Vec<u8>,
-        existed: bool,
-        sealed: bool,
-    ) -> Result<()> {
-        let space = match sealed {
-            true => self.journal.sealed_rows.clone(),
-            false => self.journal.space(Kept::Rows, row)?.clone(),
-        };
-        self.put(&space, key(row), cells);
-        if existed {
-            self.forget_changes(row, sealed);
+    pub fn put_row(&mut self, row: RowKey, cells: Vec<u8>, sealed: bool) {
+        match sealed {
+            true => {
+                self.batch.insert(&self.journal.sealed_rows, key(row), cells);
+                self.batch.remove(&self.journal.sealed_changes, key(row));
+            }
+            false => self.records.put_row(row, &cells),
         }
-        Ok(())
     }
 
-    pub fn put_change(&mut self, row: RowKey, cells: Vec<u8>, sealed: bool) -> Result<()> {
-        let space = match sealed {
-            true => self.journal.sealed_changes.clone(),
-            false => self.journal.space(Kept::Changes, row)?.clone(),
-        };
-        self.put(&space, key(row), cells);
-        Ok(())
-    }
-
-    fn forget_changes(&mut self, row: RowKey, sealed: bool) {
-        let space = match sealed {
-            true => Some(&self.journal.sealed_changes),
-            false => self.journal.open.get(&Generation::of(Kept::Changes, row)),
-        };
-        if let Some(space) = space {
-            self.batch.remove(space, key(row));
+    pub fn put_change(&mut self, row: RowKey, cells: Vec<u8>, sealed: bool) {
+        match sealed {
+            true => self.batch.insert(&self.journal.sealed_changes, key(row), cells),
+            false => self.records.put_change(row, &cells),
         }
     }
 
     /// What the row is counted by in its file.
     pub fn put_counted(&mut self, row: RowKey, file: u32, cells: &[u8]) {
-        let space = self.journal.counted.clone();
-        self.put(&space, key(row), [&file.to_le_bytes(), cells].concat());
+        let value = [&file.to_le_bytes(), cells].concat();
+        self.batch.insert(&self.journal.counted, key(row), value);
     }
 
     /// `sealed`: the row stands in a chunk file, which cannot forget it.
     pub fn delete_row(&mut self, row: RowKey, sealed: bool) {
-        let space = match sealed {
-            true => Some(&self.journal.sealed_rows),
-            false => self.journal.open.get(&Generation::of(Kept::Rows, row)),
-        };
-        if let Some(space) = space {
-            self.batch.remove(space, key(row));
-        }
-        self.forget_changes(row, sealed);
-        if sealed {
-            self.batch.insert(&self.journal.deleted, key(row), []);
+        match sealed {
+            true => {
+                self.batch.remove(&self.journal.sealed_rows, key(row));
+                self.batch.remove(&self.journal.sealed_changes, key(row));
+                self.batch.insert(&self.journal.deleted, key(row), []);
+            }
+            false => {
+                self.records.delete(row);
+                self.forget_open_row(row);
+            }
         }
     }
 
@@ -488,14 +463,24 @@ impl Batch<'_> {
         self.batch.remove(&self.journal.chunks, key((table, first)));
     }
 
-    /// Removes a row that is no longer part of the chunk that made its entry void, if the
-    /// keyspace that it stood in is still there.
+    /// Removes what is out of date of a row that has come to stand in a chunk file.
     pub fn forget_open_row(&mut self, row: RowKey) {
-        for kept in [Kept::Rows, Kept::Changes] {
-            if let Some(space) = self.journal.open.get(&Generation::of(kept, row)) {
-                self.batch.remove(space, key(row));
-            }
+        if self.journal.moved.remove(&row) {
+            self.batch.remove(&self.journal.rows, key(row));
         }
+    }
+
+    /// Takes out the oldest entry of `redo`, whose rows this batch must then have kept.
+    pub fn take_oldest(&mut self) -> Vec<Rows> {
+        let Some((number, rows)) = self.journal.redo.take_oldest() else { return Vec::new() };
+        self.batch.remove(&self.journal.redo_space, number.to_be_bytes());
+        rows
+    }
+
+    /// Copies an open row, as it is, out of `redo`.
+    pub fn keep_row(&mut self, row: RowKey, cells: Vec<u8>) {
+        self.batch.insert(&self.journal.rows, key(row), cells);
+        self.journal.moved.insert(row);
     }
 
     /// Removes what is out of date of a row of a sealed chunk that has been written anew.
@@ -507,7 +492,7 @@ impl Batch<'_> {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.batch.is_empty()
+        self.batch.is_empty() && self.records.is_empty()
     }
 
     /// The batch, to be written by whoever; no other may be prepared and written before.
@@ -517,24 +502,28 @@ impl Batch<'_> {
             self.batch.insert(&self.journal.meta, format!("entity/{code}"), name.as_str());
         }
         self.journal.entities += new.len();
-        // fjall goes on after the last batch that a keyspace which is there has part in.
-        self.batch.insert(&self.journal.meta, "last", []);
-        if self.journal.written > TURN {
-            self.journal.written = 0;
-            self.batch.insert(&self.journal.turns, "turn", []);
-        }
-        Prepared(self.batch)
+        let (batch, space) = (self.batch, self.journal.redo_space.clone());
+        Prepared { batch, space, records: self.journal.redo.add(self.records) }
     }
 }
 
 /// A batch with everything that it is to hold.
-pub struct Prepared(OwnedWriteBatch);
+pub struct Prepared {
+    batch: OwnedWriteBatch,
+    /// `redo`, and what goes there: numbers and bytes of entries.
+    space: Keyspace,
+    records: Vec<(u64, Vec<u8>)>,
+}
 
 impl Prepared {
     /// Makes everything durable or nothing. A journal whose batch failed must not
     /// write any more.
-    pub fn commit(self) -> Result<()> {
-        self.0.commit().map_err(failed("be written"))
+    pub fn commit(mut self) -> Result<()> {
+        for (number, records) in self.records {
+            let packed = lz4_flex::compress_prepend_size(&records);
+            self.batch.insert(&self.space, number.to_be_bytes(), packed);
+        }
+        self.batch.commit().map_err(failed("be written"))
     }
 }
 
@@ -591,7 +580,6 @@ fn chunk_entry(table: u16, first: u64, bytes: &[u8]) -> Option<ChunkEntry> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::generation::GENERATION;
     use super::*;
 
     #[test]
@@ -616,48 +604,5 @@ mod tests {
         for cut in [0, 15, 20, bytes.len() - 1] {
             assert!(chunk_entry(7, 5, &bytes[..cut]).is_none(), "{cut}");
         }
-    }
-
-    /// The numbers of the open rows.
-    fn open_rows(journal: &Journal) -> Vec<u64> {
-        let mut rows = Vec::new();
-        for kept in [Kept::Rows, Kept::Changes] {
-            let see = |(_, row): RowKey, _: &[u8]| {
-                rows.push(row);
-                Ok(())
-            };
-            journal.for_each_open(kept, see).expect("readable");
-        }
-        rows
-    }
-
-    #[test]
-    fn generations_go_as_a_whole_and_the_journal_goes_on_after_them() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let open = || Journal::open(folder.path(), &Catalog::built_in()).expect("opens").0;
-        let mut journal = open();
-        let put = |journal: &mut Journal, rows: &[u64]| {
-            let mut batch = journal.batch();
-            for row in rows {
-                batch.put_row((7, *row), vec![1], false, false).expect("made");
-                batch.put_change((7, *row), vec![2], false).expect("made");
-            }
-            batch.prepare().commit().expect("written");
-        };
-        put(&mut journal, &[5, GENERATION - 1, GENERATION, 3 * GENERATION]);
-        let first_two = |numbers: Range<u64>| numbers.end <= 2 * GENERATION;
-        let rows = [5, GENERATION, 3 * GENERATION];
-        journal.dropped(7, &rows, first_two).delete().expect("deleted");
-        assert_eq!(open_rows(&journal), [3 * GENERATION; 2]);
-        // The last batch has part in nothing that is there later.
-        put(&mut journal, &[4 * GENERATION]);
-        journal.dropped(7, &[4 * GENERATION], |_| true).delete().expect("deleted");
-        for last in [1, 2] {
-            drop(journal);
-            journal = open();
-            put(&mut journal, &[last]);
-        }
-        drop(journal);
-        assert_eq!(open_rows(&open()), [1, 2, 3 * GENERATION, 1, 2, 3 * GENERATION]);
     }
 }

@@ -16,13 +16,13 @@ mod encoded;
 mod filter;
 mod flusher;
 mod folder;
-mod generation;
 mod group;
 mod ids;
 mod journal;
 mod memory;
 mod numbering;
 mod recover;
+mod redo;
 mod sealed;
 mod sealer;
 mod snapshot;
@@ -140,11 +140,11 @@ impl Store {
     /// [`Store::open`] with a number of bytes that columns of sealed chunks may take.
     pub fn open_within(dir: &Path, catalog: Arc<Catalog>, memory: usize) -> Result<Self> {
         let lock = FolderLock::take(dir)?;
-        let (journal, numbering) = Journal::open(&dir.join("journal"), &catalog)?;
+        let (journal, replayed, numbering) = Journal::open(&dir.join("journal"), &catalog, memory)?;
         let files = Arc::new(ChunkFiles::open(dir)?);
         let memory = Arc::new(Memory::new(memory));
         let Recovery { tables, named, stale } =
-            recover::recover(&journal, &files, &memory, &numbering, &catalog)?;
+            recover::recover(&journal, replayed, &files, &memory, &numbering, &catalog)?;
         files.remove_others(&named)?;
         let versions = Arc::new(Versions::after(&tables));
         let tables = Arc::new(RwLock::new(tables));

@@ -56,6 +56,11 @@ impl Numbering {
         &self.tables[index]
     }
 
+    /// The catalog index of the table with a number, if the catalog still has it.
+    pub fn index(&self, number: u16) -> Option<usize> {
+        self.tables.iter().position(|table| table.table == number)
+    }
+
     fn extended(mut names: Names, catalog: &Catalog) -> Self {
         let tables = catalog
             .tables()

@@ -13,6 +13,7 @@ use super::codec;
 use super::journal::Journal;
 use super::memory::Memory;
 use super::numbering::Numbering;
+use super::redo::{Outcome, Replayed, ReplayedRows};
 use super::sealed::Sealed;
 use super::summary::Summary;
 use super::tables::{Row, TableState};
@@ -40,6 +41,7 @@ pub struct Stale {
 
 pub fn recover(
     journal: &Journal,
+    replayed: ReplayedRows,
     files: &Arc<ChunkFiles>,
     memory: &Arc<Memory>,
     numbering: &Numbering,
@@ -49,10 +51,8 @@ pub fn recover(
     for _ in catalog.tables() {
         tables.push(Recovered::default());
     }
-    let by_number: BTreeMap<u16, usize> =
-        (0..tables.len()).map(|index| (numbering.table(index).table(), index)).collect();
     // Rows of tables that the catalog does not have now are left alone.
-    let index_of = |number: u16| by_number.get(&number).copied();
+    let index_of = |number: u16| numbering.index(number);
 
     let entries = journal.chunk_entries()?;
     let named: HashSet<String> = entries.iter().map(|e| e.file.name.clone()).collect();
@@ -70,46 +70,61 @@ pub fn recover(
         tables[index].summaries.insert(chunk.first_number(), summary);
         tables[index].chunks.push(chunk);
     }
-    for sealed in [false, true] {
-        journal.for_each_row(sealed, |(table, number), bytes| {
-            let Some(index) = index_of(table) else { return Ok(()) };
-            let facts = &catalog.tables()[index];
-            let cells = codec::decode(bytes, facts, numbering.table(index))?;
-            match (sealed, tables[index].is_sealed(number)) {
-                (false, false) => tables[index].rows.push((number, cells)),
-                (false, true) => tables[index].stale.push(number),
-                (true, false) => tables[index].left.push(number),
-                (true, true) => {
-                    // The journal's row takes the place of the whole row in the file,
-                    // which has the same key.
-                    let columns =
-                        (0..facts.columns.len()).filter(|c| *c != facts.primary_id_index());
-                    let mut whole: BTreeMap<usize, Value> =
-                        columns.map(|c| (c, Value::Null)).collect();
-                    for (column, value) in cells {
-                        whole.entry(column).and_modify(|cell| *cell = value);
-                    }
-                    tables[index].changes.push((number, whole.into_iter().collect()));
-                }
-            }
-            Ok(())
-        })?;
+    journal.for_each_row(false, |(table, number), bytes| {
+        let Some(index) = index_of(table) else { return Ok(()) };
+        if tables[index].is_sealed(number) {
+            tables[index].stale.push(number);
+        } else if replayed.get(&(table, number)).is_none_or(|said| said.row.is_none()) {
+            let cells = codec::decode(bytes, &catalog.tables()[index], numbering.table(index))?;
+            tables[index].rows.push((number, cells));
+        }
+        Ok(())
+    })?;
+    for ((table, number), Replayed { row, change }) in replayed {
+        let Some(index) = index_of(table) else { continue };
+        if tables[index].is_sealed(number) {
+            continue;
+        }
+        let decode =
+            |bytes: &[u8]| codec::decode(bytes, &catalog.tables()[index], numbering.table(index));
+        if let Some(Outcome::Cells(bytes)) = row {
+            tables[index].rows.push((number, decode(&bytes)?));
+        }
+        if let Some(bytes) = change {
+            tables[index].changes.push((number, decode(&bytes)?));
+        }
     }
+    journal.for_each_row(true, |(table, number), bytes| {
+        let Some(index) = index_of(table) else { return Ok(()) };
+        if !tables[index].is_sealed(number) {
+            tables[index].left.push(number);
+            return Ok(());
+        }
+        let facts = &catalog.tables()[index];
+        // The journal's row takes the place of the whole row in the file, which has the
+        // same key.
+        let columns = (0..facts.columns.len()).filter(|c| *c != facts.primary_id_index());
+        let mut whole: BTreeMap<usize, Value> = columns.map(|c| (c, Value::Null)).collect();
+        for (column, value) in codec::decode(bytes, facts, numbering.table(index))? {
+            whole.entry(column).and_modify(|cell| *cell = value);
+        }
+        tables[index].changes.push((number, whole.into_iter().collect()));
+        Ok(())
+    })?;
     for (index, table) in tables.iter_mut().enumerate() {
         table.chunk_rows(catalog, index);
     }
-    for sealed in [false, true] {
-        journal.for_each_change(sealed, |(table, number), bytes| {
-            let Some(index) = index_of(table) else { return Ok(()) };
-            let cells = codec::decode(bytes, &catalog.tables()[index], numbering.table(index))?;
-            match (sealed, tables[index].is_sealed(number)) {
-                (false, true) => tables[index].stale.push(number),
-                (true, false) => tables[index].left.push(number),
-                _ => tables[index].changes.push((number, cells)),
+    journal.for_each_sealed_change(|(table, number), bytes| {
+        let Some(index) = index_of(table) else { return Ok(()) };
+        match tables[index].is_sealed(number) {
+            true => {
+                let cells = codec::decode(bytes, &catalog.tables()[index], numbering.table(index))?;
+                tables[index].changes.push((number, cells));
             }
-            Ok(())
-        })?;
-    }
+            false => tables[index].left.push(number),
+        }
+        Ok(())
+    })?;
     journal.for_each_counted(|(table, number), file, bytes| {
         let Some(index) = index_of(table) else { return Ok(()) };
         let table = &mut tables[index];
@@ -216,7 +231,8 @@ impl Recovered {
     /// Makes chunks of the rows kept one by one, none across a sealed chunk.
     fn chunk_rows(&mut self, catalog: &Catalog, index: usize) {
         let schema = catalog.tables()[index].schema();
-        let rows = std::mem::take(&mut self.rows);
+        let mut rows = std::mem::take(&mut self.rows);
+        rows.sort_unstable_by_key(|(number, _)| *number);
         let gap = |a: u64, b: u64| self.summaries.range(a..b).next().is_some();
         let mut made = Vec::new();
         let mut start = 0;

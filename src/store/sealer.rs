@@ -295,14 +295,10 @@ impl Sealer {
 
     /// Takes rows out of the journal.
     fn forget(&self, Stale { table, numbers, sealed }: Stale) -> Result<()> {
-        if !sealed {
-            let (reply, dropped) = oneshot::channel();
-            self.send(Request::GiveUp(table, numbers, reply))?;
-            return block_on(dropped).map_err(|_| super::closed())?.delete();
-        }
         for part in numbers.chunks(FORGET_ROWS) {
             let (reply, done) = oneshot::channel();
-            self.send(Request::Forget(table, part.to_vec(), reply))?;
+            let part = Stale { table, numbers: part.to_vec(), sealed };
+            self.send(Request::Forget(part, reply))?;
             // One at a time: commits that come in meanwhile wait for no more than one.
             block_on(done).map_err(|_| super::closed())?;
         }

@@ -289,12 +289,22 @@ impl TableState {
 
     /// Whether rows with some numbers stand in chunks without a file, or may come to.
     pub fn is_open(&self, numbers: Range<u64>) -> bool {
+        let from = self.chunks.partition_point(|chunk| chunk.first_number() <= numbers.start);
+        let mut chunks = self.chunks[from.saturating_sub(1)..]
+            .iter()
+            .take_while(|chunk| chunk.first_number() < numbers.end);
         let open = |chunk: &Arc<Chunk>| {
-            chunk.file().is_none()
-                && chunk.first_number() < numbers.end
-                && chunk.number(chunk.rows().saturating_sub(1)) >= numbers.start
+            chunk.file().is_none() && chunk.number(chunk.rows().saturating_sub(1)) >= numbers.start
         };
-        numbers.end > self.next || self.chunks.iter().any(open)
+        numbers.end > self.next || chunks.any(open)
+    }
+
+    /// Whether there is a row with a number, and no chunk file has it.
+    pub fn is_open_row(&self, number: u64) -> bool {
+        self.locate(number).is_some_and(|(chunk, row)| {
+            let chunk = &self.chunks[chunk];
+            chunk.file().is_none() && chunk.alive().is_none_or(|alive| alive.value(row))
+        })
     }
 
     /// Whether the journal says something of a row that no file does.

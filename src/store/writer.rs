@@ -21,8 +21,10 @@ use super::codec;
 use super::column;
 use super::flusher::{Flushed, Flusher};
 use super::group::{Group, View, set};
-use super::journal::{Batch, ChunkEntry, Dropped, Journal, Prepared};
+use super::journal::{Batch, ChunkEntry, Journal, Prepared};
 use super::numbering::{Numbering, TableNumbering};
+use super::recover::Stale;
+use super::redo::Rows;
 use super::sealed::Sealed;
 use super::summary::Summary;
 use super::tables::{TableState, missing_key};
@@ -51,11 +53,8 @@ pub enum Request {
     /// Everything as of the last commit.
     Backup(oneshot::Sender<Source>),
     Rewrite(Rewrite, oneshot::Sender<Result<bool>>),
-    /// Entries for rows of sealed chunks that a new file has made void are to go: the
-    /// table and the numbers of the rows.
-    Forget(usize, Vec<u64>, oneshot::Sender<()>),
-    /// The same for rows that were not sealed before; whoever asks does the work.
-    GiveUp(usize, Vec<u64>, oneshot::Sender<Dropped>),
+    /// What the journal has of single rows is void since they stand in a new file.
+    Forget(Stale, oneshot::Sender<()>),
 }
 
 /// Neighbours whose rows stand in one chunk now, or are all deleted.
@@ -213,13 +212,7 @@ impl Writer {
                 self.all_durable().await;
                 let _ = reply.send(self.source());
             }
-            Request::Forget(table, numbers, reply) => self.forget(table, &numbers, reply),
-            Request::GiveUp(table, numbers, reply) => {
-                let state = &self.tables.read()[table];
-                let number = self.numbering.table(table).table();
-                let all_sealed = |numbers| !state.is_open(numbers);
-                let _ = reply.send(self.journal.dropped(number, &numbers, all_sealed));
-            }
+            Request::Forget(stale, reply) => self.forget(&stale, reply),
         }
     }
 
@@ -244,6 +237,7 @@ impl Writer {
         }
         if outcome.is_ok() {
             staged.group.apply(&mut self.tables.write());
+            self.move_rows(self.journal.too_many());
         }
         self.answer(staged.answers, outcome.is_ok());
         // What was staged on top of a group that failed fails too.
@@ -318,7 +312,7 @@ impl Writer {
                 if let Some(row) = row {
                     let number = view.next(*table) + offset as u64;
                     let bytes = codec::encode(row, &tables[*table].table, numbering);
-                    batch.put_row((numbering.table(), number), bytes, false, false)?;
+                    batch.put_row((numbering.table(), number), bytes, false);
                 }
             }
         }
@@ -337,10 +331,10 @@ impl Writer {
             let (key, sealed) = ((numbering.table(), *number), state.is_sealed(*number));
             put_counted(&mut batch, state, numbering, *number);
             if small {
-                batch.put_change(key, codec::encode(&image, &state.table, numbering), sealed)?;
+                batch.put_change(key, codec::encode(&image, &state.table, numbering), sealed);
             } else {
                 image.retain(|(_, value)| *value != Value::Null);
-                batch.put_row(key, codec::encode(&image, &state.table, numbering), true, sealed)?;
+                batch.put_row(key, codec::encode(&image, &state.table, numbering), sealed);
             }
         }
         for (table, number) in &group.deletes {
@@ -446,8 +440,8 @@ impl Writer {
             if Some(chunk.first_number()) != first {
                 journal.remove_chunk(number, chunk.first_number());
             }
-            // No chunk says any more that these are out of date.
-            chunk.deleted().for_each(|row| journal.forget_open_row((number, row)));
+            // No chunk says any more that what is said of these is out of date.
+            chunk.deleted().for_each(|row| journal.delete_row((number, row), false));
         }
         if let Some(Rewritten { chunk, file: Some((file, _)) }) = &new {
             let (numbers, file) = (chunk.numbers().clone(), file.sealed.file().clone());
@@ -467,28 +461,71 @@ impl Writer {
                 }
             }
         }
+        let is_sealed = new.as_ref().is_some_and(|new| new.file.is_some());
         self.tables.write()[table].replace(&old, new.map(|new| new.chunk));
+        if is_sealed {
+            self.move_rows(self.sparse());
+        }
         Ok(true)
     }
 
+    /// How many of the journal's oldest entries say hardly anything of open rows.
+    fn sparse(&self) -> usize {
+        let tables = self.tables.read();
+        self.journal.redo().sparse(|Rows { table, numbers }| {
+            let index = self.numbering.index(*table);
+            index.is_some_and(|index| tables[index].is_open(numbers.clone()))
+        })
+    }
+
+    /// Makes do without some of the journal's oldest entries: rows in them that are
+    /// still open are copied. Durable with the next group, or not at all.
+    fn move_rows(&mut self, entries: usize) {
+        if entries == 0 {
+            return;
+        }
+        let tables = self.tables.read();
+        let view = View { tables: &tables, before: self.in_flight.as_ref().map(InFlight::group) };
+        let mut batch = self.journal.unsynced_batch();
+        let rows: Vec<Rows> = (0..entries).flat_map(|_| batch.take_oldest()).collect();
+        for Rows { table, numbers } in rows {
+            let Some(index) = self.numbering.index(table) else { continue };
+            for number in numbers {
+                if let Some(cells) = view.open_row(index, number) {
+                    let facts = &tables[index].table;
+                    let cells = codec::encode(&cells, facts, self.numbering.table(index));
+                    batch.keep_row((table, number), cells);
+                }
+            }
+        }
+        let batch = batch.prepare();
+        // What follows fails too if this does.
+        self.flusher.begin(|| batch.commit(), drop);
+    }
+
     /// Not durable by itself: the next group makes it so. If it fails, so does that.
-    fn forget(&mut self, table: usize, numbers: &[u64], done: oneshot::Sender<()>) {
-        let number = self.numbering.table(table).table();
+    fn forget(&mut self, stale: &Stale, done: oneshot::Sender<()>) {
+        let number = self.numbering.table(stale.table).table();
         let tables = self.tables.read();
         let view = View { tables: &tables, before: self.in_flight.as_ref().map(InFlight::group) };
         let mut journal = self.journal.unsynced_batch();
-        // A row may have changed again since its chunk was written anew.
-        for row in numbers.iter().filter(|row| !view.has_left_file(table, **row)) {
-            journal.forget_row((number, *row));
+        for row in &stale.numbers {
+            if !stale.sealed {
+                journal.forget_open_row((number, *row));
+            } else if !view.has_left_file(stale.table, *row) {
+                // A row may have changed again since its chunk was written anew.
+                journal.forget_row((number, *row));
+            }
+        }
+        let done = move |_| {
+            // Whoever asked for it may be gone.
+            let _ = done.send(());
+        };
+        if journal.is_empty() {
+            return done(Ok(()));
         }
         let batch = journal.prepare();
-        self.flusher.begin(
-            || batch.commit(),
-            move |_| {
-                // Whoever asked for it may be gone.
-                let _ = done.send(());
-            },
-        );
+        self.flusher.begin(|| batch.commit(), done);
     }
 }
 
