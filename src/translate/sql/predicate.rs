@@ -37,7 +37,7 @@ impl Printer<'_> {
             Predicate::CompareColumns { left, operator, right } => {
                 let (left, right) = (self.column(*left)?, self.column(*right)?);
                 Ok(format!(
-                    "{left} {} {right}",
+                    "({left} {} {right})",
                     match operator {
                         Operator::Ne => "IS DISTINCT FROM",
                         other => sign(*other),
@@ -66,7 +66,7 @@ impl Printer<'_> {
             Predicate::CompareColumns { left, operator, right } => {
                 let (left, right) = (self.column(*left)?, self.column(*right)?);
                 Ok(format!(
-                    "{left} {} {right}",
+                    "({left} {} {right})",
                     match operator {
                         Operator::Ne => "IS NOT DISTINCT FROM",
                         other => negated(*other),

@@ -81,7 +81,7 @@ impl Printer<'_> {
         };
         let null = |s: &Scalar| matches!(s, Scalar::Literal { value: Value::Null, .. });
         let compared = |left: &Scalar, sign: &str, right: &Scalar| {
-            Ok(format!("{} {sign} {}", self.scalar(left)?, self.scalar(right)?))
+            Ok(format!("({} {sign} {})", self.scalar(left)?, self.scalar(right)?))
         };
         match (function, arguments) {
             (And, [left, right]) => {

@@ -14,11 +14,9 @@ use serde_json::{Map, Value as Json};
 use sysjob::catalog::Catalog;
 use sysjob::dialect::{Dialect, fetchxml, odata};
 use sysjob::engine::Engine;
-use sysjob::query::Context;
 use sysjob::query::Select;
 use sysjob::query::bind::{BindOptions, bind};
 use sysjob::store::Snapshot;
-use sysjob::translate::translate;
 use sysjob::value::{parse_guid, parse_time};
 
 use crate::support;
@@ -33,16 +31,12 @@ fn cells(row: &Map<String, Json>, question: &Question, dialect: Dialect) -> Vec<
         Dialect::FetchXml | Dialect::OData => print::odata_name(*field).to_owned(),
     };
     let get = |name: &str, kind: Kind| read(row.get(name).unwrap_or(&Json::Null), kind);
-    // A translated text may keep the name that a column has in another dialect.
-    let named = |field: &Field| {
-        let names = [name(field), print::logical(*field).into(), print::odata_name(*field).into()];
-        let known = names.iter().find(|name| row.contains_key(name.as_str()));
-        get(known.unwrap_or(&names[0]), field.kind())
-    };
     match &question.answer {
-        Answer::Rows { columns, .. } => columns.iter().map(named).collect(),
+        Answer::Rows { columns, .. } => {
+            columns.iter().map(|field| get(&name(field), field.kind())).collect()
+        }
         Answer::Groups { groups, aggregates } => {
-            let groups = groups.iter().map(named);
+            let groups = groups.iter().map(|field| get(&name(field), field.kind()));
             let aggregates = aggregates.iter().enumerate().map(|(n, aggregate)| {
                 let kind = match aggregate {
                     Aggregate::Count | Aggregate::CountDistinct(_) => Kind::Int,
@@ -156,36 +150,5 @@ proptest! {
         };
         let lines = |text: String| -> String { text.lines().filter(page).map(called).collect() };
         prop_assert_eq!(lines(bound(&fetch, &catalog)), lines(bound(&options, &catalog)));
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 20, ..ProptestConfig::default() })]
-
-    #[test]
-    fn a_translated_text_answers_the_same(
-        world in data::world(),
-        questions in proptest::collection::vec(question::question(), 6),
-    ) {
-        let (_folder, store) = data::store(&world);
-        let (engine, snapshot) = (Engine::new(), store.snapshot());
-        for question in &questions {
-            let expected = sorted(naive::answer(&world, question), question);
-            for (from, text) in texts(question) {
-                for to in [Dialect::Sql, Dialect::FetchXml, Dialect::OData] {
-                    let context = Context::default();
-                    let made = translate(&engine, &snapshot, Some(from), &text, to, &context);
-                    let made = made.unwrap_or_else(|e| panic!("{from:?} to {to:?}: {text}: {e}"));
-                    let rows = ask(&engine, &snapshot, to, &made.text);
-                    let rows = rows.iter().map(|row| cells(row, question, to)).collect();
-                    let rows = sorted(rows, question);
-                    prop_assert!(
-                        close(&rows, &expected),
-                        "{text}\nbecame\n{}\nanswered {rows:?}\nexpected {expected:?}",
-                        made.text
-                    );
-                }
-            }
-        }
     }
 }
