@@ -34,6 +34,7 @@ pub mod script;
 pub mod service;
 pub mod store;
 pub mod tls;
+pub mod translate;
 pub mod value;
 pub mod webhook;
 pub mod write;

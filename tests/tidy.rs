@@ -34,6 +34,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("write", &["catalog", "error", "events", "identity", "job", "scheduler", "store", "value"]),
     ("script", &["dialect", "engine", "error", "store", "value"]),
     ("ask", &["dialect", "engine", "error", "query", "script", "store"]),
+    ("translate", &["ask", "catalog", "dialect", "engine", "error", "query", "store", "value"]),
     ("diagnose", &["ask", "dialect", "encode", "engine", "error", "query", "store"]),
     (
         "service",
@@ -135,6 +136,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "service",
             "store",
             "tls",
+            "translate",
             "value",
             "write",
         ],
@@ -182,6 +184,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "service",
             "store",
             "tls",
+            "translate",
             "value",
         ],
     ),

@@ -15,6 +15,7 @@ mod remote;
 mod replay;
 mod security;
 mod serve;
+mod translate;
 mod workflows;
 
 use std::path::PathBuf;
@@ -57,6 +58,8 @@ enum Command {
     Query(query::Query),
     /// Show the plan of a question
     Explain(query::Explain),
+    /// Say a question in another dialect
+    Translate(translate::Translate),
     /// Ask the canned questions and say what is wrong
     Diagnose(diagnose::Diagnose),
     /// Look at the jobs of a running service, and act on them
@@ -182,6 +185,7 @@ pub fn run() -> ExitCode {
         Command::Restore(command) => command.run(),
         Command::Query(command) => command.run(),
         Command::Explain(command) => command.run(),
+        Command::Translate(command) => command.run(),
         Command::Workflows(command) => command.run(),
         Command::BulkDelete(command) => command.run(),
         Command::Replay(command) => command.run(),

@@ -30,7 +30,7 @@ use crate::store::{Snapshot, Store};
 pub struct Text {
     /// The language of the text
     #[arg(long, value_enum, default_value = "auto")]
-    dialect: DialectArgument,
+    pub dialect: DialectArgument,
     /// The text itself
     #[arg(short = 'e', value_name = "TEXT", conflicts_with = "file")]
     text: Option<String>,
@@ -93,7 +93,7 @@ pub struct Explain {
 }
 
 impl Text {
-    fn read(&self) -> Result<String> {
+    pub fn read(&self) -> Result<String> {
         let failed = |name: &str| {
             let message = format!("'{name}' cannot be read");
             move |e: io::Error| Error::data(format!("{message}: {e}")).caused_by(e)
@@ -128,7 +128,7 @@ pub fn open(target: &Target, attachments: &[Attachment]) -> Result<Store> {
 }
 
 /// What a question over a folder means: the built-in user asks it now.
-fn context(snapshot: &Arc<Snapshot>, zone: Timezone) -> Context {
+pub fn context(snapshot: &Arc<Snapshot>, zone: Timezone) -> Context {
     let zone = zone.timezone.unwrap_or(Tz::UTC);
     relations::context(snapshot, SystemClock.now(), zone, &Caller::default())
 }

@@ -13,6 +13,26 @@ pub enum Dialect {
     OData,
 }
 
+impl Dialect {
+    /// What people call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sql => "SQL",
+            Self::FetchXml => "FetchXML",
+            Self::OData => "OData",
+        }
+    }
+
+    /// The word for it in options and calls.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Sql => "sql",
+            Self::FetchXml => "fetchxml",
+            Self::OData => "odata",
+        }
+    }
+}
+
 /// Which language a text is written in, judged by how it begins. What is
 /// neither XML nor a Web API request is SQL.
 pub fn detect(text: &str) -> Dialect {

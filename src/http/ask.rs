@@ -47,7 +47,7 @@ pub struct Explanation {
     analyze: bool,
 }
 
-fn auto() -> String {
+pub fn auto() -> String {
     "auto".into()
 }
 
@@ -68,7 +68,7 @@ pub fn dialect(word: &str) -> Result<Option<Dialect>, Error> {
     }
 }
 
-fn body<T>(service: &Service, body: std::result::Result<Json<T>, JsonRejection>) -> Result<T> {
+pub fn body<T>(service: &Service, body: std::result::Result<Json<T>, JsonRejection>) -> Result<T> {
     match body {
         Ok(Json(body)) => Ok(body),
         Err(e) if e.status() == StatusCode::PAYLOAD_TOO_LARGE => {
@@ -79,7 +79,7 @@ fn body<T>(service: &Service, body: std::result::Result<Json<T>, JsonRejection>)
 }
 
 /// What a question means now to who asks it.
-fn context(
+pub fn context(
     service: &Service,
     snapshot: &Arc<Snapshot>,
     caller: &Caller,

@@ -34,6 +34,7 @@ mod rows;
 mod service_document;
 mod sql;
 mod throttle;
+mod translate;
 mod write;
 
 #[cfg(test)]
@@ -88,6 +89,7 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/api/data/{version}/{*path}", any(web_api))
         .route("/sysjob/query", post(ask::query))
         .route("/sysjob/explain", post(ask::explain))
+        .route("/sysjob/translate", post(translate::answer))
         .route("/sysjob/diagnosis", get(diagnosis::diagnosis))
         .route("/sysjob/forecast", get(forecast::answer))
         .route("/sysjob/backup", get(backup::backup))

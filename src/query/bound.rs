@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 use datafusion::arrow::datatypes::DataType;
 
 use super::context::Calendar;
-use super::{Aggregate, DateGrouping, Function, LinkType, Operator, Page, Style};
+use super::{Aggregate, DateGrouping, Function, LinkType, Operator, Page, Style, Test};
 use crate::catalog::{self, Table};
 use crate::value::Value;
 
@@ -152,6 +152,14 @@ pub enum Predicate {
         operator: Operator,
         operands: Vec<Value>,
     },
+    /// An operator that is more than a comparison, its values as they were written,
+    /// and what it means for this caller at this moment.
+    Operator {
+        column: Column,
+        test: Test,
+        values: Vec<String>,
+        means: Box<Predicate>,
+    },
     /// The part is false or unknown.
     NotTrue(Box<Predicate>),
     /// A row of this source, which is joined in predicates only, belongs to the
@@ -177,6 +185,7 @@ impl Predicate {
     pub fn conjuncts(&self) -> Vec<&Predicate> {
         match self {
             Self::And(parts) => parts.iter().flat_map(Self::conjuncts).collect(),
+            Self::Operator { means, .. } => means.conjuncts(),
             other => vec![other],
         }
     }
@@ -188,6 +197,7 @@ impl Predicate {
             Self::And(parts) | Self::Or(parts) => parts.iter().any(Self::tests_rows),
             Self::Not(part) | Self::NotTrue(part) => part.tests_rows(),
             Self::Compare { .. }
+            | Self::Operator { .. }
             | Self::CompareColumns { .. }
             | Self::FiscalPeriod { .. }
             | Self::Holds(_) => false,
@@ -199,8 +209,9 @@ impl Predicate {
         match self {
             Self::And(parts) | Self::Or(parts) => parts.iter().for_each(|p| p.sources(found)),
             Self::Not(part) | Self::NotTrue(part) => part.sources(found),
-            Self::Compare { column, .. } => found.push(column.source),
-            Self::FiscalPeriod { column, .. } => found.push(column.source),
+            Self::Compare { column, .. }
+            | Self::Operator { column, .. }
+            | Self::FiscalPeriod { column, .. } => found.push(column.source),
             Self::Holds(scalar) => scalar.sources(found),
             Self::CompareColumns { left, right, .. } => {
                 found.extend([left.source, right.source]);

@@ -145,6 +145,7 @@ impl BoundQuery {
             Predicate::Or(parts) => list(parts, " or "),
             Predicate::Not(part) => format!("not {}", self.predicate(part)),
             Predicate::Holds(scalar) => self.scalar(scalar),
+            Predicate::Operator { means, .. } => self.predicate(means),
             Predicate::NotTrue(part) => format!("not true {}", self.predicate(part)),
             Predicate::Exists(source) => format!("exists ({})", self.tested(*source)),
             Predicate::Compare { column, operator, operands } => {

@@ -210,3 +210,29 @@ fn the_command_line_asks_a_folder_and_a_service_alike() {
     let (code, _, err) = sysjob(&["diagnose", "--url", "http://127.0.0.1:1"]);
     assert!(code == Some(3) && err.contains("no answer"), "{err}");
 }
+
+#[test]
+fn a_question_is_translated_with_and_without_a_service() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let service = Service::start(folder.path(), &["--no-scheduler"]);
+    let sysjob = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sysjob"));
+        let output = command.arg("translate").args(arguments).output().expect("runs");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let fetch =
+        "<fetch top='5'><entity name='asyncoperation'><attribute name='name'/></entity></fetch>";
+    let local = sysjob(&["--to", "sql", "-e", fetch]);
+    assert_eq!(local.0, Some(0), "{local:?}");
+    assert!(local.1.starts_with("SELECT TOP (5) name,") && local.2.is_empty(), "{local:?}");
+    assert_eq!(sysjob(&["--to", "sql", "--url", &service.http, "-e", fetch]), local);
+
+    let median =
+        "SELECT\nPERCENTILE_CONT(0.5) WITHIN GROUP (ORDER BY retrycount) FROM asyncoperation";
+    let said = "SQL line 2, column 1: FetchXML cannot say 'PERCENTILE_CONT'";
+    for place in [&[][..], &["--url", &service.http]] {
+        let (code, out, err) = sysjob(&[&["--to", "fetchxml", "-e", median], place].concat());
+        assert!(code == Some(1) && out.is_empty() && err.contains(said), "{code:?} {err}");
+    }
+}

@@ -12,6 +12,7 @@
 //! logical plan, for all dialects at once. Nothing that writes gets through.
 
 pub mod arrays;
+pub mod common;
 mod compound;
 mod convert;
 mod execute;

@@ -19,6 +19,7 @@ impl Builder<'_> {
             Predicate::Or(parts) => self.all(parts, Expr::or, false)?,
             Predicate::Not(inner) => Expr::Not(Box::new(self.predicate(inner)?)),
             Predicate::Holds(scalar) => self.scalar(scalar)?,
+            Predicate::Operator { means, .. } => self.predicate(means)?,
             Predicate::NotTrue(inner) => Expr::IsNotTrue(Box::new(self.predicate(inner)?)),
             Predicate::Exists(source) => self.exists(*source)?,
             Predicate::Compare { column, operator, operands } => {

@@ -17,6 +17,7 @@ mod pages;
 mod refusals;
 mod rows;
 mod sql;
+mod translate;
 mod writes;
 
 use std::net::SocketAddr;

@@ -66,13 +66,15 @@ impl Binder<'_> {
         let data_type = table.schema().field(column.column).data_type();
         let subject = Subject { condition, column, table: &table, data_type };
         let values = self.values(&subject)?;
-        match condition.test {
-            Test::Dates(test) => self.dates(&subject, test, &values),
-            Test::Caller(test) => self.caller(&subject, test),
-            Test::Hierarchy(test) => self.hierarchy(&subject, test, &values),
+        let means = match condition.test {
+            Test::Dates(test) => self.dates(&subject, test, &values)?,
+            Test::Caller(test) => self.caller(&subject, test)?,
+            Test::Hierarchy(test) => self.hierarchy(&subject, test, &values)?,
             // No table has a choice of several values.
-            Test::Values { .. } | Test::Compare(_) => Err(self.not_valid(&subject)),
-        }
+            Test::Values { .. } | Test::Compare(_) => return Err(self.not_valid(&subject)),
+        };
+        let values = values.into_iter().map(|value| value.text.clone()).collect();
+        Ok(Predicate::Operator { column, test: condition.test, values, means: Box::new(means) })
     }
 
     /// The operator as the dialect spells it.
