@@ -54,7 +54,7 @@ const REDO: &str = "redo";
 const REDO_MEMORY: u64 = 192 << 20;
 
 /// Bytes of entries that there may be, if there is the memory, before the oldest go.
-const REDO_MAX: usize = 512 << 20;
+const REDO_MAX: usize = 1 << 30;
 
 /// The entries may take one byte in so many of the memory that columns may take.
 const REDO_SHARE: usize = 16;

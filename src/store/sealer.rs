@@ -35,8 +35,9 @@ use crate::job::{self, Status};
 use crate::priority;
 use crate::value::Guid;
 
-/// Between two looks at the tables.
-const EVERY: Duration = Duration::from_secs(2);
+/// Between two looks at the tables. What has come to rest should not stay in the journal
+/// and in open chunks for longer than need be.
+const EVERY: Duration = Duration::from_millis(500);
 
 /// Chunks that are not full, left over by a restart, are sealed from so many rows on.
 const SEALED_ROWS_MIN: usize = 1024;
