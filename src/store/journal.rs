@@ -126,6 +126,8 @@ pub(super) fn database(path: &Path) -> fjall::Result<Database> {
     Database::builder(path)
         .journal_compression(CompressionType::None)
         .max_journaling_size(WRITE_AHEAD_MAX)
+        // Of several, one asks all the time whether another one's merge is done.
+        .worker_threads(1)
         .open()
 }
 
