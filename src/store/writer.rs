@@ -245,9 +245,11 @@ impl Writer {
         }
         if outcome.is_ok() {
             staged.group.apply(&mut self.tables.write());
-            self.move_rows(self.journal.too_many());
         }
         self.answer(staged.answers, outcome.is_ok());
+        if outcome.is_ok() {
+            self.move_rows(self.journal.too_many());
+        }
         // What was staged on top of a group that failed fails too.
         if outcome.is_err() {
             let next = std::mem::take(&mut self.staged);
@@ -497,7 +499,10 @@ impl Writer {
         let mut batch = self.journal.unsynced_batch();
         let rows: Vec<Rows> = (0..entries).flat_map(|_| batch.take_oldest()).collect();
         for Rows { table, numbers } in rows {
-            let Some(index) = self.numbering.index(table) else { continue };
+            let index = self.numbering.index(table);
+            let Some(index) = index.filter(|index| tables[*index].is_open(numbers.clone())) else {
+                continue;
+            };
             for number in numbers {
                 if let Some(cells) = view.open_row(index, number) {
                     let facts = &tables[index].table;
