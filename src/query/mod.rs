@@ -217,6 +217,21 @@ pub enum DatePart {
     FiscalYear,
 }
 
+impl DatePart {
+    /// What FetchXML's `dategrouping` calls it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Day => "day",
+            Self::Week => "week",
+            Self::Month => "month",
+            Self::Quarter => "quarter",
+            Self::Year => "year",
+            Self::FiscalPeriod => "fiscal-period",
+            Self::FiscalYear => "fiscal-year",
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Aggregate {
     /// Rows, nulls included. The column does not matter.

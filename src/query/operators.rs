@@ -32,6 +32,20 @@ pub enum Operator {
     NotNull,
 }
 
+impl Operator {
+    /// The operator that says the same with its sides exchanged.
+    #[must_use]
+    pub fn flipped(self) -> Self {
+        match self {
+            Self::Gt => Self::Lt,
+            Self::Ge => Self::Le,
+            Self::Lt => Self::Gt,
+            Self::Le => Self::Ge,
+            same => same,
+        }
+    }
+}
+
 /// What a condition tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Test {

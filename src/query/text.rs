@@ -6,7 +6,7 @@ use std::fmt::{self, Display, Formatter};
 use chrono_tz::Tz;
 
 use super::bound::{BoundQuery, Column, Join, OrderTarget, OutputRole, Predicate, Scalar};
-use super::{Aggregate, DatePart, LinkType, Operator};
+use super::{Aggregate, LinkType, Operator};
 use crate::value::{Value, date_text, guid_text, time_text};
 
 impl Display for BoundQuery {
@@ -181,15 +181,7 @@ fn role(role: OutputRole, column: &str) -> String {
         OutputRole::CountChildren => format!("children of {column}"),
         OutputRole::Group(None) => format!("group {column}"),
         OutputRole::Group(Some(grouping)) => {
-            let part = match grouping.part {
-                DatePart::Day => "day",
-                DatePart::Week => "week",
-                DatePart::Month => "month",
-                DatePart::Quarter => "quarter",
-                DatePart::Year => "year",
-                DatePart::FiscalPeriod => "fiscal-period",
-                DatePart::FiscalYear => "fiscal-year",
-            };
+            let part = grouping.part.word();
             format!("group {part} of {column}")
         }
         OutputRole::Aggregate(aggregate) => {

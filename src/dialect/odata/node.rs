@@ -272,7 +272,7 @@ fn compared(operator: Operator, left: &Node, right: &Node, at: &Place) -> Option
             (column, operator, Some(Operand::Value(literal.clone())))
         }
         (Node::Literal(literal), Node::Column(column)) => {
-            (column, flipped(operator), Some(Operand::Value(literal.clone())))
+            (column, operator.flipped(), Some(Operand::Value(literal.clone())))
         }
         (Node::Column(column), Node::Column(other)) => {
             (column, operator, Some(Operand::Column((**other).clone())))
@@ -286,16 +286,6 @@ fn compared(operator: Operator, left: &Node, right: &Node, at: &Place) -> Option
         operands,
         at: at.clone(),
     })
-}
-
-fn flipped(operator: Operator) -> Operator {
-    match operator {
-        Operator::Gt => Operator::Lt,
-        Operator::Ge => Operator::Le,
-        Operator::Lt => Operator::Gt,
-        Operator::Le => Operator::Ge,
-        same => same,
-    }
 }
 
 /// A column in a list of literals; null in the list finds rows without a value.

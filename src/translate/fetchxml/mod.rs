@@ -162,7 +162,7 @@ impl Printer<'_> {
             OutputRole::Group(_) => {
                 element.set("groupby", "true")?;
                 if let Some(DateGrouping { part, local }) = part {
-                    element.set("dategrouping", date_word(part))?;
+                    element.set("dategrouping", part.word())?;
                     if !local {
                         element.set("usertimezone", "false")?;
                     }
@@ -310,18 +310,6 @@ fn link_type(join: &Join) -> &'static str {
         LinkType::Outer => "outer",
         LinkType::Exists => "exists",
         LinkType::First => "matchfirstrowusingcrossapply",
-    }
-}
-
-fn date_word(part: DatePart) -> &'static str {
-    match part {
-        DatePart::Day => "day",
-        DatePart::Week => "week",
-        DatePart::Month => "month",
-        DatePart::Quarter => "quarter",
-        DatePart::Year => "year",
-        DatePart::FiscalPeriod => "fiscal-period",
-        DatePart::FiscalYear => "fiscal-year",
     }
 }
 

@@ -57,7 +57,7 @@ impl Reader<'_> {
                     return simple(left, operator, &[right], negated);
                 }
                 if scope.column(right).is_some() {
-                    return simple(right, flipped(operator), &[left], negated);
+                    return simple(right, operator.flipped(), &[left], negated);
                 }
                 self.of_a_part(left, op, right, scope, here).ok_or_else(|| self.refuse(expr))
             }
@@ -343,7 +343,7 @@ fn constant(left: &Expr, op: &BinaryOperator, right: &Expr) -> Option<bool> {
 }
 
 /// The operator, and whether it has to be negated.
-fn operator(op: &BinaryOperator) -> Option<(Operator, bool)> {
+pub(super) fn operator(op: &BinaryOperator) -> Option<(Operator, bool)> {
     Some(match op {
         BinaryOperator::Eq => (Operator::Eq, false),
         BinaryOperator::NotEq => (Operator::Eq, true),
@@ -353,14 +353,4 @@ fn operator(op: &BinaryOperator) -> Option<(Operator, bool)> {
         BinaryOperator::LtEq => (Operator::Le, false),
         _ => return None,
     })
-}
-
-fn flipped(operator: Operator) -> Operator {
-    match operator {
-        Operator::Gt => Operator::Lt,
-        Operator::Ge => Operator::Le,
-        Operator::Lt => Operator::Gt,
-        Operator::Le => Operator::Ge,
-        same => same,
-    }
 }

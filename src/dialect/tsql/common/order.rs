@@ -5,14 +5,15 @@ use datafusion::sql::sqlparser::ast::{
     Top, TopQuantity, UnaryOperator,
 };
 
+use super::condition::operator;
 use super::literal::{Written, written};
 use super::outputs::Outputs;
 use super::scope::{Found, Scope};
 use super::{Reader, place};
 use crate::error::Result;
 use crate::query::{
-    ColumnRef, Condition, Filter, Literal, LiteralKind, Operand, Operator, Order, OrderBy, Path,
-    Role, Select, Test,
+    ColumnRef, Condition, Filter, Literal, LiteralKind, Operand, Order, OrderBy, Path, Role,
+    Select, Test,
 };
 
 impl Reader<'_> {
@@ -149,15 +150,7 @@ impl Reader<'_> {
                 Ok(Filter::Not(Box::new(self.having(expr, outputs, scope)?)))
             }
             Expr::BinaryOp { left, op, right } => {
-                let (operator, not) = match op {
-                    BinaryOperator::Eq => (Operator::Eq, false),
-                    BinaryOperator::NotEq => (Operator::Eq, true),
-                    BinaryOperator::Gt => (Operator::Gt, false),
-                    BinaryOperator::GtEq => (Operator::Ge, false),
-                    BinaryOperator::Lt => (Operator::Lt, false),
-                    BinaryOperator::LtEq => (Operator::Le, false),
-                    _ => return Err(self.refuse(expr)),
-                };
+                let (operator, not) = operator(op).ok_or_else(|| self.refuse(expr))?;
                 let Some(Written::Number(text)) = written(right) else {
                     return Err(self.refuse(expr));
                 };
